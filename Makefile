@@ -1,0 +1,62 @@
+# Every command a contributor needs; `make` lists them. Each installs what it needs, from the hashed locks only.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check fix lock docs bench bench-lists bench-start story-youtube clean
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing custody and the demo's packages (hashed lock) ..."
+	@$(BIN)/pip install -q --require-hashes -r requirements/demo.txt
+	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing custody and the development packages (hashed lock) ..."
+	@$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/demo.stamp
+
+demo: $(VENV)/demo.stamp ## the life of a model on real data, told step by step
+	@$(BIN)/python demo/arrests/story.py
+
+test: $(VENV)/dev.stamp ## all tests
+	@$(BIN)/python -m pytest -q
+
+check: $(VENV)/dev.stamp ## format, lint, types, layers, lock
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@for folder in $$(git ls-files 'tests/*.py' 'bench/*.py' | xargs -n1 dirname | sort -u); do \
+	  MYPYPATH=src:demo:$$folder $(BIN)/mypy --no-error-summary $$folder/*.py || exit 1; done
+	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.txt || (cat $(VENV)/imports.txt; exit 1)
+	@$(BIN)/python requirements/check.py
+	@$(BIN)/python docs/generate.py --check
+
+fix: $(VENV)/dev.stamp ## format and mend what ruff can mend
+	@$(BIN)/ruff format --quiet . ; $(BIN)/ruff check --quiet --fix .
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock" pyproject.toml
+lock: ## write the hashed locks again
+	@test -x $(BIN)/uv || ($(PYTHON) -m venv $(VENV) && $(BIN)/pip install -q uv)
+	@$(COMPILE) --extra demo --extra build -o requirements/demo.txt
+	@$(COMPILE) --extra dev -o requirements/dev.txt
+
+docs: $(VENV)/dev.stamp ## write the generated references again
+	@$(BIN)/python docs/generate.py
+
+bench: bench-lists bench-start ## every benchmark
+bench-lists: $(VENV)/dev.stamp ## lists with 10,000 model versions and 100,000 runs on SQLite; QUICK=1 for less
+	@$(BIN)/python bench/lists.py
+bench-start: $(VENV)/dev.stamp ## how long `custody --help` takes
+	@$(BIN)/python bench/start.py
+story-youtube: $(VENV)/dev.stamp ## the life of a text model on dated comment spam (needs the data file)
+	@$(BIN)/python bench/stories/youtube.py
+
+clean: ## remove environments and caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .bench demo-project

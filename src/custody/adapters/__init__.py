@@ -1,0 +1,1 @@
+"""The ports made real (databases, object stores, frameworks, connectors); never a rule of the product."""

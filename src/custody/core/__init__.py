@@ -1,0 +1,1 @@
+"""The nouns every chapter shares, the measures, the errors; never I/O, a clock, randomness or a framework."""

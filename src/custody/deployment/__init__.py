@@ -1,0 +1,1 @@
+"""Desired state: which version at which threshold serves which tenant where; never judges or serves."""

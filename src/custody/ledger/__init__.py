@@ -1,0 +1,1 @@
+"""What happened, append-only and hash-chained: entries, chain, checkpoints; never rows or personal data."""

@@ -1,0 +1,19 @@
+"""The story of a model's life, one small function per step; the only place where chapters meet, and never a rule of theirs.
+
+| the model's life | function | chapters joined | ledger entry |
+|---|---|---|---|
+| data arrives | `ingest` | data | `dataset.ingested` |
+| train | `train` | data, registry | `run.finished` |
+| convert | `convert` | data, registry, gates | `model.converted` |
+| gate | `promote` | data, registry, gates | `gate.passed` / `gate.refused` |
+| deploy | `release` | registry, gates, deployment | `rollout.step` |
+| serve, capture | `seal` | registry, deployment, serving | `captures.sealed`, one for each round, not for each call |
+| label | `record` | deployment, feedback | `labels.received` |
+| evaluate, alert | `watch` | deployment, serving, feedback, monitoring | `evaluation.done`, `evaluation.revised`, `alert.raised`, `alert.resolved`, `retrain.decided` |
+| retrain | `retrain` | data, registry, deployment, feedback, monitoring | `retrain.decided`, `retrain.step` |
+| ask why | `trace` | data, registry, gates, deployment, feedback | none: it reads |
+| verify | `verify_all` | data, registry, deployment, serving | none: it reads |
+
+House-keeping entries: `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `gate.set`, `golden.set`,
+`alias.set`, `captures.quarantined`, `monitor.set`, `value.set`, `session.opened`, `session.ended`.
+"""
