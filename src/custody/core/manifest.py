@@ -1,0 +1,94 @@
+"""What the data plane loads: one immutable document that deployment publishes and serving reads."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from custody.core.digest import Digest
+from custody.core.refs import DeploymentKey, ModelRef
+from custody.core.schema import Signature
+from custody.core.tenancy import TenantId
+
+MANIFEST_VERSION = 1
+
+
+class Mode(StrEnum):
+    """How a candidate runs beside the live version."""
+
+    SHADOW = "shadow"  # sees every request, answers none
+    CANARY = "canary"  # answers a share of the requests
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model version at a threshold, with all that is needed to load and check it.
+
+    artifact: digest of the ONNX file. parity: digest of the fixture (see `ParityFixture`), re-checked at load.
+    """
+
+    model: ModelRef
+    artifact: Digest
+    signature: Signature
+    threshold: float
+    parity: Digest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A second target beside the live one; share is the part of requests it answers (canary), 0..1."""
+
+    target: Target
+    mode: Mode
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One deployment as served now."""
+
+    key: DeploymentKey
+    revision: int
+    live: Target
+    candidate: Candidate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyGrant:
+    """An API key's sha-256 and the tenant it may call; None means every tenant."""
+
+    sha256: Digest
+    tenant: TenantId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All services and keys at one moment; `sequence` only grows."""
+
+    sequence: int
+    issued_at: datetime
+    services: tuple[Service, ...]
+    keys: tuple[KeyGrant, ...]
+    version: int = MANIFEST_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class SignedManifest:
+    """The manifest's exact JSON text and an Ed25519 signature over its UTF-8 bytes, both as text (base64 signature)."""
+
+    manifest: str
+    signature: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParityFixture:
+    """Rows and the original model's scores on them; stored as JSON, re-run wherever the converted model is loaded.
+
+    inputs: one list of n values per input name. scores: n scores of the positive class from the original model.
+    tolerance: the largest difference that the conversion's report allowed.
+    """
+
+    inputs: dict[str, list[float | int | str | bool | None]]
+    scores: list[float]
+    tolerance: float
+    version: int = 1

@@ -1,0 +1,30 @@
+"""Integer arrays as short text, for stored formats."""
+
+import base64
+import binascii
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custody.core.errors import InvalidInput
+
+
+def pack(numbers: NDArray[np.int64]) -> str:
+    """Write integers as base64 of their deflated bytes, equal bytes of all numbers side by side."""
+    planes = np.ascontiguousarray(numbers, dtype="<i8").view(np.uint8).reshape(-1, 8).T
+    return base64.b64encode(zlib.compress(planes.tobytes())).decode()
+
+
+def unpack(text: str, limit: int) -> NDArray[np.int64]:
+    """Read up to `limit` integers back; anything else, or more of them, is InvalidInput."""
+    try:
+        reader = zlib.decompressobj()
+        raw = reader.decompress(base64.b64decode(text, validate=True), 8 * limit + 8)
+        whole = reader.eof and len(raw) % 8 == 0 and len(raw) <= 8 * limit
+    except (binascii.Error, zlib.error, ValueError):
+        raw, whole = b"", False
+    if not whole:
+        raise InvalidInput("A stored list of counts is not readable.", why="The text was cut or edited.")
+    planes = np.frombuffer(raw, dtype=np.uint8).reshape(8, -1).T
+    return np.ascontiguousarray(planes).view("<i8").ravel().astype(np.int64)

@@ -1,0 +1,216 @@
+"""One mergeable summary per column and batch: exact integer counts, from which drift and quantiles are read.
+
+Numbers fall into a float-prefix histogram: the 17 leading bits of the standardised value as float32, so buckets are
+between 1/512 and 1/256 of the value wide, and rank order is value order. Categories are counted by level. Merging adds
+integers: commutative, associative, the same bits for any split and order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custody.core.digest import Json
+from custody.core.errors import InvalidInput
+from custody.core.measures.packing import pack, unpack
+from custody.core.measures.spec import Kind, Spec, Values, crc, levels_read, numbers_read
+
+SUMMARY_VERSION = 1
+Counts = NDArray[np.int64]
+
+_BITS = 15  # float32 bits below the prefix
+_NEGATIVE, _ZERO, _BUCKETS = 65_536, 65_281, 131_072
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def _ranks_of(prefixes: NDArray[np.int64]) -> Counts:
+    return np.where(prefixes >= _NEGATIVE, _ZERO - 1 - (prefixes - _NEGATIVE), _ZERO + prefixes)
+
+
+def bucket_ends(spec: Spec, ranks: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lower and upper end of numeric buckets in the column's own unit, shape (k,) each."""
+    negative = ranks < _ZERO
+    prefixes = np.where(negative, _ZERO - 1 - ranks, ranks - _ZERO).astype(np.uint32)
+    near, far = ((part << np.uint32(_BITS)).view(np.float32).astype(np.float64) for part in (prefixes, prefixes + np.uint32(1)))
+    far = np.minimum(far, _LARGEST)
+    low, high = np.where(negative, -far, near), np.where(negative, -near, far)
+    return low * spec.scale + spec.center, high * spec.scale + spec.center
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnSummary:
+    """One column's counts.
+
+    keys: sorted, shape (k,): bucket ranks of a number; of a category the place of the level in `spec.levels`, then
+    `len(levels)` for other reference levels, `len(levels) + 1` for levels unseen in the reference. counts: rows per key, > 0.
+    null, nan, high, low: rows without a value, not a number, +infinity and -infinity; all outside `counts`.
+    """
+
+    spec: Spec
+    keys: Counts
+    counts: Counts
+    null: int = 0
+    nan: int = 0
+    high: int = 0
+    low: int = 0
+
+    @property
+    def finite(self) -> int:
+        """Return the number of rows with an ordinary value."""
+        return int(self.counts.sum())
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows, the special ones included."""
+        return self.finite + self.null + self.nan + self.high + self.low
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ColumnSummary) and (self.spec, self.to_json()) == (other.spec, other.to_json())
+
+    __hash__ = None  # type: ignore[assignment]  # arrays inside: equal by content, never a dictionary key
+
+    def quantile(self, q: float) -> float | None:
+        """Read a quantile, 0 <= q <= 1, of a numeric column: the middle of its bucket, within 1/512; None without values."""
+        if self.spec.kind is not Kind.NUMBER or not self.keys.size:
+            return None
+        place = int(np.searchsorted(np.cumsum(self.counts), max(1.0, q * self.finite)))
+        low, high = bucket_ends(self.spec, self.keys[place : place + 1])
+        return float((low / 2 + high / 2)[0])
+
+    def to_json(self) -> dict[str, Json]:
+        """Write the counts compactly: sorted keys as differences, deflated, base64."""
+        special: list[Json] = [self.null, self.nan, self.high, self.low]
+        return {"special": special, "keys": pack(np.diff(self.keys, prepend=0)), "counts": pack(self.counts)}
+
+    @classmethod
+    def from_json(cls, spec: Spec, body: Mapping[str, Json]) -> Self:
+        """Read counts back; a broken text is InvalidInput."""
+        limit = _BUCKETS if spec.kind is Kind.NUMBER else len(spec.levels) + 2
+        keys, counts = np.cumsum(unpack(str(body["keys"]), limit)), unpack(str(body["counts"]), limit)
+        special = body["special"]
+        found = [int(str(n)) for n in special] if isinstance(special, list) else []
+        sorted_keys = bool((np.diff(keys) > 0).all()) and (not keys.size or (keys[0] >= 0 and keys[-1] < limit))
+        if len(keys) != len(counts) or not sorted_keys or (counts <= 0).any() or len(found) != 4 or min(found) < 0:
+            raise InvalidInput(f"The stored summary of '{spec.column}' is not readable.", why="The text was cut or edited.")
+        return cls(spec, keys, counts, *found)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The columns of one batch, or of many merged ones."""
+
+    columns: tuple[ColumnSummary, ...]
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows."""
+        return self.columns[0].rows if self.columns else 0
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """Return the columns' specs."""
+        return tuple(column.spec for column in self.columns)
+
+    def column(self, name: str) -> ColumnSummary:
+        """Return a column by name; an unknown name is InvalidInput."""
+        for column in self.columns:
+            if column.spec.column == name:
+                return column
+        raise InvalidInput(f"The summary has no column '{name}'.")
+
+    def to_json(self) -> dict[str, Json]:
+        """Write specs and counts, with the format's version."""
+        columns: list[Json] = [{"spec": column.spec.to_json(), **column.to_json()} for column in self.columns]
+        return {"version": SUMMARY_VERSION, "columns": columns}
+
+    @classmethod
+    def from_json(cls, body: Json) -> Self:
+        """Read a summary back; another version or a broken text is InvalidInput."""
+        if not isinstance(body, dict) or body.get("version") != SUMMARY_VERSION:
+            raise InvalidInput("This is not a summary that can be read.", why=f"The only known version is {SUMMARY_VERSION}.")
+        parts = body.get("columns")
+        try:
+            return cls(tuple(_column_of(part) for part in (parts if isinstance(parts, list) else [None])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput("The stored summary is not readable.", why="The text was cut or edited.") from error
+
+
+def _column_of(part: Json) -> ColumnSummary:
+    if not isinstance(part, dict):
+        raise TypeError(type(part))
+    return ColumnSummary.from_json(Spec.from_json(part["spec"]), part)
+
+
+def _counted(keys: NDArray[np.uint32], size: int) -> tuple[NDArray[Any], Counts]:
+    if keys.size < size // 16:  # sorting few keys beats walking through every bucket
+        few, repeats = np.unique(keys, return_counts=True)
+        return few, repeats.astype(np.int64)
+    table = np.bincount(keys, minlength=size)
+    present = np.flatnonzero(table)
+    return present, table[present]
+
+
+def _numeric(spec: Spec, values: Values) -> ColumnSummary:
+    numbers, null = numbers_read(spec, values)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is counted as such
+        scaled = numbers - spec.center
+        scaled /= spec.scale
+        short = scaled.astype(np.float32)
+    short += np.float32(0)  # folds -0 into 0
+    finite = np.isfinite(short)
+    ordinary = short if finite.all() else short[finite]
+    nan, high = int(np.isnan(short).sum()), int((short == np.inf).sum())
+    prefixes, counts = _counted(ordinary.view(np.uint32) >> np.uint32(_BITS), _BUCKETS)
+    ranks = _ranks_of(prefixes.astype(np.int64))
+    order = np.argsort(ranks)
+    return ColumnSummary(spec, ranks[order], counts[order], null, nan, high, short.size - ordinary.size - nan - high)
+
+
+def _categorical(spec: Spec, values: Values) -> ColumnSummary:
+    found, null = levels_read(values)
+    table = np.zeros(len(spec.levels) + 2, dtype=np.int64)
+    places, known = {level: place for place, level in enumerate(spec.levels)}, frozenset(spec.known)
+    for level, count in found.items():
+        table[places.get(level, len(places) + (crc(level) not in known))] += count
+    keys = np.flatnonzero(table)
+    return ColumnSummary(spec, keys, table[keys], null)
+
+
+def summarise(columns: Mapping[str, Values], specs: tuple[Spec, ...]) -> Summary:
+    """Count one batch by the reference's specs; columns without a spec are ignored.
+
+    columns: n values each, arrays or lists; None is null. A value that a numeric column cannot read counts as NaN.
+    Raises: InvalidInput if a column is missing or the lengths differ.
+    """
+    if missing := sorted({spec.source for spec in specs} - set(columns)):
+        raise InvalidInput(f"The batch lacks the columns {', '.join(missing)}.", facts={"missing": missing})
+    counted = (_numeric if spec.kind is Kind.NUMBER else _categorical for spec in specs)
+    summary = Summary(tuple(count(spec, columns[spec.source]) for count, spec in zip(counted, specs, strict=True)))
+    if len({column.rows for column in summary.columns}) > 1:
+        raise InvalidInput("The columns of the batch have different lengths.", why="Every row needs a value or null in each.")
+    return summary
+
+
+def empty(specs: tuple[Spec, ...]) -> Summary:
+    """Return the summary of no rows: merging it changes nothing."""
+    none = np.empty(0, dtype=np.int64)
+    return Summary(tuple(ColumnSummary(spec, none, none) for spec in specs))
+
+
+def merge(first: Summary, second: Summary) -> Summary:
+    """Add two summaries, exactly; different specs (another grid, other levels) are InvalidInput."""
+    if first.specs != second.specs:
+        raise InvalidInput(
+            "Two summaries with different specs cannot be merged.",
+            why="Their columns, grids or levels differ: they belong to different references.",
+        )
+    return Summary(tuple(_merged(a, b) for a, b in zip(first.columns, second.columns, strict=True)))
+
+
+def _merged(a: ColumnSummary, b: ColumnSummary) -> ColumnSummary:
+    keys, place = np.unique(np.concatenate([a.keys, b.keys]), return_inverse=True)
+    counts = np.zeros(len(keys), dtype=np.int64)
+    np.add.at(counts, place, np.concatenate([a.counts, b.counts]))
+    return ColumnSummary(a.spec, keys, counts, a.null + b.null, a.nan + b.nan, a.high + b.high, a.low + b.low)

@@ -1,0 +1,55 @@
+"""The port of the object store: immutable bytes by digest, and a few named documents."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from custody.core.digest import Digest
+
+
+class Objects(Protocol):
+    """Stores bytes in a folder or an S3 bucket.
+
+    Objects are named by their sha-256 and never change. Documents have a name (`manifest/current`,
+    `captures/acme/<batch>.ndjson.gz`): segments of letters, digits, `.`, `_`, `-` joined by `/`; a name that could
+    leave the store (`..`, a leading `/`, a backslash, an empty segment, NUL) is InvalidInput.
+    """
+
+    def put(self, body: bytes) -> Digest:
+        """Store bytes durably and return their digest; storing the same bytes again changes nothing."""
+        ...
+
+    def get(self, digest: Digest) -> bytes:
+        """Return the bytes; NotFound if absent, IntegrityBroken if they no longer match the digest."""
+        ...
+
+    def has(self, digest: Digest) -> bool:
+        """Tell whether the object is stored, without reading it."""
+        ...
+
+    def digests(self) -> Iterator[Digest]:
+        """Return every stored object's digest."""
+        ...
+
+    def publish(self, name: str, body: bytes) -> None:
+        """Write a document, replacing an older one in one step: readers see the old or the new, never a part."""
+        ...
+
+    def create(self, name: str, body: bytes) -> bool:
+        """Write a document only if the name is free; False (and no change) if it is taken."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """Return a document, or None."""
+        ...
+
+    def stamp(self, name: str) -> str | None:
+        """Return a cheap text that changes whenever the document is published again; None if there is none."""
+        ...
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Return the names of documents below a prefix such as `captures/`, sorted; never temporary files."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a document; nothing happens if there is none."""
+        ...
