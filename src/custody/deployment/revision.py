@@ -1,0 +1,104 @@
+"""A deployment as a chain of revisions, and the only ways from one to the next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from custody.core.errors import Conflict, InvalidInput
+from custody.core.manifest import Candidate, Mode, Service, Target
+from custody.core.refs import DeploymentKey
+from custody.core.tenancy import HOUSE, TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What one deployment served from `at` on: the service, the action that led here, who did it and why.
+
+    owner: the tenant whose registry holds the models. action: deploy, shadow, canary, promote, reject or rollback.
+    """
+
+    service: Service
+    action: str
+    actor: str
+    at: datetime
+    reason: str = ""
+    owner: TenantId = HOUSE
+
+    @property
+    def key(self) -> DeploymentKey:
+        """Return what this is a revision of."""
+        return self.service.key
+
+    @property
+    def number(self) -> int:
+        """Return the revision's number, from 1."""
+        return self.service.revision
+
+
+def check_threshold(threshold: float) -> float:
+    """Accept a threshold from 0 to 1; a score of at least the threshold decides for the positive class."""
+    if not 0 <= threshold <= 1:
+        raise InvalidInput(f"The threshold {threshold} is not a score.", why="Scores go from 0 to 1.", fix="Try: --threshold 0.5")
+    return threshold
+
+
+def deploy(key: DeploymentKey, head: Revision | None, target: Target) -> Service:
+    """Make a target live at once, without a candidate beside it."""
+    check_threshold(target.threshold)
+    if head is not None and head.service.live == target and head.service.candidate is None:
+        raise Conflict(
+            f"{key} already serves {target.model} at threshold {target.threshold}.",
+            fix=f"Nothing to do. Look at it: custody deployment show {key}",
+        )
+    return Service(key, (head.number if head else 0) + 1, target)
+
+
+def stage(head: Revision | None, key: DeploymentKey, target: Target, mode: Mode, share: float) -> Service:
+    """Put a candidate beside the live version, as shadow or as canary with a share of the requests in (0, 1)."""
+    check_threshold(target.threshold)
+    if head is None:
+        raise Conflict(
+            f"{key} serves nothing yet, so {target.model} cannot be a {mode} beside it.",
+            fix=f"Deploy a first version without --shadow or --canary: custody deployment deploy {target.model} ...",
+        )
+    if mode is Mode.CANARY and not 0 < share < 1:
+        raise InvalidInput(f"A canary of {share:.0%} is not possible.", why="Its share lies between 0 and 100 percent.")
+    if target.artifact == head.service.live.artifact and target.threshold == head.service.live.threshold:
+        raise Conflict(
+            f"{target.model} is already live in {key}: nothing would be compared.", fix="Register a new version first."
+        )
+    candidate = Candidate(target, mode, share if mode is Mode.CANARY else 0.0)
+    return replace(head.service, revision=head.number + 1, candidate=candidate)
+
+
+def promote(head: Revision) -> Service:
+    """Make the candidate live."""
+    if head.service.candidate is None:
+        raise Conflict(f"{head.key} has no candidate to promote.", fix=f"Look at it: custody deployment show {head.key}")
+    return Service(head.key, head.number + 1, head.service.candidate.target)
+
+
+def reject(head: Revision) -> Service:
+    """Take the candidate away and keep the live version."""
+    if head.service.candidate is None:
+        raise Conflict(f"{head.key} has no candidate to take away.", fix=f"Look at it: custody deployment show {head.key}")
+    return replace(head.service, revision=head.number + 1, candidate=None)
+
+
+def rollback(history: Sequence[Revision]) -> Service:
+    """Return to the last revision whose live target differs from the present one; history is newest first."""
+    head = history[0]
+    for past in history[1:]:
+        if past.service.live != head.service.live and past.owner == head.owner:
+            return Service(head.key, head.number + 1, past.service.live)
+    raise Conflict(f"{head.key} has never served another version.", why="There is nothing to go back to.")
+
+
+def live_since(history: Sequence[Revision]) -> datetime:
+    """Return when the present live target became live; history is newest first, and staging beside it does not count."""
+    since = history[0].at
+    for past in history:
+        if past.service.live != history[0].service.live:
+            break
+        since = past.at
+    return since

@@ -1,0 +1,60 @@
+"""A label: what turned out to be true about one prediction."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from custody.core.errors import InvalidInput
+from custody.core.refs import DeploymentKey
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Ground truth for one prediction, named by its id or by the caller's own key.
+
+    value: the class that turned out to be true. source: `outcome` (the world), `annotator` or `report` (a user's complaint,
+    never mixed into metrics).
+    """
+
+    deployment: DeploymentKey
+    prediction: str
+    value: str
+    source: str
+    received_at: datetime
+    annotator: str = ""
+
+
+SOURCES = ("outcome", "annotator", "report")
+
+
+def check_values(labels: Iterable[Label], classes: Sequence[str]) -> None:
+    """Refuse labels whose value is none of the model's classes; lines are counted from 1."""
+    wrong = [line for line, label in enumerate(labels, 1) if label.value not in classes]
+    if wrong:
+        raise InvalidInput(
+            f"{len(wrong)} labels have a value that is none of the model's classes ({', '.join(classes)}).",
+            why=f"The first such lines: {', '.join(map(str, wrong[:20]))}.",
+            fix="Write the class exactly as in the training data.",
+            facts={"lines": [str(line) for line in wrong[:20]]},
+        )
+
+
+class Labels(Protocol):
+    """One tenant's labels."""
+
+    def add(self, labels: Sequence[Label]) -> int:
+        """Store labels and return how many changed something; what is already a prediction's newest value changes nothing."""
+        ...
+
+    def of(self, key: DeploymentKey, *, sources: Sequence[str] = SOURCES[:2]) -> dict[str, str]:
+        """Return the newest value per prediction id or caller's key."""
+        ...
+
+    def count(self, key: DeploymentKey) -> int:
+        """Return how many predictions have a label."""
+        ...
+
+    def value_of(self, key: DeploymentKey, names: Sequence[str]) -> Label | None:
+        """Return the newest label stored under any of these names of one prediction."""
+        ...
