@@ -1,0 +1,119 @@
+"""Captured predictions as rows: how a sealed batch is written, and how it is read back."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from custody.core.prediction import CaptureBatch, PredictionId
+from custody.core.refs import DeploymentKey
+from custody.lifecycle.stores import Ports
+from custody.serving.capture import Capture
+
+INPUT = "input."  # before the name of each model input
+_TIME = pa.timestamp("ms", tz="UTC")
+
+
+def capture_table(captures: Sequence[Capture]) -> pa.Table:
+    """Write captures as one row per prediction; inputs of different model versions share columns by name."""
+    rows: dict[str, list[Any]] = {name: [] for name in ("prediction", "key", "at", "event", "mode", "of")}
+    numbers: dict[str, list[Any]] = {name: [] for name in ("revision", "model", "threshold", "score", "decision", "latency_us")}
+    names = list(dict.fromkeys(name for capture in captures for name in capture.inputs))
+    inputs: dict[str, list[Any]] = {INPUT + name: [] for name in names}
+    for capture in captures:
+        n = capture.rows
+        rows["prediction"] += [str(capture.id.of_row(row)) for row in range(n)]
+        rows["key"] += list(capture.keys) if capture.keys else [None] * n
+        rows["at"] += [capture.at_ms] * n
+        event = capture.at_ms if capture.event_ms is None else min(capture.event_ms, capture.at_ms)
+        rows["event"] += [event] * n  # an event later than its prediction is a wrong clock
+        rows["mode"] += [capture.mode.value] * n
+        rows["of"] += [str(capture.of.of_row(row)) if capture.of else None for row in range(n)]
+        numbers["revision"] += [capture.id.revision] * n
+        numbers["model"] += [str(capture.id.model)] * n
+        numbers["threshold"] += [capture.threshold] * n
+        numbers["score"] += list(capture.scores)
+        numbers["decision"] += list(capture.decisions)
+        numbers["latency_us"] += [capture.latency_us] * n
+        for name in names:
+            inputs[INPUT + name] += list(capture.inputs.get(name) or [None] * n)
+    table = pa.table({**rows, **numbers, **inputs})
+    for name in ("at", "event"):
+        table = table.set_column(table.column_names.index(name), name, table.column(name).cast(pa.int64()).cast(_TIME))
+    return table
+
+
+def batch_of(table: pa.Table, id: str, key: DeploymentKey, digest: Any, now: datetime) -> CaptureBatch:  # noqa: A002
+    """Describe a batch by the times in its rows."""
+    at, event = pc.min_max(table.column("at")).as_py(), pc.min_max(table.column("event")).as_py()
+    return CaptureBatch(id, key, digest, table.num_rows, at["min"], at["max"], event["min"], event["max"], now)
+
+
+def rows_between(
+    ports: Ports,
+    key: DeploymentKey,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    since: datetime | None = None,
+) -> pa.Table | None:
+    """Read the captured rows of a deployment whose events lie in [start, end), sealed since a time; None if there are none."""
+    found = ports.stores.of(key.tenant).captures.of(key, start=start, end=end)
+    batches = [batch for batch in found if since is None or batch.last_at >= since]
+    if not batches:
+        return None
+    table = joined([ports.tables.from_parquet(ports.stores.objects.get(batch.object)) for batch in batches])
+    if since is not None:
+        table = table.filter(pc.greater_equal(table.column("at"), pa.scalar(since.astimezone(UTC), _TIME)))
+    if start is not None:
+        table = table.filter(pc.greater_equal(table.column("event"), pa.scalar(start.astimezone(UTC), _TIME)))
+    if end is not None:
+        table = table.filter(pc.less(table.column("event"), pa.scalar(end.astimezone(UTC), _TIME)))
+    return table
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Join captured rows; an input that two versions take in different types is joined as text."""
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:
+        types: dict[str, set[pa.DataType]] = {}
+        for table in tables:
+            for field in table.schema:
+                types.setdefault(field.name, set()).add(field.type)
+        mixed = {name for name, found in types.items() if name.startswith(INPUT) and len(found) > 1}
+        texts = [
+            pa.schema([pa.field(f.name, pa.string() if f.name in mixed else f.type) for f in table.schema]) for table in tables
+        ]
+        return pa.concat_tables([t.cast(s) for t, s in zip(tables, texts, strict=True)], promote_options="permissive")
+
+
+def row_of(ports: Ports, id: PredictionId) -> dict[str, Any] | None:  # noqa: A002 - the field's word
+    """Return the captured row of one prediction; None if its batch has not been sealed."""
+    for batch in ports.stores.of(id.deployment.tenant).captures.around(id.deployment, id.at):
+        table = ports.tables.from_parquet(ports.stores.objects.get(batch.object))
+        found = table.filter(pc.equal(table.column("prediction"), str(id)))
+        if found.num_rows:
+            row: dict[str, Any] = found.slice(0, 1).to_pylist()[0]
+            return row
+    return None
+
+
+def answered(table: pa.Table) -> pa.Table:
+    """Keep the rows that somebody was answered with: live and canary, not shadow."""
+    return table.filter(pc.not_equal(table.column("mode"), "shadow"))
+
+
+def with_labels(table: pa.Table, labels: dict[str, str], positive: str) -> tuple[pa.Table, np.ndarray]:
+    """Return the rows that have a label, by prediction id or by the caller's key, and whether it is the positive class."""
+    ids, keys = table.column("prediction").to_pylist(), table.column("key").to_pylist()
+    values = [
+        labels.get(one) if one in labels else labels.get(two) if two is not None else None
+        for one, two in zip(ids, keys, strict=True)
+    ]
+    known = np.array([value is not None for value in values], dtype=bool)
+    actual = np.array([value == positive for value in values if value is not None], dtype=bool)
+    return table.filter(pa.array(known)), actual

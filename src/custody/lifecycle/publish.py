@@ -1,0 +1,70 @@
+"""Tell the data plane: all deployments and keys as one signed manifest in the object store."""
+
+import base64
+from datetime import datetime
+
+import msgspec
+
+from custody.core.manifest import KeyGrant, Manifest, Service, SignedManifest
+from custody.core.page import MOST
+from custody.core.tenancy import TenantId
+from custody.lifecycle.stores import Key, Ports, Stores
+
+CURRENT = "manifest/current"
+SESSION = "session:"  # before the id of the key that a session came from, in the session's name
+
+
+def publish(ports: Ports, now: datetime) -> bool:
+    """Publish the manifest if deployments or keys changed since the published one; tell whether it did.
+
+    Desired state is what the database says: a process killed between its commit and this call is made good by the next
+    call, from whichever process. After writing it looks again, so that a slow process does not leave an older state behind.
+    """
+    wrote = False
+    while _publish_once(ports, now):
+        wrote = True
+    return wrote
+
+
+def _publish_once(ports: Ports, now: datetime) -> bool:
+    services, keys = _services(ports.stores), _grants(ports.stores, now)
+    body = ports.stores.objects.read(CURRENT)
+    sequence = 0
+    if body is not None:
+        old = msgspec.json.decode(msgspec.json.decode(body, type=SignedManifest).manifest, type=Manifest)
+        if old.services == services and old.keys == keys:
+            return False
+        sequence = old.sequence
+    manifest = Manifest(max(sequence + 1, int(now.timestamp() * 1000)), now, services, keys)
+    text = msgspec.json.encode(manifest).decode()
+    signature = base64.b64encode(ports.signer.sign(text.encode())).decode()
+    signed = SignedManifest(text, signature, ports.signer.key_id)
+    ports.stores.objects.publish(CURRENT, msgspec.json.encode(signed))
+    return True
+
+
+def _services(stores: Stores) -> tuple[Service, ...]:
+    return tuple(head.service for tenant in tenants_of(stores) for head in stores.of(tenant).deployments.heads())
+
+
+def tenants_of(stores: Stores) -> list[TenantId]:
+    """Return every tenant."""
+    found: list[TenantId] = []
+    after: str | None = None
+    while True:
+        page = stores.tenants.page(after=after, limit=MOST)
+        found += [tenant.id for tenant in page.items]
+        if page.next is None:
+            return found
+        after = page.next
+
+
+def good(key: Key, now: datetime) -> bool:
+    """Tell whether a key is neither revoked nor expired."""
+    return key.revoked_at is None and (key.expires_at is None or key.expires_at > now)
+
+
+def _grants(stores: Stores, now: datetime) -> tuple[KeyGrant, ...]:
+    """Return the keys that may call the data plane; a session of the dashboard is none."""
+    keys = stores.tenants.keys()
+    return tuple(KeyGrant(key.sha256, key.tenant) for key in keys if good(key, now) and not key.name.startswith(SESSION))

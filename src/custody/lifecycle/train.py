@@ -1,0 +1,142 @@
+"""Train: a run reads allowed data, logs what it did, and ends."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from custody.core.digest import Digest, Json
+from custody.core.errors import Conflict, Denied, InvalidInput
+from custody.core.refs import DatasetRef, name_of
+from custody.core.tenancy import Role
+from custody.data.split import Split, part_of
+from custody.lifecycle.rows import table_of
+from custody.lifecycle.stores import Caller, Ports
+from custody.registry.run import DatasetUse, LoggedModel, Recipe, Run, RunStatus, ended
+
+
+def begin(
+    ports: Ports,
+    caller: Caller,
+    name: str,
+    *,
+    code_version: str = "",
+    environment: Mapping[str, str] | None = None,
+    recipe: Recipe | None = None,
+    cause: str = "",
+) -> tuple[Run, int]:
+    """Open a run; recipe says how to repeat it, cause why it was started (an alert, say)."""
+    caller.may(Role.CONTRIBUTOR)
+    run = Run(
+        id=ports.new_id(caller.now),
+        name=name_of("run", name),
+        status=RunStatus.RUNNING,
+        started_at=caller.now,
+        code_version=code_version,
+        environment=dict(environment or {}),
+        recipe=recipe,
+        cause=cause,
+    )
+    if recipe and (absent := [path for path, digest in recipe.files.items() if not _uploaded(ports, caller, digest)]):
+        raise InvalidInput(f"The recipe names files that were never stored: {', '.join(absent)}.")
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        change.runs.add(run)
+        entry = change.record("run.started", run.id, {"name": name, "code_version": code_version, "cause": cause})
+    return run, entry.seq
+
+
+def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Split) -> pa.Table:
+    """Hand a run the rows of a dataset version and record the use; Denied if its provenance card forbids training."""
+    caller.may(Role.CONTRIBUTOR)
+    version = ports.stores.of(caller.tenant).datasets.get(ref)
+    if version.card.blocks:
+        raise Denied(
+            f"{ref} may not train a model: {', and '.join(version.card.blocks)}.",
+            why="Data whose source, legal basis or purpose nobody can name is stored, but not used.",
+            fix=f"Add the same file with a completed card: custody dataset add {ref.name} FILE --card card.yaml",
+            facts={"dataset": str(ref), "blocks": list(version.card.blocks)},
+        )
+    use = DatasetUse(ref, version.digest, split.value)
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        run = _running(change.runs.get(run_id))
+        if use not in run.datasets:
+            change.runs.save(replace(run, datasets=(*run.datasets, use)))
+            change.record("dataset.read", str(ref), {"run": run_id, "digest": version.digest, "split": split.value})
+    return part_of(table_of(version, ports.stores.objects, ports.tables), split, version.holdout)
+
+
+def log(
+    ports: Ports,
+    caller: Caller,
+    run_id: str,
+    *,
+    params: Mapping[str, str] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    models: Sequence[LoggedModel] = (),
+) -> Run:
+    """Add parameters (written once), metrics (the last value stays) and converted models to a running run."""
+    caller.may(Role.CONTRIBUTOR)
+    absent = [model.name for model in models for d in (model.artifact, model.fixture) if not _uploaded(ports, caller, d)]
+    if absent:
+        raise InvalidInput(f"The files of model '{absent[0]}' were never stored.", fix="Upload them first, then log the model.")
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        run = _running(change.runs.get(run_id))
+        if clash := [key for key, value in (params or {}).items() if run.params.get(key, value) != value]:
+            raise Conflict(
+                f"The parameter '{clash[0]}' of run '{run_id}' already has another value.", why="Parameters are written once."
+            )
+        kept = tuple(old for old in run.models if old.name not in {model.name for model in models})
+        run = replace(
+            run,
+            params={**run.params, **(params or {})},
+            metrics={**run.metrics, **(metrics or {})},
+            models=(*kept, *(replace(model, name=name_of("model", model.name)) for model in models)),
+        )
+        change.runs.save(run)
+    return run
+
+
+def train(ports: Ports, caller: Caller, run_id: str, status: RunStatus) -> tuple[Run, int | None]:
+    """End a run and record what it read and made; ending it again the same way changes nothing."""
+    caller.may(Role.CONTRIBUTOR)
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        before = change.runs.get(run_id)
+        run = ended(before, status, caller.now)
+        if run is before:
+            return run, None
+        change.runs.save(run)
+        entry = change.record("run.finished", run.id, _facts(run))
+    return run, entry.seq
+
+
+def keep(ports: Ports, caller: Caller, body: bytes) -> Digest:
+    """Store a file that a run or recipe will name by its digest."""
+    caller.may(Role.CONTRIBUTOR)
+    digest = ports.stores.objects.put(body)
+    ports.stores.objects.create(_upload(caller, digest), b"")
+    return digest
+
+
+def _upload(caller: Caller, digest: Digest) -> str:
+    """Return the name under which a tenant's upload is noted: to know a digest is no right to its bytes."""
+    return f"uploads/{caller.tenant}/{digest}"
+
+
+def _uploaded(ports: Ports, caller: Caller, digest: Digest) -> bool:
+    return ports.stores.objects.read(_upload(caller, digest)) is not None
+
+
+def _running(run: Run) -> Run:
+    if run.status is not RunStatus.RUNNING:
+        raise Conflict(f"Run '{run.id}' has ended as {run.status}.", why="An ended run is a record and takes nothing more.")
+    return run
+
+
+def _facts(run: Run) -> dict[str, Json]:
+    return {
+        "status": run.status.value,
+        "code_version": run.code_version,
+        "datasets": [[str(use.ref), use.digest, use.split] for use in run.datasets],
+        "models": [[model.name, model.artifact] for model in run.models],
+        "cause": run.cause,
+    }

@@ -1,0 +1,78 @@
+"""Verify: the ledger's chain, its checkpoints, and every stored object."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from custody.core.digest import Digest
+from custody.core.errors import IntegrityBroken, NotFound
+from custody.core.page import MOST
+from custody.core.tenancy import Role
+from custody.ledger.chain import Verification, verify
+from custody.ledger.checkpoint import Checkpoint, from_json, root_of, sign
+from custody.lifecycle.publish import tenants_of
+from custody.lifecycle.stores import Caller, Ports, Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """What a full verification found: the ledger's answer, how many objects were read, and each problem as a sentence."""
+
+    ok: bool
+    ledger: Verification
+    objects: int
+    problems: tuple[str, ...]
+
+
+def verify_ledger(ports: Ports, caller: Caller, held: Sequence[str] = ()) -> Verification:
+    """Check the whole chain against our checkpoints and those that the caller kept elsewhere (as JSON text)."""
+    caller.actor.require(Role.VIEWER)
+    elsewhere = [from_json(text) for text in held]
+    ledger = ports.stores.ledger
+    return verify(ledger.entries(), [*ledger.checkpoints(), *elsewhere], ports.signer.public_key)
+
+
+def checkpoint(ports: Ports, caller: Caller) -> Checkpoint:
+    """Sign the ledger's size and Merkle root as of now and store the checkpoint; keep a copy elsewhere."""
+    caller.actor.require(Role.CONTRIBUTOR)
+    hashes = [entry.hash for entry in ports.stores.ledger.entries()]
+    made = sign(len(hashes), root_of(hashes), caller.now, public_key=ports.signer.public_key, signature_of=ports.signer.sign)
+    ports.stores.ledger.keep(made)
+    return made
+
+
+def verify_all(ports: Ports, caller: Caller) -> Integrity:
+    """Check the ledger, read every object that a record names, and report what is missing or damaged."""
+    caller.actor.require(Role.VIEWER)
+    found = verify_ledger(ports, caller)
+    problems, count = ([] if found.ok else [found.sentence]), 0
+    tenants = [caller.actor.tenant] if caller.actor.tenant else tenants_of(ports.stores)
+    for tenant in tenants:
+        for name, digest in _named(ports.stores.of(tenant)):
+            count += 1
+            try:
+                ports.stores.objects.get(digest)
+            except (NotFound, IntegrityBroken) as error:
+                problems.append(f"{tenant}: {name}: {error.what}")
+    return Integrity(not problems, found, count, tuple(problems))
+
+
+def _named(shelf: Shelf) -> Iterator[tuple[str, Digest]]:
+    after: str | None = None
+    while True:
+        datasets = shelf.datasets.page(after=after, limit=MOST)
+        for summary in datasets.items:
+            version = shelf.datasets.get(summary.ref)
+            yield from ((str(version.ref), part.object) for part in version.parts)
+            yield str(version.ref), version.profile
+        if (after := datasets.next) is None:
+            break
+    while True:
+        models = shelf.models.page(after=after, limit=MOST)
+        for one in models.items:
+            model = shelf.models.get(one.ref)
+            yield str(model.ref), model.artifact
+            yield str(model.ref), model.fixture
+        if (after := models.next) is None:
+            break
+    for head in shelf.deployments.heads():
+        yield from ((f"captures of {head.key}", batch.object) for batch in shelf.captures.of(head.key))

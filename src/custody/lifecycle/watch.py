@@ -1,0 +1,284 @@
+"""Evaluate: captured decisions meet their labels, window by window; a proven loss raises an alert and what follows from it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from math import log2
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from custody.core.digest import Json
+from custody.core.errors import CustodyError, NotFound
+from custody.core.evidence import Check, Estimate, Outcome
+from custody.core.manifest import Mode, Target
+from custody.core.measures.performance import measure
+from custody.core.refs import DeploymentKey
+from custody.core.tenancy import Role
+from custody.deployment.revision import Revision
+from custody.lifecycle.captured import rows_between, with_labels
+from custody.lifecycle.publish import tenants_of
+from custody.lifecycle.release import advance
+from custody.lifecycle.retrain import STATE, WORKER, Request, read_request
+from custody.lifecycle.stores import Caller, Change, Ports
+from custody.lifecycle.windows import answers_of, judged, looks_name, looks_of, measured, moment, open_window, registered
+from custody.monitoring.alert import Alert, AlertKind, AlertState, moved
+from custody.monitoring.evaluation import Evaluation, degraded
+from custody.monitoring.policy import MonitorPolicy, OnDegradation
+
+log = logging.getLogger("custody.worker")
+REVISED = 12  # windows, newest first, that late labels are counted into
+CANARY_DROP = 0.05  # a canary that looks worse than live by more than this is taken away, proven or not
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an evaluation found: the windows judged now and still open, and the checks that were made."""
+
+    evaluations: tuple[Evaluation, ...]
+    checks: tuple[Check, ...]
+
+
+class Seen(dict[DeploymentKey, tuple[int, int, int]]):
+    """What the last round saw of each deployment: revision, labels, captures."""
+
+
+def watch(ports: Ports, now: datetime, seen: Seen) -> int:
+    """Judge every window that is due, in every deployment, and return how many were.
+
+    Where nothing is new since the last round, nothing is read.
+    """
+    due = 0
+    for tenant in tenants_of(ports.stores):
+        shelf = ports.stores.of(tenant)
+        for head in shelf.deployments.heads():
+            mark = (head.number, shelf.labels.count(head.key), shelf.captures.count(head.key))
+            if seen.get(head.key) == mark:
+                continue
+            try:
+                due += _watch_deployment(ports, head, now) if mark[1] else 0
+            except (CustodyError, pa.ArrowException) as error:  # one deployment holds no other up
+                log.warning("%s cannot be evaluated: %s", head.key, error)
+            seen[head.key] = mark
+    return due
+
+
+def _watch_deployment(ports: Ports, head: Revision, now: datetime) -> int:
+    _revise(ports, head, now)
+    found = _watch_one(ports, head, now)
+    _judge_canary(ports, head, now)
+    return len(found.checks) > 0
+
+
+def evaluate_now(ports: Ports, caller: Caller, key: DeploymentKey) -> tuple[Found, int | None]:
+    """Judge what is due and measure the window that is still open; only closed windows can raise an alert."""
+    caller.within(key.tenant).may(Role.CONTRIBUTOR)
+    head = ports.stores.of(key.tenant).deployments.head(key)
+    if head is None:
+        raise NotFound.of("deployment", str(key), ls="custody deployment ls")
+    _revise(ports, head, caller.now)
+    found = _watch_one(ports, head, caller.now)
+    opened = open_window(ports, head, head.service.live, caller.now)
+    still = (opened.evaluation,) if opened and opened.evaluation.labelled and not found.evaluations else ()
+    return Found(found.evaluations + still, found.checks), None
+
+
+def _revise(ports: Ports, head: Revision, now: datetime) -> int:
+    """Measure judged windows again whose labels came later, and return how many changed.
+
+    A late label counts for the time of its prediction. A window is judged when it closes, and again only when its labels
+    have doubled since: good news often comes first. Each such judgement is one more look, so that the alpha still adds up.
+    """
+    shelf, target = ports.stores.of(head.key.tenant), head.service.live
+    policy = shelf.monitors.policy(head.key) or MonitorPolicy()
+    recent = judged(shelf.monitors, head, target)[-REVISED:]
+    rows = rows_between(ports, head.key, start=recent[0].start) if recent else None
+    if rows is None:
+        return 0
+    mine, labels, better = answers_of(rows, target), shelf.labels.of(head.key), []
+    for old in recent:
+        within = pc.and_(
+            pc.greater_equal(mine.column("event"), moment(mine, old.start)),
+            pc.less_equal(mine.column("event"), moment(mine, old.end)),
+        )
+        new = measured(ports, head, target, mine.filter(within), labels, (old.start, old.end), old.id, now)
+        if (new.labelled, new.metrics) != (old.labelled, old.metrics):
+            better.append(new)
+    if better:
+        promised = registered(ports, head, target, policy.metric)
+        with ports.stores.change(head.key.tenant, WORKER, now) as change:
+            for new in better:
+                change.monitors.add_evaluation(head.key, new)
+                looks, live = looks_of(change.monitors, head, target), new.metric(policy.metric)
+                checks: list[Check] = []
+                if live is not None and new.labelled >= 2 * looks.labelled.get(new.id, new.labelled):
+                    first = recent[0] if recent[0].id != new.id else None
+                    looks = looks.after(new)
+                    checks = judge_window(policy, promised, first, live, looks.count)
+                    change.monitors.set_state(head.key, looks_name(target), msgspec.json.encode(looks).decode())
+                change.record("evaluation.revised", str(head.key), _facts(new, checks))
+                _raise(ports, change, head, policy, checks, now)
+    return len(better)
+
+
+def _watch_one(ports: Ports, head: Revision, now: datetime) -> Found:
+    shelf, target = ports.stores.of(head.key.tenant), head.service.live
+    policy = shelf.monitors.policy(head.key) or MonitorPolicy()
+    window = open_window(ports, head, target, now)
+    if window is None or not policy.closed(window.evaluation.labelled, window.start, window.newest):
+        return Found((), ())
+    live = window.evaluation.metric(policy.metric)
+    if live is None or live.n < policy.min_labels or window.evaluation.coverage < policy.min_coverage:
+        return Found((), ())
+    past = judged(shelf.monitors, head, target)
+    looks = looks_of(shelf.monitors, head, target).after(window.evaluation)
+    first = past[0] if past else None
+    checks = judge_window(policy, registered(ports, head, target, policy.metric), first, live, looks.count)
+    with ports.stores.change(head.key.tenant, WORKER, now) as change:
+        if len(judged(change.monitors, head, target)) != len(past):  # another worker judged it meanwhile
+            return Found((), ())
+        change.monitors.add_evaluation(head.key, window.evaluation)
+        change.monitors.set_state(head.key, looks_name(target), msgspec.json.encode(looks).decode())
+        change.record("evaluation.done", str(head.key), _facts(window.evaluation, checks))
+        _raise(ports, change, head, policy, checks, now)
+    return Found((window.evaluation,), tuple(checks))
+
+
+def judge_window(
+    policy: MonitorPolicy, promised: Estimate | None, first: Evaluation | None, live: Estimate, look: int
+) -> list[Check]:
+    """Compare a window with what the gate registered, and with the version's first window in production, if there is another.
+
+    look: how many judgements of this version this makes. Each of the two references has half of the policy's alpha over
+    the life of the version; the first window is never compared with itself, so the second has had one look less.
+    """
+    common = {"tolerance": policy.tolerance, "alpha": policy.alpha / 2, "min_labels": policy.min_labels}
+    checks = [degraded(policy.metric, promised, live, look=look, reference="registered", **common)]  # type: ignore[arg-type]  # one value per name
+    if first is not None:
+        phase = first.metric(policy.metric)
+        checks.append(degraded(policy.metric, phase, live, look=max(look - 1, 1), reference="development phase", **common))  # type: ignore[arg-type]
+    return checks
+
+
+def _raise(ports: Ports, change: Change, head: Revision, policy: MonitorPolicy, checks: Sequence[Check], now: datetime) -> None:
+    failed = [check for check in checks if check.outcome is Outcome.FAIL]
+    opened = [alert for alert in change.monitors.open_alerts(head.key) if alert.kind is AlertKind.PERFORMANCE]
+    if failed and not opened:
+        alert = Alert(ports.new_id(now), head.key, AlertKind.PERFORMANCE, failed[0], now)
+        change.monitors.save_alert(alert)
+        change.record("alert.raised", str(head.key), {"alert": alert.id, "kind": alert.kind.value, "check": failed[0].sentence})
+        if policy.on_degradation is OnDegradation.RETRAIN:
+            _ask(change, head.key, failed[0].sentence, now)
+    if checks and not failed:
+        for alert in opened:
+            change.monitors.save_alert(moved(alert, AlertState.RESOLVED, now))
+            change.record("alert.resolved", str(head.key), {"alert": alert.id, "because": checks[0].sentence})
+
+
+def _ask(change: Change, key: DeploymentKey, cause: str, now: datetime) -> None:
+    old = read_request(change.monitors.state(key, STATE))
+    if old is None or old.outcome:
+        change.monitors.set_state(key, STATE, msgspec.json.encode(Request(cause, now)).decode())
+        change.record("retrain.decided", str(key), {"cause": cause})
+
+
+def _judge_canary(ports: Ports, head: Revision, now: datetime) -> None:
+    """Promote a canary that is not worse than the live version on labels of the same days, take away one that is.
+
+    A canary that a person staged is only taken away, never promoted, unless the deployment's policy retrains by itself.
+    """
+    candidate = head.service.candidate
+    policy = ports.stores.of(head.key.tenant).monitors.policy(head.key) or MonitorPolicy()
+    if candidate is None or candidate.mode is not Mode.CANARY:
+        return
+    judgement = _compare(ports, head, candidate.target, policy, now)
+    if judgement is None:
+        return
+    check, worse = judgement
+    if not worse and policy.on_degradation is not OnDegradation.RETRAIN:
+        return
+    reason = f"canary is {'worse' if worse else 'not shown to be worse'}: {check.sentence}"
+    try:
+        advance(
+            ports,
+            Caller(head.owner, WORKER, now),
+            head.key,
+            "reject" if worse else "promote",
+            reason=reason,
+            expected=head.number,
+        )
+    except CustodyError as error:
+        _note_canary(ports, head, replace(check, sentence=f"{candidate.target.model} cannot be promoted: {error.what}"), now)
+        return
+    if not worse:
+        _resolve(ports, head, str(candidate.target.model), now)
+
+
+def _compare(ports: Ports, head: Revision, canary: Target, policy: MonitorPolicy, now: datetime) -> tuple[Check, bool] | None:
+    """Compare a canary with the live version on labels of the same days; None if it is too early to say.
+
+    Without the minimum of labels on both sides nothing is said, however long it takes; after that it is judged again each
+    time its labels have doubled, each judgement one look.
+    """
+    shelf = ports.stores.of(head.key.tenant)
+    rows = rows_between(ports, head.key, since=head.at)
+    if rows is None or not (theirs := answers_of(rows, canary)).num_rows:
+        return None
+    ours = answers_of(rows, head.service.live)
+    ours = ours.filter(pc.greater_equal(ours.column("event"), pc.min(theirs.column("event"))))
+    labels, positive = shelf.labels.of(head.key), canary.signature.classes[1]
+    live, new = (_metric(policy.metric, *with_labels(side, labels, positive)) for side in (ours, theirs))
+    least = policy.canary_min_labels
+    if live is None or new is None or new.n < least or live.n < min(policy.min_labels, least):
+        return None
+    name = f"canary:{head.number}"
+    if new.n < 2 * int(shelf.monitors.state(head.key, name) or 0):
+        return None
+    common = {"tolerance": policy.tolerance, "alpha": policy.alpha, "look": int(log2(new.n / least)) + 1}
+    check = degraded(
+        policy.metric,
+        live,
+        new,
+        reference=f"{head.service.live.model}, same days",
+        min_labels=least,
+        **common,  # type: ignore[arg-type]  # one value per name
+    )
+    with ports.stores.change(head.key.tenant, WORKER, now) as change:
+        change.monitors.set_state(head.key, name, str(new.n))
+    return check, check.outcome is Outcome.FAIL or live.value - new.value > max(policy.tolerance, CANARY_DROP)
+
+
+def _metric(name: str, rows: pa.Table, actual: np.ndarray) -> Estimate | None:
+    decided = rows.column("decision").to_numpy(zero_copy_only=False).astype(bool)
+    return next((one for one in measure(rows.column("score").to_numpy(), decided, actual) if one.metric == name), None)
+
+
+def _note_canary(ports: Ports, head: Revision, check: Check, now: datetime) -> None:
+    with ports.stores.change(head.key.tenant, WORKER, now) as change:
+        if any(alert.kind is AlertKind.CANARY for alert in change.monitors.open_alerts(head.key)):
+            return
+        alert = Alert(ports.new_id(now), head.key, AlertKind.CANARY, check, now)
+        change.monitors.save_alert(alert)
+        change.record("alert.raised", str(head.key), {"alert": alert.id, "kind": alert.kind.value, "check": check.sentence})
+
+
+def _resolve(ports: Ports, head: Revision, by: str, now: datetime) -> None:
+    with ports.stores.change(head.key.tenant, WORKER, now) as change:
+        for alert in change.monitors.open_alerts(head.key):
+            change.monitors.save_alert(moved(alert, AlertState.RESOLVED, now))
+            change.record("alert.resolved", str(head.key), {"alert": alert.id, "because": f"{by} was promoted"})
+
+
+def _facts(evaluation: Evaluation, checks: Sequence[Check]) -> dict[str, Json]:
+    return {
+        "evaluation": evaluation.id,
+        "model": str(evaluation.model),
+        "window": [evaluation.start.isoformat(), evaluation.end.isoformat()],
+        "labelled": evaluation.labelled,
+        "predictions": evaluation.predictions,
+        "metrics": [[one.metric, one.value, one.low, one.high, one.n] for one in evaluation.metrics],
+        "checks": [[check.name, check.outcome.value] for check in checks],
+    }
