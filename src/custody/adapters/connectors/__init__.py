@@ -1,0 +1,1 @@
+"""What comes from outside and goes there: files of rows (`files.py`); never what rows mean, and no database or object store."""

@@ -1,0 +1,126 @@
+"""ONNX Runtime on the run side: load a model, compare it with its signature, score rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as native
+from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
+
+from custody.core.errors import InvalidInput
+from custody.core.schema import Signature, Tensor
+from custody.serving.decision import positive
+from custody.serving.ports import Arrays
+from custody.serving.tensors import dtype_of
+
+_DATATYPES = {
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(bool)": "BOOL",
+    "tensor(string)": "BYTES",
+}
+_FAILURES = (
+    native.Fail,
+    native.InvalidArgument,
+    native.InvalidGraph,
+    native.InvalidProtobuf,
+    native.NoModel,
+    native.NoSuchFile,
+    native.NotImplemented,
+    native.RuntimeException,
+    native.EPFail,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class OnnxModel:
+    """A loaded ONNX model that is known to match its signature; one thread per call, safe to share."""
+
+    def __init__(self, body: bytes, signature: Signature) -> None:
+        self._session = _session(body)
+        self._signature = signature
+        problems = [*_input_problems(self._session, signature), *_output_problems(self._session, signature)]
+        if problems:
+            raise InvalidInput(
+                "The model is not the one its signature describes. " + " ".join(problems),
+                fix="Convert the model again: conversion writes file and signature together.",
+                facts={"problems": problems},
+            )
+
+    def scores(self, inputs: Arrays) -> NDArray[np.float64]:
+        """Return the positive class's score of each row, shape (n,); inputs may be (n,) or in the signature's shape."""
+        return positive(self.run(inputs, (self._signature.score,))[self._signature.score])
+
+    def run(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Return outputs by name, None meaning all of the signature's; rows that the model refuses are InvalidInput."""
+        names = list(outputs) if outputs is not None else [tensor.name for tensor in self._signature.outputs]
+        try:
+            feed = {tensor.name: _fed(inputs[tensor.name], tensor) for tensor in self._signature.inputs}
+            found = self._session.run(names, feed)
+        except KeyError as error:
+            raise InvalidInput(f"The input '{error.args[0]}' is missing.") from error
+        except _FAILURES as error:
+            raise InvalidInput(
+                "The model refused these rows.",
+                why="A value has a type, shape or content that the model cannot take.",
+                facts={"error": type(error).__name__},
+            ) from error
+        return dict(zip(names, found, strict=True))
+
+
+def _session(body: bytes) -> Any:
+    options = native.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # failures come back as exceptions
+    try:
+        return InferenceSession(body, options, providers=["CPUExecutionProvider"])
+    except _FAILURES as error:
+        raise InvalidInput(
+            "The file is not an ONNX model that can be loaded here.",
+            why=" ".join(str(error).split())[:500],
+            fix="Convert the model again; if the reason names a locale, install C.UTF-8.",
+        ) from error
+
+
+def _fed(values: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
+    array = np.ascontiguousarray(values, dtype=dtype_of(tensor.datatype))
+    return array if array.ndim == len(tensor.shape) else array.reshape(-1, *tensor.shape[1:])
+
+
+def _described(node: Any) -> str:
+    return f"{_DATATYPES.get(node.type, node.type)} {[d if isinstance(d, int) else -1 for d in node.shape or []]}"
+
+
+def _differs(node: Any, tensor: Tensor) -> bool:
+    if _DATATYPES.get(node.type) != tensor.datatype or len(node.shape) != len(tensor.shape):
+        return True
+    return any(isinstance(real, int) and real != said for real, said in zip(node.shape, tensor.shape, strict=True))
+
+
+def _input_problems(session: Any, signature: Signature) -> list[str]:
+    real = {node.name: node for node in session.get_inputs()}
+    said = {tensor.name: tensor for tensor in signature.inputs}
+    if real.keys() != said.keys():
+        return [f"Its inputs are {sorted(real)}, the signature's {sorted(said)}."]
+    return [
+        f"Input '{name}' is {_described(real[name])}, the signature says {tensor.datatype} {list(tensor.shape)}."
+        for name, tensor in said.items()
+        if _differs(real[name], tensor)
+    ]
+
+
+def _output_problems(session: Any, signature: Signature) -> list[str]:
+    real = {node.name: node for node in session.get_outputs()}
+    said = {tensor.name: tensor for tensor in signature.outputs}
+    if signature.score not in said or not said.keys() <= real.keys():
+        return [f"Its outputs are {sorted(real)}, the signature's {sorted(said)} with the score in '{signature.score}'."]
+    return [
+        f"Output '{name}' is {_described(real[name])}, the signature says {tensor.datatype} {list(tensor.shape)}."
+        for name, tensor in said.items()
+        if _DATATYPES.get(real[name].type) != tensor.datatype
+    ]

@@ -1,0 +1,1 @@
+"""The database's versions, as Alembic reads them; a version that was released never changes."""

@@ -1,0 +1,80 @@
+"""Labels."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func
+
+from custody.adapters.sql.body import text_of, time_of
+from custody.adapters.sql.session import OfTenant, first
+from custody.adapters.sql.tables import labels as table
+from custody.core.refs import DeploymentKey
+from custody.feedback.label import SOURCES, Label
+
+_MANY = 500  # names in one statement
+
+
+class SqlLabels(OfTenant):
+    """One tenant's labels."""
+
+    def add(self, labels: Sequence[Label]) -> int:
+        """Store labels and return how many changed something; what is already a prediction's newest value changes nothing.
+
+        A value that was true before and is again moves to the front: its row is stored anew.
+        """
+        known: dict[tuple[DeploymentKey, str], dict[str, str]] = {}
+        fresh = []
+        for label in labels:
+            place = (label.deployment, label.source)
+            if place not in known:
+                known[place] = self.of(label.deployment, sources=[label.source])
+            if known[place].get(label.prediction) != label.value:
+                known[place][label.prediction] = label.value
+                fresh.append(label)
+        self._forget(fresh)
+        rows = [
+            {
+                "tenant": self._tenant,
+                **self._place(label.deployment),
+                "prediction": label.prediction,
+                "source": label.source,
+                "value": label.value,
+                "annotator": label.annotator,
+                "received_at": text_of(label.received_at),
+                "line": line,
+            }
+            for line, label in enumerate(fresh)
+        ]
+        return self._access.add_new(table, list({(r["prediction"], r["source"], r["value"]): r for r in rows}.values()))
+
+    def _forget(self, labels: Sequence[Label]) -> None:
+        """Remove older rows of exactly these values, so that they can be stored again as the newest."""
+        wanted: dict[tuple[DeploymentKey, str, str], list[str]] = {}
+        for label in labels:
+            wanted.setdefault((label.deployment, label.source, label.value), []).append(label.prediction)
+        for (key, source, value), names in wanted.items():
+            for start in range(0, len(names), _MANY):
+                self._remove(
+                    table,
+                    key,
+                    table.c.source == source,
+                    table.c.value == value,
+                    table.c.prediction.in_(names[start : start + _MANY]),
+                )
+
+    def of(self, key: DeploymentKey, *, sources: Sequence[str] = SOURCES[:2]) -> dict[str, str]:
+        """Return the newest value per prediction id or caller's key; of one batch, the later line."""
+        query = self._select_of(table, key, table.c.prediction, table.c.value).where(table.c.source.in_(sources))
+        return {row.prediction: row.value for row in self._access.rows(query.order_by(table.c.received_at, table.c.line))}
+
+    def count(self, key: DeploymentKey) -> int:
+        """Return how many predictions have a label; a report is none."""
+        query = self._select_of(table, key, func.count(table.c.prediction.distinct()))
+        return int(self._access.rows(query.where(table.c.source.in_(SOURCES[:2])))[0][0])
+
+    def value_of(self, key: DeploymentKey, names: Sequence[str]) -> Label | None:
+        """Return the newest label stored under any of these names of one prediction."""
+        query = self._select_of(table, key, *table.c).where(table.c.prediction.in_(names))
+        row = first(self._access, query.order_by(table.c.received_at.desc(), table.c.line.desc()))
+        if row is None:
+            return None
+        return Label(key, row.prediction, row.value, row.source, time_of(row.received_at), row.annotator)

@@ -1,0 +1,92 @@
+"""What monitors keep: policies, detector states, looks, evaluations, alerts, costs."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sqlalchemy import Table, func
+
+from custody.adapters.sql.body import body_of, read, text_of
+from custody.adapters.sql.session import OfTenant, first, paged
+from custody.adapters.sql.tables import alerts, costs, evaluations, looks, monitor_policies, monitor_states
+from custody.core.measures.value import CostMatrix
+from custody.core.page import Page
+from custody.core.refs import DeploymentKey
+from custody.monitoring.alert import Alert, AlertState
+from custody.monitoring.evaluation import Evaluation
+from custody.monitoring.policy import MonitorPolicy
+from custody.monitoring.ports import Look
+
+T = TypeVar("T")
+
+
+class SqlMonitors(OfTenant):
+    """One tenant's monitors."""
+
+    def policy(self, key: DeploymentKey) -> MonitorPolicy | None:
+        """Return the newest policy of a deployment."""
+        newest = self._newest(MonitorPolicy, monitor_policies, key, 1)
+        return newest[0] if newest else None
+
+    def add_policy(self, key: DeploymentKey, policy: MonitorPolicy) -> None:
+        """Store a new policy version."""
+        self._append(monitor_policies, key, policy)
+
+    def state(self, key: DeploymentKey, name: str) -> str | None:
+        """Return a detector's stored state, as text."""
+        query = self._select_of(monitor_states, key, monitor_states.c.state).where(monitor_states.c.detector == name)
+        row = first(self._access, query)
+        return None if row is None else str(row.state)
+
+    def set_state(self, key: DeploymentKey, name: str, text: str) -> None:
+        """Replace a detector's state."""
+        self._replace(monitor_states, {**self._place(key), "detector": name}, {"state": text})
+
+    def add_look(self, key: DeploymentKey, look: Look) -> None:
+        """Store a look."""
+        self._append(looks, key, look)
+
+    def looks(self, key: DeploymentKey, *, limit: int = 60) -> Sequence[Look]:
+        """Return the newest looks, oldest first."""
+        return self._newest(Look, looks, key, limit)
+
+    def add_evaluation(self, key: DeploymentKey, evaluation: Evaluation) -> None:
+        """Store an evaluation."""
+        self._append(evaluations, key, evaluation)
+
+    def evaluations(self, key: DeploymentKey, *, limit: int = 60) -> Sequence[Evaluation]:
+        """Return the newest evaluations, oldest first; one stored again under its id replaces the one before."""
+        return list({one.id: one for one in self._newest(Evaluation, evaluations, key, limit)}.values())
+
+    def save_alert(self, alert: Alert) -> None:
+        """Store an alert, replacing the one with its id."""
+        values = {"opened_at": text_of(alert.opened_at), "state": alert.state.value, **body_of(alert)}
+        self._replace(alerts, {"id": alert.id}, {**self._place(alert.deployment), **values})
+
+    def open_alerts(self, key: DeploymentKey | None = None) -> Sequence[Alert]:
+        """Return alerts that are not resolved, newest first."""
+        query = self._select(alerts) if key is None else self._select_of(alerts, key)
+        query = query.where(alerts.c.state != AlertState.RESOLVED.value).order_by(alerts.c.opened_at.desc(), alerts.c.id.desc())
+        return [read(Alert, row) for row in self._access.rows(query)]
+
+    def alerts(self, key: DeploymentKey, *, after: str | None = None, limit: int = 50) -> Page[Alert]:
+        """List alerts, newest first."""
+        c = alerts.c
+        query = self._select_of(alerts, key, c.opened_at, c.id, c.format, c.body)
+        return paged(self._access, query, [c.opened_at, c.id], after=after, limit=limit, noun=lambda row: read(Alert, row))
+
+    def cost(self, key: DeploymentKey) -> CostMatrix | None:
+        """Return what each outcome of a decision costs or earns."""
+        row = first(self._access, self._select_of(costs, key))
+        return None if row is None else read(CostMatrix, row)
+
+    def set_cost(self, key: DeploymentKey, matrix: CostMatrix) -> None:
+        """Replace the costs."""
+        self._replace(costs, self._place(key), body_of(matrix))
+
+    def _append(self, table: Table, key: DeploymentKey, noun: object) -> None:
+        newest = self._access.rows(self._select_of(table, key, func.max(table.c.number)))[0][0]
+        self._add(table, **self._place(key), number=(newest or 0) + 1, **body_of(noun))
+
+    def _newest(self, kind: type[T], table: Table, key: DeploymentKey, limit: int) -> Sequence[T]:
+        query = self._select_of(table, key).order_by(table.c.number.desc()).limit(limit)
+        return [read(kind, row) for row in reversed(self._access.rows(query))]
