@@ -1,0 +1,210 @@
+"""The ASGI application: who calls, which handler, what goes wrong; and the work in the background."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from custody.core.errors import Conflict, CustodyError, InvalidInput
+from custody.core.objects import Objects
+from custody.inference.exchange import (
+    Answer,
+    ClientGone,
+    Exchange,
+    Limits,
+    Message,
+    Receive,
+    Refused,
+    Send,
+    error_answer,
+    send_answer,
+)
+from custody.inference.follow import Follower
+from custody.inference.loading import Cache, Library, State, sentence_of
+from custody.inference.metrics import Metrics
+from custody.inference.predict import Recorder, Shadow, new_unique
+from custody.inference.routes import Desk, Route, routes_of
+from custody.inference.spool import Spool, ship
+from custody.serving import Loader
+
+_ROLL_S = 1.0
+_FIRST_LOOK_S = 10.0
+_DRAIN_S = 5.0
+_CLOSE = (b"connection", b"close")
+_UNSUPPORTED = (b"/v2/trace/", b"/v2/logging", b"/v2/systemsharedmemory/", b"/v2/cudasharedmemory/")
+_log = logging.getLogger("custody.inference")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A state and its routes; requests read it once, so that each finishes on what it began with."""
+
+    state: State
+    routes: dict[bytes, Route]
+
+
+class InferenceApp:
+    """Serves what the manifest says. One process owns `state_dir`: cache of the manifest, spool of captures."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        load: Loader,
+        public_key: bytes,
+        state_dir: Path,
+        *,
+        limits: Limits | None = None,
+        spool_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        self._objects, self._state_dir, self._limits = objects, state_dir, limits or Limits()
+        state_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(state_dir)
+        self.metrics = Metrics()
+        self._spool = Spool(state_dir / "spool", new_unique, most_bytes=spool_bytes)
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
+        recorder = Recorder(self._spool, self.metrics)
+        self._shadow = Shadow(recorder, self.metrics)
+        cache = Cache(state_dir)
+        self._follower = Follower(objects, public_key, Library(objects, cache, load), cache, self.metrics, self._publish)
+        self._desk = Desk(recorder, self._shadow, self._pool, self.metrics, lambda: self._follower.problem)
+        self._shipper = ThreadPoolExecutor(1, "ship")
+        self._shipping = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._view = View(State(), {})
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the process's life."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        started = time.perf_counter()
+        exchange = Exchange(scope, receive, self._limits)
+        view = self._view
+        route = view.routes.get(exchange.path)
+        try:
+            answer = await self._answer(exchange, view, route)
+        except ClientGone:
+            self.metrics.answered(route.key if route else None, 499, 0.0)
+            return
+        await send_answer(send, answer)
+        self.metrics.answered(route.key if route else None, answer.status, time.perf_counter() - started)
+        if answer.after is not None:
+            answer.after()
+
+    async def _answer(self, exchange: Exchange, view: View, route: Route | None) -> Answer:
+        try:
+            if route is None and (answer := self._public(exchange, view)):
+                return answer
+            return await _authorised(exchange, view, route).handler(exchange)
+        except InvalidInput as error:
+            return error_answer(400, str(error))
+        except Refused as error:
+            closing = error.status in {408, 413} or exchange.leaves_much_unread()
+            return error_answer(error.status, error.sentence, (_CLOSE,) if closing else ())
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
+            _log.exception("a request failed in an unexpected way")
+            return error_answer(
+                503 if isinstance(error, CustodyError) else 500, "The server failed on this request; its log says why."
+            )
+
+    def _public(self, exchange: Exchange, view: View) -> Answer | None:
+        """Answer what needs no key: health (the same for every tenant, so that names cannot be guessed) and metrics."""
+        if exchange.path == b"/metrics":
+            self.metrics.spool_bytes = self._spool.size_bytes
+            return Answer(200, self.metrics.text().encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
+        if exchange.path.endswith(b"/v2/health/live"):
+            return Answer(200, b'{"live":true}')
+        if exchange.path.endswith(b"/v2/health/ready"):
+            ready = view.state.sequence >= 0 and (bool(view.state.served) or not view.state.failures)
+            return Answer(200, b'{"ready":true}') if ready else error_answer(503, "No manifest is served yet.")
+        return None
+
+    def _publish(self, state: State) -> None:
+        self._view = View(state, routes_of(state, self._desk))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _start(self) -> None:
+        await self._follower.start()
+        follow = asyncio.create_task(self._follower.look())
+        await asyncio.wait((follow,), timeout=_FIRST_LOOK_S)  # a slow store must not keep cached models from serving
+        works = (self._follow_after(follow), self._shadow.work(), self._ship_often())
+        self._tasks = [asyncio.create_task(work) for work in works]
+
+    async def _follow_after(self, first: asyncio.Task[None]) -> None:
+        await first
+        await self._follower.follow()
+
+    async def _ship_often(self) -> None:
+        while True:
+            await self._ship()
+            await asyncio.sleep(_ROLL_S)
+
+    async def _ship(self) -> None:
+        self._spool.roll()
+        async with self._shipping:
+            for path in self._spool.pending():
+                try:
+                    size = await asyncio.get_running_loop().run_in_executor(self._shipper, ship, path, self._objects)
+                except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
+                    self.metrics.counts["ship_failures"] += 1
+                    _log.debug("captures were not shipped, they wait: %s", sentence_of(error))
+                    return
+                self._spool.shipped(path, size)
+                self.metrics.counts["shipped_batches"] += 1
+
+    async def _stop(self) -> None:
+        await self._shadow.drain(_DRAIN_S)
+        await asyncio.wait((asyncio.create_task(self._ship()),), timeout=_DRAIN_S)  # what is left is shipped at the next start
+        for task in self._tasks:
+            task.cancel()
+        self._follower.close()
+        self._shipper.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)
+        self._lock.close()
+
+
+def _authorised(exchange: Exchange, view: View, route: Route | None) -> Route:
+    """Return the route if this caller may use it: 401 without a known key, 404 for what is not there or not theirs."""
+    if view.state.sequence < 0:
+        raise Refused(503, "No manifest is served yet; try again in a moment.")
+    key = exchange.key()
+    tenants = view.state.grants.get(key) if key else None
+    if tenants is None:
+        raise Refused(401, "This needs a key of the tenant: send it as 'Authorization: Bearer KEY'.")
+    if route is None or not (None in tenants or route.tenant in tenants):
+        if any(part in exchange.path for part in _UNSUPPORTED):
+            raise Refused(501, "Trace, logging and shared memory are not supported by this server.")
+        raise Refused(
+            404, f"There is no '{exchange.path.decode('ascii', 'replace')[:200]}' here. List models: POST v2/repository/index"
+        )
+    if exchange.method != route.method:
+        raise Refused(405, f"Use {route.method} for this path.")
+    return route
+
+
+def _locked(state_dir: Path) -> IO[bytes]:
+    lock = (state_dir / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise Conflict(
+            "Another inference server uses this state folder.",
+            why="Captures of two processes in one spool would be shipped twice or lost.",
+            fix="Give each server its own --state-dir.",
+        ) from error
+    return lock

@@ -1,0 +1,144 @@
+"""One HTTP exchange: headers, a bounded body, an answer in exactly two messages."""
+
+import asyncio
+import hashlib
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from custody.core.digest import Digest
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+JSON_TYPE = (b"content-type", b"application/json")
+_SMALL = 64 * 1024  # an unread body up to this size is worth keeping the connection for
+_INFLATE = {b"gzip": 31, b"deflate": 15}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may take: bytes of body (after decompression too), seconds until the whole body is there."""
+
+    body_bytes: int = 16 * 1024 * 1024
+    body_seconds: float = 10.0
+
+
+class Refused(Exception):
+    """End a request with a status and one sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        self.status, self.sentence = status, sentence
+        super().__init__(sentence)
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """Status, body, extra headers, and what to do once it was sent."""
+
+    status: int
+    body: bytes
+    headers: Headers = (JSON_TYPE,)
+    after: Callable[[], None] | None = None
+
+
+def error_answer(status: int, sentence: str, headers: Headers = ()) -> Answer:
+    """Say an error in the protocol's shape."""
+    return Answer(status, orjson.dumps({"error": sentence[:4000]}), (JSON_TYPE, *headers))
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send an answer as two messages."""
+    headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+class Exchange:
+    """A request on its way in; the body is read at most once, and only when asked for."""
+
+    __slots__ = ("_limits", "_receive", "headers", "method", "path")
+
+    def __init__(self, scope: Message, receive: Receive, limits: Limits) -> None:
+        self.method: str = scope["method"]
+        self.path: bytes = scope["raw_path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._receive = receive
+        self._limits = limits
+
+    def key(self) -> Digest | None:
+        """Return the sha-256 of the caller's key, from `Authorization: Bearer` or `X-Custody-Key`."""
+        given = self.headers.get(b"authorization", b"")
+        key = given[7:].strip() if given[:7].lower() == b"bearer " else self.headers.get(b"x-custody-key", b"")
+        return Digest(hashlib.sha256(key).hexdigest()) if key else None
+
+    def leaves_much_unread(self) -> bool:
+        """Tell whether answering now leaves a body on the wire that is not worth waiting for."""
+        length = self.headers.get(b"content-length")
+        return b"transfer-encoding" in self.headers or (length is not None and int(length) > _SMALL)
+
+    def json_length(self, size: int) -> int | None:
+        """Return the length of the JSON part when binary tensors follow it; 400 if the header is not in [2, size]."""
+        given = self.headers.get(b"inference-header-content-length")
+        if given is None:
+            return None
+        if not given.isdigit() or len(given) > 12 or not 2 <= int(given) <= size:
+            raise Refused(
+                400, f"Inference-Header-Content-Length must be a whole number from 2 to {size}, the length of the body."
+            )
+        return int(given)
+
+    async def body(self) -> bytes:
+        """Read and decompress the body: 413 if too long, 408 if too slow, 415 if compressed in an unknown way."""
+        most = self._limits.body_bytes
+        if int(self.headers.get(b"content-length", b"0")) > most:
+            raise _too_long(most)
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                body = await self._read(most)
+        except TimeoutError:
+            raise Refused(408, f"The body was not complete after {self._limits.body_seconds:g} seconds.") from None
+        encoding = self.headers.get(b"content-encoding", b"identity").lower()
+        return body if encoding == b"identity" else _inflated(body, encoding, most)
+
+    async def _read(self, most: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > most:
+                raise _too_long(most)
+            if not message.get("more_body", False):
+                return b"".join((*parts, part)) if parts else part
+            parts.append(part)
+
+
+def _too_long(most: int) -> Refused:
+    return Refused(413, f"The body is longer than {most} bytes; send fewer rows per request.")
+
+
+def _inflated(body: bytes, encoding: bytes, most: int) -> bytes:
+    if encoding not in _INFLATE:
+        raise Refused(415, "Content-Encoding must be gzip, deflate or identity.")
+    unpacker = zlib.decompressobj(wbits=_INFLATE[encoding])
+    try:
+        whole = unpacker.decompress(body, most + 1)
+    except zlib.error as error:
+        raise Refused(400, f"The body is not valid {encoding.decode()}.") from error
+    if len(whole) > most:
+        raise _too_long(most)
+    if not unpacker.eof or unpacker.unused_data:
+        raise Refused(400, f"The body is not one whole {encoding.decode()} stream.")
+    return whole

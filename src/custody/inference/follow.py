@@ -1,0 +1,113 @@
+"""Following the published manifest: look often, apply the new one beside the old, report what is wrong."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from custody.core.objects import Objects
+from custody.inference.loading import Cache, Library, State, sentence_of
+from custody.inference.metrics import Metrics
+from custody.serving import open_manifest, require_newer
+
+DOCUMENT = "manifest/current"
+_LOOK_S = 0.25
+_LONGEST_WAIT_S = 30.0
+_log = logging.getLogger("custody.inference")
+T = TypeVar("T")
+
+
+class Follower:
+    """Keeps `state` at the newest good manifest; `problem` says why the newest one is not (fully) served."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        public_key: bytes,
+        library: Library,
+        cache: Cache,
+        metrics: Metrics,
+        publish: Callable[[State], None],
+    ) -> None:
+        self._objects, self._public_key, self._library, self._cache = objects, public_key, library, cache
+        self._metrics, self._publish = metrics, publish
+        self._thread = ThreadPoolExecutor(1, "manifest")
+        self._stamp: str | None = None  # of the document that is done with
+        self._retry: tuple[str, float, float] = ("", 0.0, 0.0)  # stamp of a failed document, not before, last wait
+        self._store_is_away = False
+        self.state = State()
+        self.problem = ""
+
+    async def start(self) -> None:
+        """Serve what the last run left in its cache."""
+        for body in await self._run(self._cache.manifests):
+            await self._apply(body, keep=False)  # keeping an older one would drop the newer ones
+
+    async def follow(self) -> None:
+        """Look for a new manifest, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_LOOK_S)
+
+    async def look(self) -> None:
+        """Look once; apply the published manifest if it changed, or failed a while ago."""
+        try:
+            stamp = await self._run(lambda: self._objects.stamp(DOCUMENT))
+            if stamp is None or stamp == self._stamp or not self._is_due(stamp):
+                return
+            body = await self._run(lambda: self._objects.read(DOCUMENT))
+        except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; serving goes on
+            self._store_failed(error)
+            return
+        self._store_is_away = False
+        if body is not None and await self._apply(body):
+            self._stamp, self._retry = stamp, ("", 0.0, 0.0)
+        else:
+            self._postpone(stamp)
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _apply(self, body: bytes, *, keep: bool = True) -> bool:
+        try:
+            manifest = require_newer(open_manifest(body, self._public_key), self.state.sequence)
+            state = await self._run(lambda: self._library.advance(manifest, self.state))
+            self._publish(state)
+            self.state, self._metrics.manifest_sequence = state, state.sequence
+            if keep:
+                await self._run(lambda: self._cache.keep(state, body))
+        except Exception as error:  # noqa: BLE001 - whatever a manifest does, the old one goes on serving
+            self._report(sentence_of(error))
+            return False
+        if state.failures:
+            self._report("; ".join(f"{key}: {why}" for key, why in state.failures.items()))
+        else:
+            _log.info("manifest %d is served: %d services", state.sequence, len(state.served))
+            self.problem = ""
+        return not state.failures
+
+    def _report(self, problem: str) -> None:
+        self._metrics.counts["manifest_failures"] += 1
+        if problem != self.problem:
+            _log.error("manifest not (fully) served: %s", problem)
+        self.problem = problem
+
+    def _store_failed(self, error: Exception) -> None:
+        self._metrics.counts["store_failures"] += 1
+        if not self._store_is_away:
+            _log.warning("the object store does not answer, serving goes on: %s", sentence_of(error))
+        self._store_is_away = True
+
+    def _is_due(self, stamp: str) -> bool:
+        failed, due, _ = self._retry
+        return stamp != failed or asyncio.get_running_loop().time() >= due
+
+    def _postpone(self, stamp: str) -> None:
+        failed, _, last = self._retry
+        wait = min(2 * last, _LONGEST_WAIT_S) if stamp == failed else _LOOK_S
+        self._retry = (stamp, asyncio.get_running_loop().time() + wait, wait)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
