@@ -1,0 +1,199 @@
+"""API of chapter 1 and 2: objects, datasets, runs."""
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Body, File, Form, Request, Response, UploadFile
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from custody.core.digest import parse_digest
+from custody.core.errors import InvalidInput
+from custody.core.refs import DatasetRef, name_of
+from custody.core.schema import Signature
+from custody.data.card import card_of
+from custody.data.dataset import HOLDOUT
+from custody.data.split import Split
+from custody.lifecycle import train
+from custody.lifecycle.ingest import Roles, ingest
+from custody.lifecycle.profile import profile
+from custody.registry.run import LoggedModel, Recipe, RunStatus
+from custody.web.callers import Called, Version, Wired
+from custody.web.wire import answer, page
+
+router = APIRouter(prefix="/api/v1", tags=["data and runs"])
+
+
+class DatasetMeta(BaseModel):
+    """What comes beside a dataset file."""
+
+    model_config = {"extra": "forbid"}
+    name: str
+    format: str
+    card: dict[str, Any]
+    target: str | None = None
+    positive: str | None = None
+    subject: str | None = None
+    time: str | None = None
+    groups: list[str] = Field(default_factory=list)
+    columns: list[str] | None = None
+    holdout: float = HOLDOUT
+
+
+@router.post("/datasets")
+def add_dataset(
+    ports: Wired, caller: Called, file: Annotated[UploadFile, File()], meta: Annotated[str, Form()], dry_run: bool = False
+) -> Response:
+    """Store a file's rows as the next version of a dataset."""
+    wanted = _meta(meta)
+    table = ports.tables.read(file.file, wanted.format, columns=wanted.columns)
+    roles = Roles(wanted.target, wanted.positive, wanted.subject, wanted.time, tuple(wanted.groups))
+    version, entry = ingest(
+        ports, caller, wanted.name, table, card_of(wanted.card), roles=roles, holdout=wanted.holdout, dry_run=dry_run
+    )
+    blocked = "; it may not train a model yet: " + ", ".join(version.card.blocks) if version.card.blocks else ""
+    follow = f"custody run exec --dataset {version.ref} -- python train.py{blocked}"
+    return answer(version, ledger=entry, next=follow)
+
+
+@router.get("/datasets")
+def list_datasets(ports: Wired, caller: Called, name: str | None = None, after: str | None = None, limit: int = 50) -> Response:
+    """List dataset versions, newest first."""
+    return page(ports.stores.of(caller.tenant).datasets.page(name, after=after, limit=limit))
+
+
+@router.get("/datasets/{name}/{version}")
+def show_dataset(ports: Wired, caller: Called, name: str, version: Version) -> Response:
+    """Show a dataset version with its card."""
+    return answer(ports.stores.of(caller.tenant).datasets.get(DatasetRef(name_of("dataset", name), version)))
+
+
+@router.get("/datasets/{name}/{version}/profile")
+def show_profile(ports: Wired, caller: Called, name: str, version: Version) -> Response:
+    """Show the columns of a dataset version in short: missing values, quantiles, frequent levels."""
+    return answer(profile(ports, caller, DatasetRef(name_of("dataset", name), version)))
+
+
+@router.post("/objects")
+async def add_object(request: Request, ports: Wired, caller: Called) -> Response:
+    """Store the body and answer its digest."""
+    body = await request.body()
+    return answer(await run_in_threadpool(train.keep, ports, caller, body))
+
+
+class RunStart(BaseModel):
+    """What a run says when it begins."""
+
+    model_config = {"extra": "forbid"}
+    name: str
+    code_version: str = ""
+    environment: dict[str, str] = Field(default_factory=dict)
+    command: list[str] = Field(default_factory=list)
+    files: dict[str, str] = Field(default_factory=dict)
+    cause: str = ""
+
+
+@router.post("/runs")
+def begin_run(ports: Wired, caller: Called, start: RunStart) -> Response:
+    """Open a run."""
+    recipe = Recipe(tuple(start.command), {path: parse_digest(d) for path, d in start.files.items()}) if start.command else None
+    run, entry = train.begin(
+        ports,
+        caller,
+        start.name,
+        code_version=start.code_version,
+        environment=start.environment,
+        recipe=recipe,
+        cause=start.cause,
+    )
+    return answer(run, ledger=entry, next=f"custody run show {run.id}")
+
+
+@router.get("/runs")
+def list_runs(
+    ports: Wired,
+    caller: Called,
+    name: str | None = None,
+    status: RunStatus | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> Response:
+    """List runs, newest first."""
+    return page(ports.stores.of(caller.tenant).runs.page(name, status=status, after=after, limit=limit))
+
+
+@router.get("/runs/{id}")
+def show_run(ports: Wired, caller: Called, id: str) -> Response:  # noqa: A002 - the field's word
+    """Show a run; `last` is the newest, `last:NAME` the newest of a name."""
+    return answer(ports.stores.of(caller.tenant).runs.get(_resolved(ports, caller, id)))
+
+
+@router.get("/runs/{id}/data/{dataset}/{version}")
+def read_data(ports: Wired, caller: Called, id: str, dataset: str, version: Version, split: Split = Split.TRAIN) -> Response:  # noqa: A002
+    """Hand a run the rows of a dataset version as Parquet, and record that it read them."""
+    table = train.read(ports, caller, id, DatasetRef(name_of("dataset", dataset), version), split)
+    return Response(ports.tables.to_parquet(table), media_type="application/vnd.apache.parquet")
+
+
+class ModelLog(BaseModel):
+    """A converted model that a run logs."""
+
+    model_config = {"extra": "forbid"}
+    name: str
+    artifact: str
+    fixture: str
+    signature: dict[str, Any]
+    framework: str
+    notes: list[str] = Field(default_factory=list)
+
+
+class RunLog(BaseModel):
+    """What a run adds."""
+
+    model_config = {"extra": "forbid"}
+    params: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
+    models: list[ModelLog] = Field(default_factory=list)
+
+
+@router.post("/runs/{id}/log")
+def log_run(ports: Wired, caller: Called, id: str, log: RunLog) -> Response:  # noqa: A002 - the field's word
+    """Add parameters, metrics and converted models to a run."""
+    models = [
+        LoggedModel(
+            m.name, parse_digest(m.artifact), parse_digest(m.fixture), _signature(m.signature), m.framework, tuple(m.notes)
+        )
+        for m in log.models
+    ]
+    return answer(train.log(ports, caller, id, params=log.params, metrics=log.metrics, models=models))
+
+
+@router.post("/runs/{id}/end")
+def end_run(ports: Wired, caller: Called, id: str, status: Annotated[RunStatus, Body(embed=True)]) -> Response:  # noqa: A002
+    """End a run."""
+    run, entry = train.train(ports, caller, id, status)
+    follow = f"custody model register {run.models[0].name} --run {run.id}" if run.models else f"custody run show {run.id}"
+    return answer(run, ledger=entry, next=follow)
+
+
+def _meta(text: str) -> DatasetMeta:
+    try:
+        return DatasetMeta.model_validate_json(text)
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("meta", *one["loc"])} for one in error.errors()]) from error
+
+
+def _signature(value: dict[str, Any]) -> Signature:
+    try:
+        return msgspec.convert(value, Signature)
+    except msgspec.ValidationError as error:
+        raise InvalidInput("The model's signature cannot be read.", why=str(error)) from error
+
+
+def _resolved(ports: Wired, caller: Called, id: str) -> str:  # noqa: A002 - the field's word
+    word, _, name = id.partition(":")
+    if word != "last":
+        return id
+    found = ports.stores.of(caller.tenant).runs.last(name or None)
+    return found.id if found else id
