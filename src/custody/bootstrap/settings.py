@@ -1,0 +1,124 @@
+"""Settings: file < environment < flags, each value with where it came from."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from custody.core.errors import InvalidInput, NotFound
+from custody.core.refs import near
+
+FILE = "custody.toml"
+PREFIX = "CUSTODY_"
+_NOT_SETTINGS = {"CUSTODY_URL", "CUSTODY_KEY", "CUSTODY_TENANT", "CUSTODY_PROJECT", "CUSTODY_RUN", "CUSTODY_DATASET"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where a project keeps its things and listens; relative paths start at the project's folder.
+
+    database: a SQLAlchemy URL or a file. objects: a folder or s3://bucket/prefix. port: control plane; inference_port: data plane.
+    interval: seconds between two rounds of the worker. trust_recipes: the worker may run stored training commands.
+    """
+
+    folder: Path
+    database: str = "custody.db"
+    objects: str = "objects"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    inference_port: int = 8090
+    interval: float = 1.0
+    trust_recipes: bool = True
+    sources: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def database_url(self) -> str:
+        """Return the database as a SQLAlchemy URL."""
+        return self.database if "://" in self.database else f"sqlite:///{(self.folder / self.database).absolute()}"
+
+    @property
+    def objects_url(self) -> str:
+        """Return the object store as a URL."""
+        return self.objects if "://" in self.objects else str((self.folder / self.objects).absolute())
+
+    @property
+    def key_file(self) -> Path:
+        """Return where the signing key lies."""
+        return self.folder / "keys" / "signing.key"
+
+    @property
+    def state_dir(self) -> Path:
+        """Return the data plane's own folder: its cached manifest and unshipped captures."""
+        return self.folder / "inference"
+
+
+_KNOWN = {field.name: field for field in fields(Settings) if field.name not in ("folder", "sources")}
+
+
+def load(folder: Path, environ: Mapping[str, str], flags: Mapping[str, object] | None = None) -> Settings:
+    """Build the settings of a project folder; an unknown key is an error with the nearest known one.
+
+    Raises NotFound if the folder is no project.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise NotFound(
+            f"'{folder}' is not a custody project.",
+            why=f"It has no {FILE}.",
+            fix=f"Make one: custody init {folder}",
+        )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} cannot be read.", why=str(error)) from error
+    if values.pop("version", 1) != 1:
+        raise InvalidInput(f"{path} has an unknown version.", why="This custody reads version 1.", fix="Upgrade custody.")
+    layers = [
+        (str(path), values),
+        (
+            "environment",
+            {k.removeprefix(PREFIX).lower(): v for k, v in environ.items() if k.startswith(PREFIX) and k not in _NOT_SETTINGS},
+        ),
+        ("flag", {k: v for k, v in (flags or {}).items() if v is not None}),
+    ]
+    found: dict[str, object] = {}
+    sources = dict.fromkeys(_KNOWN, "default")
+    for source, layer in layers:
+        for name, value in layer.items():
+            if name not in _KNOWN:
+                close = near(name, _KNOWN)
+                hint = f"Did you mean '{close[0]}'?" if close else f"The settings are: {', '.join(_KNOWN)}."
+                raise InvalidInput(f"'{name}' is not a setting (from {source}).", why=hint)
+            found[name], sources[name] = _typed(name, value), source
+    return Settings(folder, **found, sources=tuple(sources.items()))  # type: ignore[arg-type]  # typed by _typed
+
+
+def _typed(name: str, value: object) -> object:
+    default = _KNOWN[name].default
+    try:
+        match default:
+            case bool():
+                return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
+            case int():
+                number = int(str(value))
+                if not 1 <= number <= 65535:  # every whole number among the settings is a port
+                    raise ValueError(value)
+                return number
+            case float():
+                return float(str(value))
+            case _:
+                return str(value)
+    except (ValueError, KeyError) as error:
+        raise InvalidInput(f"The setting '{name}' cannot be {value!r}.", why=f"It is a {type(default).__name__}.") from error
+
+
+TEMPLATE = """# A custody project. Every value may also come from the environment: CUSTODY_DATABASE, CUSTODY_OBJECTS, ...
+version = 1
+database = "custody.db"      # or postgresql+psycopg://user@host/name
+objects = "objects"          # or s3://bucket/prefix?endpoint=...&region=...
+host = "127.0.0.1"
+port = 8080                  # API and dashboard
+inference_port = 8090        # Open Inference Protocol
+interval = 1.0               # seconds between two rounds of the worker
+trust_recipes = true         # the worker may run the training commands that runs recorded
+"""

@@ -1,0 +1,186 @@
+"""The bare commands init, up, verify and export, and the nouns tenant, key, ledger and config."""
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from custody.cli.frame import REFUSED, facts, group, rows, say, show, verb, when
+
+if TYPE_CHECKING:
+    from custody.sdk.client import Client
+
+
+def add_to(cli: click.Group) -> None:
+    """Add the commands."""
+    _start(cli)
+    _tenant(group(cli, "tenant", "Tenants: the team's clients."))
+    _key(group(cli, "key", "API keys: who may do what, for which tenant."))
+    _ledger(group(cli, "ledger", "The ledger: what happened, provably."))
+    _checks(cli)
+
+
+def _start(cli: click.Group) -> None:
+    @cli.command("init")
+    @click.argument("folder", type=click.Path(path_type=Path), default=".")
+    def init(folder: Path) -> None:
+        """Make a project: settings, an SQLite database, an object folder and a signing key.
+
+        \b
+        Examples:
+          custody init demo
+        """  # noqa: D301 - click's own mark
+        from custody.bootstrap.control import init as make
+
+        _, new = make(folder)
+        say(f"{'Made' if new else 'Completed'} the project in '{folder}'.")
+        say(f"next: custody up --project {folder}")
+
+    @cli.command("up")
+    @click.option("--port", type=click.IntRange(1, 65535), help="Port of API and dashboard.")
+    @click.option("--inference-port", type=click.IntRange(1, 65535), help="Port of the data plane.")
+    @click.pass_context
+    def up(ctx: click.Context, port: int | None, inference_port: int | None) -> None:
+        """Start control plane with dashboard, inference and worker; stop them with Ctrl-C.
+
+        \b
+        Examples:
+          custody up --project demo
+        """  # noqa: D301 - click's own mark
+        from custody.bootstrap.up import up as start
+
+        folder = Path(ctx.find_root().params.get("project") or ".")
+        ctx.exit(start(folder, port=port, inference_port=inference_port))
+
+    config = group(cli, "config", "Settings of the project.")
+
+    @config.command("show")
+    @click.pass_context
+    def config_show(ctx: click.Context) -> None:
+        """Print each setting and where it came from.
+
+        \b
+        Examples:
+          custody config show
+        """  # noqa: D301 - click's own mark
+        import os
+
+        from custody.bootstrap.settings import load
+
+        settings = load(Path(ctx.find_root().params.get("project") or "."), os.environ)
+        for name, source in settings.sources:
+            value = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", str(getattr(settings, name)))  # a URL may hold a password
+            click.echo(f"{name:<15} {value:<40} {source}")
+
+
+def _tenant(noun: click.Group) -> None:
+    @verb(noun, "add", dry=True, examples=["custody tenant add acme"])
+    @click.argument("name")
+    def add(client: "Client", name: str, dry_run: bool) -> None:
+        """Add a client of the team."""
+        show(client.tenant_add(name, dry_run=dry_run), facts)
+
+    @verb(noun, "ls", examples=["custody tenant ls"])
+    def ls(client: "Client") -> None:
+        """List tenants."""
+        rows(client.tenant_ls(), {"tenant": lambda t: t["id"], "since": lambda t: when(t["created_at"])})
+
+
+def _key(noun: click.Group) -> None:
+    @verb(noun, "add", examples=["custody key add acme-app --role viewer --tenant-of acme"])
+    @click.argument("name")
+    @click.option(
+        "--role", type=click.Choice(["viewer", "contributor", "approver", "admin"]), default="viewer", show_default=True
+    )
+    @click.option("--tenant-of", "tenant", help="Tenant that the key is bound to; default: every tenant.")
+    @click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires.")
+    def add(client: "Client", name: str, **given: Any) -> None:
+        """Make an API key; its secret is printed once."""
+        result = client.key_add(name, **given)
+        show(result, lambda d: facts({**d["key"], "secret": d["secret"]}), quiet=result.data["secret"])
+
+    @verb(noun, "ls", examples=["custody key ls"])
+    def ls(client: "Client") -> None:
+        """List keys, never their secrets."""
+        columns = {
+            "key": lambda k: k["id"],
+            "name": lambda k: k["name"],
+            "role": lambda k: k["role"],
+            "tenant": lambda k: k["tenant"] or "(all)",
+            "made": lambda k: when(k["created_at"]),
+            "expires": lambda k: when(k["expires_at"]),
+            "revoked": lambda k: when(k["revoked_at"]),
+        }
+        rows(client.key_ls().data, columns)
+
+    @verb(noun, "rm", examples=["custody key rm 01JD8..."])
+    @click.argument("key")
+    def rm(client: "Client", key: str) -> None:
+        """Revoke a key."""
+        show(client.key_rm(key), facts)
+
+
+def _ledger(noun: click.Group) -> None:
+    @verb(noun, "ls", examples=["custody ledger ls --subject churn@3"])
+    @click.option("--subject", help="What the entries are about, such as churn@3.")
+    @click.option("--kind", help="Kind of entry, such as gate.refused.")
+    @click.option("--limit", type=int, default=50, show_default=True)
+    def ls(client: "Client", subject: str | None, kind: str | None, limit: int) -> None:
+        """List what happened, newest first."""
+        columns = {
+            "#": lambda e: e["seq"],
+            "at": lambda e: when(e["at"]),
+            "tenant": lambda e: e["tenant"],
+            "who": lambda e: e["actor"],
+            "what": lambda e: e["kind"],
+            "subject": lambda e: e["subject"],
+            "hash": lambda e: e["hash"][:12],
+        }
+        rows(client.ledger_ls(subject=subject, kind=kind), columns, limit=limit)
+
+    @verb(noun, "verify", examples=["custody ledger verify", "custody ledger verify --checkpoint kept-elsewhere.json"])
+    @click.option(
+        "--checkpoint",
+        "checkpoints",
+        multiple=True,
+        type=click.File(encoding="utf-8"),
+        help="Checkpoint kept elsewhere; repeat it.",
+    )
+    def verify(client: "Client", checkpoints: tuple[Any, ...]) -> None:
+        """Check every entry and the chain; exits with 1 and names the first entry that is wrong."""
+        result = client.ledger_verify([file.read() for file in checkpoints])
+        show(result, lambda d: d["sentence"], quiet="ok" if result.data["ok"] else "broken")
+        if not result.data["ok"]:
+            raise click.exceptions.Exit(REFUSED)
+
+    @verb(noun, "checkpoint", examples=["custody ledger checkpoint > somewhere-else/checkpoint.json"])
+    def checkpoint(client: "Client") -> None:
+        """Sign the ledger as it is now; keep what it prints where nobody who runs custody can write."""
+        result = client.ledger_checkpoint()
+        click.echo(result.data)
+        say(f"next: {result.next}")
+
+
+def _checks(cli: click.Group) -> None:
+    @verb(cli, "verify", examples=["custody verify"])
+    def verify(client: "Client") -> None:
+        """Check the ledger and read every stored object against its digest; exits with 1 if anything is wrong."""
+        result = client.verify()
+        show(result, _integrity_text)
+        if not result.data["ok"]:
+            raise click.exceptions.Exit(REFUSED)
+
+    export = group(cli, "export", "Exports for people and programs outside.")
+
+    @verb(export, "card", examples=["custody export card churn@3 > model-card.json"])
+    @click.argument("model")
+    def card(client: "Client", model: str) -> None:
+        """Print a model card as JSON."""
+        click.echo(json.dumps(client.export_card(model).data, indent=2, ensure_ascii=False))
+
+
+def _integrity_text(data: dict[str, Any]) -> str:
+    head = f"{data['ledger']['sentence']}\n{data['objects']} stored objects read and compared with their digests."
+    return "\n".join([head, *(f"  problem: {one}" for one in data["problems"])])

@@ -1,0 +1,331 @@
+"""The nouns deployment, label, monitor and value, and the bare command trace."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from custody.cli.frame import estimate, facts, group, key, read_mapping, ref, rows, show, verb, when
+
+if TYPE_CHECKING:
+    from custody.sdk.client import Client
+
+
+def add_to(cli: click.Group) -> None:
+    """Add the nouns."""
+    deployment = group(cli, "deployment", "Deployments: tenant x environment x model version x threshold.")
+    _deployment_changes(deployment)
+    _deployment_views(deployment)
+    _label(group(cli, "label", "Labels: what turned out to be true."))
+    _monitor(group(cli, "monitor", "Monitors: drift, live metrics, alerts."))
+    _value(group(cli, "value", "Values: what right and wrong decisions cost."))
+    _trace(cli)
+
+
+def _deployment_changes(noun: click.Group) -> None:
+    @verb(
+        noun,
+        "deploy",
+        dry=True,
+        examples=[
+            "custody deployment deploy churn@3 --tenant acme --env prod --threshold 0.6",
+            "custody deployment deploy churn@4 --tenant acme --canary 10",
+        ],
+    )
+    @click.argument("model")
+    @click.option("--tenant", required=True, help="Client to serve.")
+    @click.option("--env", "environment", default="prod", show_default=True)
+    @click.option("--name", help="Name of the deployment; default: the model's.")
+    @click.option(
+        "--threshold", type=click.FloatRange(0, 1), help="Score from which the decision is yes; default: the policy's first."
+    )
+    @click.option("--shadow", is_flag=True, help="Mirror requests to it, answer none.")
+    @click.option(
+        "--canary",
+        type=click.FloatRange(0, 100, min_open=True, max_open=True),
+        metavar="PERCENT",
+        help="Let it answer a share of the requests.",
+    )
+    @click.option("--expected", type=int, help="Revision you looked at; a newer one is a conflict.")
+    @click.option("--reason", default="", help="Kept in the timeline.")
+    def deploy(client: "Client", model: str, canary: float | None, **given: Any) -> None:
+        """Deploy a judged version; the server refuses one without a passing, unexpired verdict."""
+        result = client.deployment_deploy(model, canary=canary / 100 if canary is not None else None, **given)
+        show(result, _revision_text, quiet=str(result.data["service"]["revision"]))
+
+    for action, text in (
+        ("promote", "Make the candidate live."),
+        ("reject", "Take the candidate away."),
+        ("rollback", "Return to what was live before."),
+    ):
+        _step(noun, action, text)
+
+    @verb(noun, "evaluate", examples=["custody deployment evaluate acme/prod/churn"])
+    @click.argument("deployment")
+    def evaluate(client: "Client", deployment: str) -> None:
+        """Compare live decisions with the labels that have come, now."""
+        show(client.deployment_evaluate(deployment), _evaluation_text)
+
+    @verb(noun, "retrain", examples=["custody deployment retrain acme/prod/churn --reason 'new product line'"])
+    @click.argument("deployment")
+    @click.option("--reason", default="")
+    def retrain(client: "Client", deployment: str, reason: str) -> None:
+        """Ask the worker to retrain on the labels that have come, gate the result and stage it as a canary."""
+        show(client.deployment_retrain(deployment, reason=reason), facts)
+
+
+def _deployment_views(noun: click.Group) -> None:
+    @verb(noun, "ls", examples=["custody deployment ls --format json"])
+    def ls(client: "Client") -> None:
+        """List what serves, worst first, each with the reason."""
+        columns = {
+            "deployment": lambda d: d["deployment"],
+            "model": lambda d: d["model"],
+            "threshold": lambda d: d["threshold"],
+            "candidate": lambda d: d["candidate"] or "",
+            "state": lambda d: d["state"],
+            "reason": lambda d: d["reason"],
+        }
+        rows(client.deployment_ls(), columns)
+
+    @verb(
+        noun,
+        "show",
+        examples=["custody deployment show acme/prod/churn", "custody deployment show acme/prod/churn --at 2026-01-31T12:00:00Z"],
+    )
+    @click.argument("deployment")
+    @click.option("--at", help="What it served at a time (ISO 8601 with an offset).")
+    def show_one(client: "Client", deployment: str, at: str | None) -> None:
+        """Show a deployment now, or at a past time."""
+        show(client.deployment_show(deployment, at=at), _revision_text if at else _view_text)
+
+    @verb(noun, "history", examples=["custody deployment history acme/prod/churn"])
+    @click.argument("deployment")
+    @click.option("--limit", type=int, default=50, show_default=True)
+    def history(client: "Client", deployment: str, limit: int) -> None:
+        """List a deployment's revisions, newest first."""
+        columns = {
+            "revision": lambda r: r["service"]["revision"],
+            "action": lambda r: r["action"],
+            "live": lambda r: ref(r["service"]["live"]["model"]),
+            "threshold": lambda r: r["service"]["live"]["threshold"],
+            "candidate": lambda r: _candidate(r["service"]),
+            "by": lambda r: r["actor"],
+            "at": lambda r: when(r["at"]),
+            "reason": lambda r: r["reason"],
+        }
+        rows(client.deployment_history(deployment), columns, limit=limit)
+
+
+def _step(noun: click.Group, action: str, text: str) -> None:
+    def step(client: "Client", deployment: str, reason: str, expected: int | None, dry_run: bool, yes: bool) -> None:
+        if action == "rollback" and not yes and not dry_run:
+            if not sys.stdin.isatty():
+                raise click.UsageError("Rolling back asks for confirmation; without a terminal say --yes.")
+            click.confirm(f"Roll {deployment} back?", abort=True)
+        result = client.deployment_step(deployment, action, reason=reason, expected=expected, dry_run=dry_run)
+        show(result, _revision_text, quiet=str(result.data["service"]["revision"]))
+
+    step.__doc__ = text
+    step.__name__ = action
+    made: Callable[..., None] = click.argument("deployment")(step)
+    made = click.option("--reason", default="", help="Kept in the timeline.")(made)
+    made = click.option("--expected", type=int, help="Revision you looked at; a newer one is a conflict.")(made)
+    made = click.option("--yes", is_flag=True, help="Do not ask.")(made)
+    verb(noun, action, dry=True, examples=[f"custody deployment {action} acme/prod/churn --reason 'see ticket 12'"])(made)
+
+
+def _candidate(service: dict[str, Any]) -> str:
+    candidate = service["candidate"]
+    if not candidate:
+        return ""
+    share = f" {candidate['share']:.0%}" if candidate["mode"] == "canary" else ""
+    return f"{ref(candidate['target']['model'])} {candidate['mode']}{share}"
+
+
+def _revision_text(revision: dict[str, Any]) -> str:
+    service = revision["service"]
+    return facts(
+        {
+            "deployment": key(service["key"]),
+            "revision": service["revision"],
+            "action": f"{revision['action']} by {revision['actor']} at {when(revision['at'])}",
+            "live": f"{ref(service['live']['model'])} at threshold {service['live']['threshold']:g}",
+            "candidate": _candidate(service),
+            "reason": revision["reason"],
+        }
+    )
+
+
+def _view_text(view: dict[str, Any]) -> str:
+    row = view["row"]
+    lines = [
+        facts(
+            {
+                "deployment": row["deployment"],
+                "state": f"{row['state']}: {row['reason']}",
+                "live": f"{row['model']} at threshold {row['threshold']:g} (revision {row['revision']})",
+                "candidate": row["candidate"],
+                "measured": estimate(row["metric"]) if row["metric"] else "no window of labels was judged yet",
+                "registered": estimate(row["registered"]) if row["registered"] else None,
+                "label coverage": f"{row['coverage']:.0%}" if row["coverage"] is not None else None,
+                "predictions": row["predictions"],
+                "drift": f"{row['drift_level']}; " + "; ".join(view["drifting"][:3]) if view["drifting"] else row["drift_level"],
+            }
+        ),
+        "",
+        "timeline",
+    ]
+    lines += [
+        f"  {when(r['at'])}  revision {r['number']}: {r['action']} {r['model']} at {r['threshold']:g}"
+        + (f", {r['candidate']}" if r["candidate"] else "")
+        + (f" ({r['reason']})" if r["reason"] else "")
+        for r in view["timeline"]
+    ]
+    return "\n".join(lines)
+
+
+def _evaluation_text(found: dict[str, Any]) -> str:
+    lines = []
+    for evaluation in found["evaluations"]:
+        span = f"{when(evaluation['start'])[:10]} to {when(evaluation['end'])[:10]}"
+        lines.append(f"{span}: {evaluation['labelled']} of {evaluation['predictions']} predictions have a label")
+        lines += [f"  {estimate(one)}" for one in evaluation["metrics"]]
+    lines += [f"  {check['outcome']}: {check['sentence']}" for check in found["checks"]]
+    return "\n".join(lines or ["nothing to judge: no labelled predictions since the last evaluation"])
+
+
+def _label(noun: click.Group) -> None:
+    @verb(
+        noun,
+        "add",
+        dry=True,
+        examples=["custody label add acme/prod/churn labels.csv", "custody label add acme/prod/churn - < labels.jsonl"],
+    )
+    @click.argument("deployment")
+    @click.argument("file")
+    @click.option("--source", type=click.Choice(["outcome", "annotator", "report"]), default="outcome", show_default=True)
+    def add(client: "Client", deployment: str, file: str, source: str, dry_run: bool) -> None:
+        """Record ground truth from CSV or JSONL with the columns `prediction` (its id, or your own key) and `label`."""
+        with click.open_file(file, encoding="utf-8", errors="strict") as lines:
+            pairs = _pairs(lines.read(), file)
+        show(client.label_add(deployment, pairs, source=source, dry_run=dry_run), facts)
+
+    @verb(noun, "show", examples=["custody label show acme/prod/churn"])
+    @click.argument("deployment")
+    def show_one(client: "Client", deployment: str) -> None:
+        """Tell how many predictions have a label."""
+        show(client.label_show(deployment), facts)
+
+
+def _pairs(text: str, file: str) -> list[tuple[str, str]]:
+    from custody.core.errors import InvalidInput
+
+    example = "prediction,label\n  acme:prod:churn:1:churn@1:01J...,Yes"
+    pairs, faults = [], []
+    if text.lstrip().startswith("{"):
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                row = json.loads(line) if line.strip() else None
+                pairs += [(str(row["prediction"]), str(row["label"]))] if row is not None else []
+            except (json.JSONDecodeError, KeyError, TypeError) as error:
+                faults.append(f"line {number}: {type(error).__name__} {error}")
+    else:
+        reader = csv.DictReader(text.splitlines())
+        if not {"prediction", "label"} <= set(reader.fieldnames or ()):
+            raise InvalidInput(
+                f"'{file}' lacks the columns 'prediction' and 'label'.",
+                why=f"Its columns are: {', '.join(reader.fieldnames or ())}.",
+                fix=f"Example:\n  {example}",
+            )
+        for number, row in enumerate(reader, 2):
+            if not row["prediction"] or row["label"] is None or None in row:
+                faults.append(f"line {number}: not two fields")
+            else:
+                pairs.append((row["prediction"], row["label"]))
+    if faults:
+        raise InvalidInput(f"'{file}' has {len(faults)} malformed lines: {'; '.join(faults[:20])}.", why="Nothing was stored.")
+    return pairs
+
+
+def _monitor(noun: click.Group) -> None:
+    @verb(noun, "set", dry=True, examples=["custody monitor set acme/prod/churn monitor.yaml"])
+    @click.argument("deployment")
+    @click.argument("file")
+    def set_one(client: "Client", deployment: str, file: str, dry_run: bool) -> None:
+        """Set what is watched and what follows: metric, tolerance, alpha, window, on_degradation."""
+        show(client.monitor_set(deployment, read_mapping(file), dry_run=dry_run), facts)
+
+    @verb(noun, "show", examples=["custody monitor show acme/prod/churn"])
+    @click.argument("deployment")
+    def show_one(client: "Client", deployment: str) -> None:
+        """Show evaluations, drift and alerts of a deployment."""
+        show(client.monitor_show(deployment), _monitor_text)
+
+
+def _monitor_text(data: dict[str, Any]) -> str:
+    lines = [facts(data["policy"]) if data["policy"] else "no monitor policy: custody monitor set ...", "", "evaluations"]
+    for one in data["evaluations"]:
+        metrics = "  ".join(estimate(m) for m in one["metrics"][:3])
+        lines.append(f"  {when(one['start'])[:10]}..{when(one['end'])[:10]}  {one['labelled']}/{one['predictions']}  {metrics}")
+    lines += ["", "drift"]
+    lines += [
+        f"  {when(one['at'])}  {one['reference']:<12} {one['level']:<7} log10 e {one['log10_e']:6.1f}  {one['sentence']}"
+        for one in data["looks"][-10:]
+    ]
+    lines += ["", "alerts"]
+    lines += [
+        f"  {when(one['opened_at'])}  {one['state']:<12} {one['kind']:<12} {one['check']['sentence']}" for one in data["alerts"]
+    ]
+    return "\n".join(lines)
+
+
+def _value(noun: click.Group) -> None:
+    @verb(noun, "add", dry=True, examples=["custody value add acme/prod/churn --fp 40 --fn 900 --currency USD"])
+    @click.argument("deployment")
+    @click.option("--tp", type=float, default=0.0, show_default=True, help="Cost of a right yes (negative: earned).")
+    @click.option("--fp", type=float, default=0.0, show_default=True, help="Cost of a wrong yes.")
+    @click.option("--tn", type=float, default=0.0, show_default=True, help="Cost of a right no.")
+    @click.option("--fn", type=float, default=0.0, show_default=True, help="Cost of a wrong no.")
+    @click.option("--currency", required=True)
+    def add(client: "Client", deployment: str, dry_run: bool, **costs: Any) -> None:
+        """Set what each outcome of a decision costs, per decision."""
+        show(client.value_set(deployment, costs, dry_run=dry_run), facts)
+
+    @verb(noun, "show", examples=["custody value show acme/prod/churn"])
+    @click.argument("deployment")
+    def show_one(client: "Client", deployment: str) -> None:
+        """Show the costs, and what the newest evaluation comes to."""
+        show(client.value_show(deployment), lambda d: facts({**(d["costs"] or {}), "total": d["total"]}))
+
+
+def _trace(cli: click.Group) -> None:
+    @verb(cli, "trace", examples=["custody trace acme:prod:churn:1:churn@1:01JD8...", "custody trace ID --format json"])
+    @click.argument("prediction")
+    def trace(client: "Client", prediction: str) -> None:
+        """Follow one prediction back: decision, deployment, gate, model, run, data, provenance card."""
+        show(client.trace(prediction), trace_text)
+
+
+def trace_text(found: dict[str, Any]) -> str:
+    """Write a trace for a person."""
+    lines = [f"prediction {found['prediction']}", f"made at    {found['made_at']}"]
+    for step in found["steps"]:
+        entry = f"  (ledger #{step['ledger']})" if step["ledger"] else ""
+        lines += ["", f"{step['kind']}  {step['name']}{entry}"]
+        lines += [f"  {line}" for name, value in step["facts"].items() for line in _fact_lines(name, value)]
+    lines += ["", "the chain is complete" if found["complete"] else "gaps: " + "; ".join(found["gaps"])]
+    return "\n".join(lines)
+
+
+def _fact_lines(name: str, value: Any) -> list[str]:
+    if value in (None, "", [], {}):
+        return []
+    if name in {"checks", "parity"}:
+        return [f"{name:<16} {value[0]}", *(f"{'':<16} {one}" for one in value[1:])]
+    if isinstance(value, dict):
+        return [f"{name:<16} " + ", ".join(f"{k}={v}" for k, v in value.items())]
+    return [f"{name:<16} " + (", ".join(map(str, value)) if isinstance(value, list) else str(value))]

@@ -1,0 +1,364 @@
+"""The client: one method per verb, named `noun_verb` like the command `custody noun verb`."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from urllib.parse import quote
+
+from custody.core.errors import InvalidInput
+from custody.core.refs import DeploymentKey
+from custody.sdk.wire import Result, Wire
+
+__all__ = ["Client", "Result", "connect"]
+
+_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+def connect(target: str | Path | None = None, *, key: str | None = None, tenant: str | None = None) -> "Client":
+    """Open a server (`http://...`, with a key) or a project folder.
+
+    Without arguments: CUSTODY_URL with CUSTODY_KEY, else the folder CUSTODY_PROJECT, else the current folder.
+    """
+    chosen = str(target or os.environ.get("CUSTODY_URL") or os.environ.get("CUSTODY_PROJECT") or ".")
+    return Client(Wire(chosen, key=key or os.environ.get("CUSTODY_KEY"), tenant=tenant or os.environ.get("CUSTODY_TENANT")))
+
+
+class Client:
+    """Everything a person can do with custody; each change returns its ledger entry.
+
+    dry_run: answer what would happen, and change nothing. Every method raises the errors of custody.core.errors.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.wire.close()
+
+    # datasets
+
+    def dataset_add(
+        self,
+        name: str,
+        source: str | Path | BinaryIO,
+        *,
+        card: Mapping[str, Any],
+        format: str | None = None,  # noqa: A002 - the field's word
+        target: str | None = None,
+        positive: str | None = None,
+        subject: str | None = None,
+        time: str | None = None,
+        groups: Sequence[str] = (),
+        columns: Sequence[str] | None = None,
+        holdout: float = 0.4,
+        dry_run: bool = False,
+    ) -> Result:
+        """Store a CSV, JSONL or Parquet file as the next version of a dataset, with its provenance card."""
+        meta: dict[str, Any] = {
+            "name": name,
+            "format": format or format_of(source),
+            "card": dict(card),
+            "target": target,
+            "positive": positive,
+            "subject": subject,
+            "time": time,
+            "groups": list(groups),
+            "columns": list(columns) if columns else None,
+            "holdout": holdout,
+        }
+        file = Path(source).open("rb") if isinstance(source, str | Path) else source  # noqa: SIM115 - closed below
+        with file:
+            content = {"files": {"file": ("rows", file)}, "data": {"meta": json.dumps(meta)}}
+            return self.wire.call("POST", "/datasets", params={"dry_run": dry_run}, **content)
+
+    def dataset_ls(self, name: str | None = None) -> Iterator[Any]:
+        """List dataset versions, newest first."""
+        return self.wire.pages("/datasets", params={"name": name})
+
+    def dataset_show(self, ref: str) -> Result:
+        """Show a dataset version, `tickets@3`, with its card."""
+        return self.wire.call("GET", f"/datasets/{_path(ref)}")
+
+    def dataset_profile(self, ref: str) -> Result:
+        """Show the columns of a dataset version in short: missing values, quantiles, frequent levels."""
+        return self.wire.call("GET", f"/datasets/{_path(ref)}/profile")
+
+    # runs
+
+    def run_begin(
+        self,
+        name: str,
+        *,
+        code_version: str = "",
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = (),
+        files: Mapping[str, bytes] | None = None,
+        cause: str = "",
+    ) -> Result:
+        """Open a run; command and files are the recipe that repeats it."""
+        stored = {path: self.object_add(body) for path, body in (files or {}).items()}
+        body = {
+            "name": name,
+            "code_version": code_version,
+            "environment": dict(environment or {}),
+            "command": list(command),
+            "files": stored,
+            "cause": cause,
+        }
+        return self.wire.call("POST", "/runs", json=body)
+
+    def run_ls(self, name: str | None = None, *, status: str | None = None) -> Iterator[Any]:
+        """List runs, newest first."""
+        return self.wire.pages("/runs", params={"name": name, "status": status})
+
+    def run_show(self, id: str) -> Result:  # noqa: A002 - the field's word
+        """Show a run by id; `last` is the newest, `last:NAME` the newest of a name."""
+        return self.wire.call("GET", f"/runs/{_segment(id)}")
+
+    def run_log(self, id: str, **log: Any) -> Result:  # noqa: A002 - the field's word
+        """Add params, metrics and models to a running run."""
+        return self.wire.call("POST", f"/runs/{_segment(id)}/log", json=log)
+
+    def run_data(self, id: str, dataset: str, *, split: str = "train") -> bytes:  # noqa: A002 - the field's word
+        """Return rows of a dataset version as Parquet, recorded as read by the run."""
+        return self.wire.send("GET", f"/runs/{_segment(id)}/data/{_path(dataset)}", params={"split": split}).content
+
+    def run_end(self, id: str, status: str = "finished") -> Result:  # noqa: A002 - the field's word
+        """End a run: finished, failed or killed."""
+        return self.wire.call("POST", f"/runs/{_segment(id)}/end", json={"status": status})
+
+    def object_add(self, body: bytes) -> str:
+        """Store bytes that a run or recipe will name, and return their digest."""
+        digest: str = self.wire.call("POST", "/objects", content=body).data
+        return digest
+
+    # models, golden sets, gates
+
+    def model_register(self, run: str, name: str | None = None, *, dry_run: bool = False) -> Result:
+        """Register the converted model of a run; custody measures its parity and metrics itself."""
+        id = self.run_show(run).data["id"] if run.startswith("last") else run  # noqa: A001 - the field's word
+        return self.wire.call("POST", "/models", json={"run": id, "name": name}, params={"dry_run": dry_run})
+
+    def model_ls(self, name: str | None = None) -> Iterator[Any]:
+        """List model versions, newest first."""
+        return self.wire.pages("/models", params={"name": name})
+
+    def model_show(self, ref: str) -> Result:
+        """Show a model version: `churn@3`, `churn@latest` or `churn@champion`."""
+        return self.wire.call("GET", f"/models/{_path(ref)}")
+
+    def model_artifact(self, ref: str) -> bytes:
+        """Return a version's ONNX file."""
+        return self.wire.send("GET", f"/models/{_path(ref)}/artifact").content
+
+    def golden_add(self, model: str, cases: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Result:
+        """Set the golden cases of a model name: id, inputs, expect, and optionally severity and slice."""
+        return self.wire.call("PUT", f"/goldens/{_segment(model)}", json=list(cases), params={"dry_run": dry_run})
+
+    def golden_show(self, model: str) -> Result:
+        """Show the golden cases of a model name."""
+        return self.wire.call("GET", f"/goldens/{_segment(model)}")
+
+    def gate_set(self, model: str, policy: Mapping[str, Any], *, dry_run: bool = False) -> Result:
+        """Fix what a model name must show before it may be deployed."""
+        return self.wire.call("PUT", f"/gates/{_segment(model)}", json=dict(policy), params={"dry_run": dry_run})
+
+    def gate_show(self, model: str) -> Result:
+        """Show the policy of a model name."""
+        return self.wire.call("GET", f"/gates/{_segment(model)}")
+
+    def gate_check(self, ref: str, *, baseline: str | None = None, dry_run: bool = False) -> Result:
+        """Judge a model version; look at `data["passed"]`: a refusal is an answer, not an exception."""
+        return self.wire.call("POST", f"/gates/{_path(ref)}/check", json={"baseline": baseline}, params={"dry_run": dry_run})
+
+    def gate_explain(self, ref: str) -> Result:
+        """Show the newest verdict on a model version, check by check."""
+        return self.wire.call("GET", f"/gates/{_path(ref)}")
+
+    def gate_ls(self, model: str | None = None) -> Iterator[Any]:
+        """List verdicts, newest first."""
+        return self.wire.pages("/verdicts", params={"model": model})
+
+    # deployments
+
+    def deployment_deploy(
+        self,
+        model: str,
+        *,
+        tenant: str,
+        environment: str = "prod",
+        name: str | None = None,
+        threshold: float | None = None,
+        shadow: bool = False,
+        canary: float | None = None,
+        expected: int | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Result:
+        """Deploy a judged version to a tenant, live, as shadow, or as canary with a share of the requests (0..1)."""
+        if shadow and canary is not None:
+            raise InvalidInput("A candidate is a shadow or a canary, not both.")
+        body: dict[str, Any] = {
+            "model": model,
+            "tenant": tenant,
+            "environment": environment,
+            "name": name,
+            "threshold": threshold,
+            "mode": "shadow" if shadow else "canary" if canary is not None else None,
+            "share": canary or 0.0,
+            "expected": expected,
+            "reason": reason,
+        }
+        return self.wire.call("POST", "/deployments", json=body, params={"dry_run": dry_run})
+
+    def deployment_ls(self) -> list[Any]:
+        """List what serves, worst first."""
+        found: list[Any] = self.wire.call("GET", "/deployments").data
+        return found
+
+    def deployment_show(self, key: str, *, at: str | None = None) -> Result:
+        """Show a deployment, or what it served at a time (ISO 8601 with an offset)."""
+        return self.wire.call("GET", f"/deployments/{_key(key)}", params={"at": at})
+
+    def deployment_history(self, key: str) -> Iterator[Any]:
+        """List a deployment's revisions, newest first."""
+        return self.wire.pages(f"/deployments/{_key(key)}/history")
+
+    def deployment_step(
+        self, key: str, action: str, *, reason: str = "", expected: int | None = None, dry_run: bool = False
+    ) -> Result:
+        """Promote or reject a candidate, or roll back; a lost race is a Conflict that names the winner."""
+        body = {"reason": reason, "expected": expected}
+        return self.wire.call("POST", f"/deployments/{_key(key)}/{action}", json=body, params={"dry_run": dry_run})
+
+    def deployment_evaluate(self, key: str) -> Result:
+        """Compare live decisions with the labels that have come."""
+        return self.wire.call("POST", f"/deployments/{_key(key)}/evaluate")
+
+    def deployment_retrain(self, key: str, *, reason: str = "") -> Result:
+        """Ask the worker to retrain the model of a deployment."""
+        return self.wire.call("POST", f"/deployments/{_key(key)}/retrain", json={"reason": reason})
+
+    # labels, monitors, values, trace
+
+    def label_add(self, key: str, rows: Sequence[tuple[str, str]], *, source: str = "outcome", dry_run: bool = False) -> Result:
+        """Record ground truth as (prediction id or your own key, class)."""
+        body = {"rows": [list(row) for row in rows], "source": source}
+        return self.wire.call("POST", f"/labels/{_key(key)}", json=body, params={"dry_run": dry_run})
+
+    def label_show(self, key: str) -> Result:
+        """Tell how many predictions have a label."""
+        return self.wire.call("GET", f"/labels/{_key(key)}")
+
+    def monitor_set(self, key: str, policy: Mapping[str, Any], *, dry_run: bool = False) -> Result:
+        """Set what is watched on a deployment and what follows from an alarm."""
+        return self.wire.call("PUT", f"/monitors/{_key(key)}", json=dict(policy), params={"dry_run": dry_run})
+
+    def monitor_show(self, key: str) -> Result:
+        """Show a deployment's policy, evaluations, drift looks and alerts."""
+        return self.wire.call("GET", f"/monitors/{_key(key)}")
+
+    def value_set(self, key: str, costs: Mapping[str, Any], *, dry_run: bool = False) -> Result:
+        """Set what each outcome of a decision costs: tp, fp, tn, fn, currency."""
+        return self.wire.call("PUT", f"/values/{_key(key)}", json=dict(costs), params={"dry_run": dry_run})
+
+    def value_show(self, key: str) -> Result:
+        """Show costs, and what the newest evaluation comes to."""
+        return self.wire.call("GET", f"/values/{_key(key)}")
+
+    def trace(self, prediction: str) -> Result:
+        """Follow one prediction back to the data behind it."""
+        return self.wire.call("GET", f"/trace/{_segment(prediction)}")
+
+    def overview(self) -> Result:
+        """Show every deployment, its health and what changed last."""
+        return self.wire.call("GET", "/overview")
+
+    def export_card(self, ref: str) -> Result:
+        """Export a model card."""
+        return self.wire.call("GET", f"/models/{_path(ref)}/card")
+
+    # tenants, keys, ledger
+
+    def whoami(self) -> Result:
+        """Tell who the key belongs to."""
+        return self.wire.call("GET", "/whoami")
+
+    def tenant_add(self, name: str, *, dry_run: bool = False) -> Result:
+        """Add a client of the team."""
+        return self.wire.call("POST", "/tenants", json={"name": name}, params={"dry_run": dry_run})
+
+    def tenant_ls(self) -> Iterator[Any]:
+        """List tenants."""
+        return self.wire.pages("/tenants")
+
+    def key_add(self, name: str, *, role: str = "viewer", tenant: str | None = None, days: int | None = None) -> Result:
+        """Make a key; `data["secret"]` is shown this once."""
+        return self.wire.call("POST", "/keys", json={"name": name, "role": role, "tenant": tenant, "days": days})
+
+    def key_ls(self) -> Result:
+        """List keys, never their secrets."""
+        return self.wire.call("GET", "/keys")
+
+    def key_rm(self, id: str) -> Result:  # noqa: A002 - the field's word
+        """Revoke a key."""
+        return self.wire.call("DELETE", f"/keys/{_segment(id)}")
+
+    def ledger_ls(self, *, subject: str | None = None, kind: str | None = None) -> Iterator[Any]:
+        """List what happened, newest first."""
+        return self.wire.pages("/ledger", params={"subject": subject, "kind": kind})
+
+    def ledger_verify(self, checkpoints: Sequence[str] = ()) -> Result:
+        """Check every entry, the chain, and checkpoints kept elsewhere (their text)."""
+        return self.wire.call("POST", "/ledger/verify", json={"checkpoints": list(checkpoints)})
+
+    def ledger_checkpoint(self) -> Result:
+        """Sign the ledger as it is now; keep the text somewhere else."""
+        return self.wire.call("POST", "/ledger/checkpoint")
+
+    def verify(self) -> Result:
+        """Check the ledger and every stored object."""
+        return self.wire.call("POST", "/verify")
+
+
+def format_of(source: object) -> str:
+    """Return a file's format by its name: csv, jsonl or parquet, each also with .gz behind it."""
+    name = Path(str(source)).name.removesuffix(".gz")
+    try:
+        return _FORMATS[Path(name).suffix.lower()] + (".gz" if str(source).endswith(".gz") else "")
+    except KeyError:
+        raise InvalidInput(
+            f"The format of '{name}' is not known.",
+            why=f"custody reads {', '.join(_FORMATS)}, also with .gz behind it.",
+            fix="Say it: --input-format csv",
+        ) from None
+
+
+def _path(ref: str) -> str:
+    name, at, version = ref.partition("@")
+    if not at or not version or "/" in ref:
+        raise InvalidInput(
+            f"'{ref}' does not name a version.", why="It is written name@number.", fix=f"Example: {name or 'churn'}@1"
+        )
+    return f"{_segment(name)}/{_segment(version)}"
+
+
+def _key(text: str) -> str:
+    return str(DeploymentKey.parse(text))
+
+
+def _segment(text: str) -> str:
+    """Write a name as one segment of a path; `.` and `..` would lead to another path."""
+    if text in {"", ".", ".."}:
+        raise InvalidInput(f"'{text}' is not a name.", why="It would lead to another path.")
+    return quote(text, safe="@:")
