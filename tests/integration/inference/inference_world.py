@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -192,7 +192,13 @@ class World:
 
     @property
     def spooled(self) -> list[Path]:
-        return [path for path in (self.folder / "state/spool").glob("*/*.ndjson") if path.stat().st_size]
+        """Return the spool files that hold lines; the server may remove one while it is looked at."""
+        found = []
+        for path in (self.folder / "state/spool").glob("*/*.ndjson"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_size:
+                    found.append(path)
+        return found
 
 
 def metric(server: Server, name: str) -> int:
