@@ -1,27 +1,22 @@
-"""The nouns deployment, label, monitor and value, and the bare command trace."""
+"""The noun deployment, and the bare command trace."""
 
-import csv
-import json
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from custody.cli.frame import estimate, facts, group, key, read_mapping, ref, rows, show, verb, when
+from custody.cli.frame import estimate, facts, group, key, ref, rows, show, verb, when
 
 if TYPE_CHECKING:
     from custody.sdk.client import Client
 
 
 def add_to(cli: click.Group) -> None:
-    """Add the nouns."""
+    """Add the noun and the command."""
     deployment = group(cli, "deployment", "Deployments: tenant x environment x model version x threshold.")
     _deployment_changes(deployment)
     _deployment_views(deployment)
-    _label(group(cli, "label", "Labels: what turned out to be true."))
-    _monitor(group(cli, "monitor", "Monitors: drift, live metrics, alerts."))
-    _value(group(cli, "value", "Values: what right and wrong decisions cost."))
     _trace(cli)
 
 
@@ -196,110 +191,6 @@ def _evaluation_text(found: dict[str, Any]) -> str:
         lines += [f"  {estimate(one)}" for one in evaluation["metrics"]]
     lines += [f"  {check['outcome']}: {check['sentence']}" for check in found["checks"]]
     return "\n".join(lines or ["nothing to judge: no labelled predictions since the last evaluation"])
-
-
-def _label(noun: click.Group) -> None:
-    @verb(
-        noun,
-        "add",
-        dry=True,
-        examples=["custody label add acme/prod/churn labels.csv", "custody label add acme/prod/churn - < labels.jsonl"],
-    )
-    @click.argument("deployment")
-    @click.argument("file")
-    @click.option("--source", type=click.Choice(["outcome", "annotator", "report"]), default="outcome", show_default=True)
-    def add(client: "Client", deployment: str, file: str, source: str, dry_run: bool) -> None:
-        """Record ground truth from CSV or JSONL with the columns `prediction` (its id, or your own key) and `label`."""
-        with click.open_file(file, encoding="utf-8", errors="strict") as lines:
-            pairs = _pairs(lines.read(), file)
-        show(client.label_add(deployment, pairs, source=source, dry_run=dry_run), facts)
-
-    @verb(noun, "show", examples=["custody label show acme/prod/churn"])
-    @click.argument("deployment")
-    def show_one(client: "Client", deployment: str) -> None:
-        """Tell how many predictions have a label."""
-        show(client.label_show(deployment), facts)
-
-
-def _pairs(text: str, file: str) -> list[tuple[str, str]]:
-    from custody.core.errors import InvalidInput
-
-    example = "prediction,label\n  acme:prod:churn:1:churn@1:01J...,Yes"
-    pairs, faults = [], []
-    if text.lstrip().startswith("{"):
-        for number, line in enumerate(text.splitlines(), 1):
-            try:
-                row = json.loads(line) if line.strip() else None
-                pairs += [(str(row["prediction"]), str(row["label"]))] if row is not None else []
-            except (json.JSONDecodeError, KeyError, TypeError) as error:
-                faults.append(f"line {number}: {type(error).__name__} {error}")
-    else:
-        reader = csv.DictReader(text.splitlines())
-        if not {"prediction", "label"} <= set(reader.fieldnames or ()):
-            raise InvalidInput(
-                f"'{file}' lacks the columns 'prediction' and 'label'.",
-                why=f"Its columns are: {', '.join(reader.fieldnames or ())}.",
-                fix=f"Example:\n  {example}",
-            )
-        for number, row in enumerate(reader, 2):
-            if not row["prediction"] or row["label"] is None or None in row:
-                faults.append(f"line {number}: not two fields")
-            else:
-                pairs.append((row["prediction"], row["label"]))
-    if faults:
-        raise InvalidInput(f"'{file}' has {len(faults)} malformed lines: {'; '.join(faults[:20])}.", why="Nothing was stored.")
-    return pairs
-
-
-def _monitor(noun: click.Group) -> None:
-    @verb(noun, "set", dry=True, examples=["custody monitor set acme/prod/churn monitor.yaml"])
-    @click.argument("deployment")
-    @click.argument("file")
-    def set_one(client: "Client", deployment: str, file: str, dry_run: bool) -> None:
-        """Set what is watched and what follows: metric, tolerance, alpha, window, on_degradation."""
-        show(client.monitor_set(deployment, read_mapping(file), dry_run=dry_run), facts)
-
-    @verb(noun, "show", examples=["custody monitor show acme/prod/churn"])
-    @click.argument("deployment")
-    def show_one(client: "Client", deployment: str) -> None:
-        """Show evaluations, drift and alerts of a deployment."""
-        show(client.monitor_show(deployment), _monitor_text)
-
-
-def _monitor_text(data: dict[str, Any]) -> str:
-    lines = [facts(data["policy"]) if data["policy"] else "no monitor policy: custody monitor set ...", "", "evaluations"]
-    for one in data["evaluations"]:
-        metrics = "  ".join(estimate(m) for m in one["metrics"][:3])
-        lines.append(f"  {when(one['start'])[:10]}..{when(one['end'])[:10]}  {one['labelled']}/{one['predictions']}  {metrics}")
-    lines += ["", "drift"]
-    lines += [
-        f"  {when(one['at'])}  {one['reference']:<12} {one['level']:<7} log10 e {one['log10_e']:6.1f}  {one['sentence']}"
-        for one in data["looks"][-10:]
-    ]
-    lines += ["", "alerts"]
-    lines += [
-        f"  {when(one['opened_at'])}  {one['state']:<12} {one['kind']:<12} {one['check']['sentence']}" for one in data["alerts"]
-    ]
-    return "\n".join(lines)
-
-
-def _value(noun: click.Group) -> None:
-    @verb(noun, "add", dry=True, examples=["custody value add acme/prod/churn --fp 40 --fn 900 --currency USD"])
-    @click.argument("deployment")
-    @click.option("--tp", type=float, default=0.0, show_default=True, help="Cost of a right yes (negative: earned).")
-    @click.option("--fp", type=float, default=0.0, show_default=True, help="Cost of a wrong yes.")
-    @click.option("--tn", type=float, default=0.0, show_default=True, help="Cost of a right no.")
-    @click.option("--fn", type=float, default=0.0, show_default=True, help="Cost of a wrong no.")
-    @click.option("--currency", required=True)
-    def add(client: "Client", deployment: str, dry_run: bool, **costs: Any) -> None:
-        """Set what each outcome of a decision costs, per decision."""
-        show(client.value_set(deployment, costs, dry_run=dry_run), facts)
-
-    @verb(noun, "show", examples=["custody value show acme/prod/churn"])
-    @click.argument("deployment")
-    def show_one(client: "Client", deployment: str) -> None:
-        """Show the costs, and what the newest evaluation comes to."""
-        show(client.value_show(deployment), lambda d: facts({**(d["costs"] or {}), "total": d["total"]}))
 
 
 def _trace(cli: click.Group) -> None:

@@ -72,6 +72,10 @@ class Monitors(Protocol):
         """Store an alert, replacing the one with its id."""
         ...
 
+    def alert(self, key: DeploymentKey, id: str) -> Alert:  # noqa: A002 - the field's word
+        """Return one alert of a deployment; NotFound for any other id."""
+        ...
+
     def open_alerts(self, key: DeploymentKey | None = None) -> Sequence[Alert]:
         """Return alerts that are not resolved, newest first."""
         ...

@@ -268,6 +268,15 @@ class Client:
         """Show a deployment's policy, evaluations, drift looks and alerts."""
         return self.wire.call("GET", f"/monitors/{_key(key)}")
 
+    def alert_ls(self, key: str) -> Iterator[Any]:
+        """List the alerts of a deployment, newest first."""
+        return self.wire.pages(f"/alerts/{_key(key)}")
+
+    def alert_answer(self, key: str, alert: str, state: str, *, reason: str = "", dry_run: bool = False) -> Result:
+        """Make an alert `acknowledged` or `resolved`; a move that is not possible is a Conflict."""
+        path = f"/alerts/{_key(key)}/{_segment(alert)}/{_segment(state)}"
+        return self.wire.call("POST", path, json={"reason": reason}, params={"dry_run": dry_run})
+
     def value_set(self, key: str, costs: Mapping[str, Any], *, dry_run: bool = False) -> Result:
         """Set what each outcome of a decision costs: tp, fp, tn, fn, currency."""
         return self.wire.call("PUT", f"/values/{_key(key)}", json=dict(costs), params={"dry_run": dry_run})

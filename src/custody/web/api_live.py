@@ -1,18 +1,15 @@
-"""API of what serves: deployments, labels, monitors, values, retraining, trace."""
+"""API of what serves: deployments, retraining, trace."""
 
 from datetime import datetime
-from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from custody.core.errors import InvalidInput, NotFound
 from custody.core.manifest import Mode
 from custody.core.refs import DeploymentKey, ModelRef, name_of
 from custody.core.tenancy import Role, tenant_id
-from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.overview import describe, overview
-from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, advance, release
 from custody.lifecycle.stores import Caller
 from custody.lifecycle.trace import trace
@@ -127,86 +124,6 @@ def step_deployment(
     key = key_of(caller, tenant, environment, name)
     revision, entry = advance(ports, caller, key, action, reason=body.reason, expected=body.expected, dry_run=dry_run)
     return answer(revision, ledger=entry, next=f"custody deployment show {key}")
-
-
-class LabelsBody(BaseModel):
-    """Labels: pairs of a prediction id or own key, and the class that turned out to be true."""
-
-    model_config = {"extra": "forbid"}
-    rows: list[tuple[str, str]]
-    source: str = "outcome"
-
-
-@router.post("/labels/{tenant}/{environment}/{name}")
-def add_labels(
-    ports: Wired, caller: Called, tenant: str, environment: str, name: str, body: LabelsBody, dry_run: bool = False
-) -> Response:
-    """Record ground truth."""
-    key = key_of(caller, tenant, environment, name)
-    added, entry = record(ports, caller, key, body.rows, source=body.source, dry_run=dry_run)
-    result = {"received": len(body.rows), "new": added}
-    return answer(result, ledger=entry, next=f"custody deployment evaluate {key}")
-
-
-@router.get("/labels/{tenant}/{environment}/{name}")
-def count_labels(ports: Wired, caller: Called, tenant: str, environment: str, name: str) -> Response:
-    """Tell how many predictions have a label."""
-    key = key_of(caller, tenant, environment, name)
-    return answer({"deployment": str(key), "labels": ports.stores.of(key.tenant).labels.count(key)})
-
-
-@router.put("/monitors/{tenant}/{environment}/{name}")
-def put_monitor(
-    ports: Wired,
-    caller: Called,
-    tenant: str,
-    environment: str,
-    name: str,
-    policy: Annotated[dict[str, Any], Body()],
-    dry_run: bool = False,
-) -> Response:
-    """Set what is watched on a deployment and what follows from an alarm."""
-    key = key_of(caller, tenant, environment, name)
-    kept, entry = set_monitor(ports, caller, key, policy, dry_run=dry_run)
-    return answer(kept, ledger=entry, next=f"custody monitor show {key}")
-
-
-@router.get("/monitors/{tenant}/{environment}/{name}")
-def show_monitor(ports: Wired, caller: Called, tenant: str, environment: str, name: str) -> Response:
-    """Show a deployment's monitor: policy, evaluations, drift, alerts."""
-    key = key_of(caller, tenant, environment, name)
-    monitors = ports.stores.of(key.tenant).monitors
-    body = {
-        "policy": monitors.policy(key),
-        "evaluations": monitors.evaluations(key),
-        "looks": monitors.looks(key),
-        "alerts": monitors.alerts(key).items,
-    }
-    return answer(body)
-
-
-@router.put("/values/{tenant}/{environment}/{name}")
-def put_value(
-    ports: Wired,
-    caller: Called,
-    tenant: str,
-    environment: str,
-    name: str,
-    costs: Annotated[dict[str, Any], Body()],
-    dry_run: bool = False,
-) -> Response:
-    """Set what each outcome of a decision costs."""
-    key = key_of(caller, tenant, environment, name)
-    kept, entry = set_cost(ports, caller, key, costs, dry_run=dry_run)
-    return answer(kept, ledger=entry, next=f"custody value show {key}")
-
-
-@router.get("/values/{tenant}/{environment}/{name}")
-def show_value(ports: Wired, caller: Called, tenant: str, environment: str, name: str) -> Response:
-    """Show what each outcome costs, and what the newest evaluation comes to."""
-    key = key_of(caller, tenant, environment, name)
-    view = describe(ports, caller, key)
-    return answer({"costs": view.costs, "total": view.row.cost, "currency": view.row.currency})
 
 
 @router.get("/trace/{prediction}")

@@ -8,6 +8,7 @@ from sqlalchemy import Table, func
 from custody.adapters.sql.body import body_of, read, text_of
 from custody.adapters.sql.session import OfTenant, first, paged
 from custody.adapters.sql.tables import alerts, costs, evaluations, looks, monitor_policies, monitor_states
+from custody.core.errors import NotFound
 from custody.core.measures.value import CostMatrix
 from custody.core.page import Page
 from custody.core.refs import DeploymentKey
@@ -61,6 +62,13 @@ class SqlMonitors(OfTenant):
         """Store an alert, replacing the one with its id."""
         values = {"opened_at": text_of(alert.opened_at), "state": alert.state.value, **body_of(alert)}
         self._replace(alerts, {"id": alert.id}, {**self._place(alert.deployment), **values})
+
+    def alert(self, key: DeploymentKey, id: str) -> Alert:  # noqa: A002 - the field's word
+        """Return one alert of a deployment; NotFound for any other id."""
+        row = first(self._access, self._select_of(alerts, key).where(alerts.c.id == id))
+        if row is None:
+            raise NotFound.of("alert", id[:120], ls=f"custody alert ls {key}")
+        return read(Alert, row)
 
     def open_alerts(self, key: DeploymentKey | None = None) -> Sequence[Alert]:
         """Return alerts that are not resolved, newest first."""

@@ -1,0 +1,131 @@
+"""API of what is known about what serves: labels, monitors, alerts, values."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Response
+from pydantic import BaseModel
+
+from custody.lifecycle.alerts import answer_alert
+from custody.lifecycle.monitor import set_cost, set_monitor
+from custody.lifecycle.overview import describe
+from custody.lifecycle.record import record
+from custody.monitoring.alert import AlertState
+from custody.web.api_live import key_of
+from custody.web.callers import Called, Wired
+from custody.web.wire import answer, page
+
+router = APIRouter(prefix="/api/v1", tags=["what is known"])
+
+
+class LabelsBody(BaseModel):
+    """Labels: pairs of a prediction id or own key, and the class that turned out to be true."""
+
+    model_config = {"extra": "forbid"}
+    rows: list[tuple[str, str]]
+    source: str = "outcome"
+
+
+@router.post("/labels/{tenant}/{environment}/{name}")
+def add_labels(
+    ports: Wired, caller: Called, tenant: str, environment: str, name: str, body: LabelsBody, dry_run: bool = False
+) -> Response:
+    """Record ground truth."""
+    key = key_of(caller, tenant, environment, name)
+    added, entry = record(ports, caller, key, body.rows, source=body.source, dry_run=dry_run)
+    result = {"received": len(body.rows), "new": added}
+    return answer(result, ledger=entry, next=f"custody deployment evaluate {key}")
+
+
+@router.get("/labels/{tenant}/{environment}/{name}")
+def count_labels(ports: Wired, caller: Called, tenant: str, environment: str, name: str) -> Response:
+    """Tell how many predictions have a label."""
+    key = key_of(caller, tenant, environment, name)
+    return answer({"deployment": str(key), "labels": ports.stores.of(key.tenant).labels.count(key)})
+
+
+@router.put("/monitors/{tenant}/{environment}/{name}")
+def put_monitor(
+    ports: Wired,
+    caller: Called,
+    tenant: str,
+    environment: str,
+    name: str,
+    policy: Annotated[dict[str, Any], Body()],
+    dry_run: bool = False,
+) -> Response:
+    """Set what is watched on a deployment and what follows from an alarm."""
+    key = key_of(caller, tenant, environment, name)
+    kept, entry = set_monitor(ports, caller, key, policy, dry_run=dry_run)
+    return answer(kept, ledger=entry, next=f"custody monitor show {key}")
+
+
+@router.get("/monitors/{tenant}/{environment}/{name}")
+def show_monitor(ports: Wired, caller: Called, tenant: str, environment: str, name: str) -> Response:
+    """Show a deployment's monitor: policy, evaluations, drift, alerts."""
+    key = key_of(caller, tenant, environment, name)
+    monitors = ports.stores.of(key.tenant).monitors
+    body = {
+        "policy": monitors.policy(key),
+        "evaluations": monitors.evaluations(key),
+        "looks": monitors.looks(key),
+        "alerts": monitors.alerts(key).items,
+    }
+    return answer(body)
+
+
+@router.get("/alerts/{tenant}/{environment}/{name}")
+def list_alerts(
+    ports: Wired, caller: Called, tenant: str, environment: str, name: str, after: str | None = None, limit: int = 50
+) -> Response:
+    """List the alerts of a deployment, newest first."""
+    key = key_of(caller, tenant, environment, name)
+    return page(ports.stores.of(key.tenant).monitors.alerts(key, after=after, limit=limit))
+
+
+class AnswerBody(BaseModel):
+    """Why an alert is acknowledged or resolved."""
+
+    model_config = {"extra": "forbid"}
+    reason: str = ""
+
+
+@router.post("/alerts/{tenant}/{environment}/{name}/{id}/{state}")
+def move_alert(
+    ports: Wired,
+    caller: Called,
+    tenant: str,
+    environment: str,
+    name: str,
+    id: str,  # noqa: A002 - the field's word
+    state: Literal["acknowledged", "resolved"],
+    body: AnswerBody,
+    dry_run: bool = False,
+) -> Response:
+    """Acknowledge or resolve an alert."""
+    key = key_of(caller, tenant, environment, name)
+    alert, entry = answer_alert(ports, caller, key, id, AlertState(state), reason=body.reason, dry_run=dry_run)
+    return answer(alert, ledger=entry, next=f"custody alert ls {key}")
+
+
+@router.put("/values/{tenant}/{environment}/{name}")
+def put_value(
+    ports: Wired,
+    caller: Called,
+    tenant: str,
+    environment: str,
+    name: str,
+    costs: Annotated[dict[str, Any], Body()],
+    dry_run: bool = False,
+) -> Response:
+    """Set what each outcome of a decision costs."""
+    key = key_of(caller, tenant, environment, name)
+    kept, entry = set_cost(ports, caller, key, costs, dry_run=dry_run)
+    return answer(kept, ledger=entry, next=f"custody value show {key}")
+
+
+@router.get("/values/{tenant}/{environment}/{name}")
+def show_value(ports: Wired, caller: Called, tenant: str, environment: str, name: str) -> Response:
+    """Show what each outcome costs, and what the newest evaluation comes to."""
+    key = key_of(caller, tenant, environment, name)
+    view = describe(ports, caller, key)
+    return answer({"costs": view.costs, "total": view.row.cost, "currency": view.row.currency})
