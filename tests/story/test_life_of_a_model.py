@@ -32,6 +32,7 @@ from custody.data.split import Split
 from custody.deployment.revision import Revision
 from custody.inference.app import InferenceApp
 from custody.lifecycle.admit import add_key, add_tenant
+from custody.lifecycle.alerts import explain_alert
 from custody.lifecycle.convert import convert
 from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.monitor import set_monitor
@@ -335,6 +336,10 @@ def test_the_life_of_a_model(team: Team) -> None:
     assert team.watches() == 1
     assert team.kinds.count("alert.raised") == 1
     assert team.wish == "open"
+
+    # The alarm can be computed again from what it rested on.
+    (alert,) = team.ports.stores.of(ACME).monitors.open_alerts(LOANS)
+    assert explain_alert(team.ports, team.me, LOANS, alert.id).agrees
 
     # The same recipe runs again on the old rows and the labelled traffic; the result passes the gate and is a canary.
     assert team.retrains() == 1

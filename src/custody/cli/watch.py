@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from custody.cli.frame import estimate, facts, group, read_mapping, rows, show, verb, when
+from custody.cli.frame import REFUSED, estimate, facts, group, read_mapping, rows, show, verb, when
 
 if TYPE_CHECKING:
     from custody.sdk.client import Client
@@ -121,6 +121,16 @@ def _alert(noun: click.Group) -> None:
         }
         rows(client.alert_ls(deployment), columns, limit=limit)
 
+    @verb(noun, "explain", examples=["custody alert explain acme/prod/churn ALERT"])
+    @click.argument("deployment")
+    @click.argument("alert")
+    def explain(client: "Client", deployment: str, alert: str) -> None:
+        """Compute an alarm again from its stored evidence; exit with 1 if it comes out otherwise."""
+        result = client.alert_explain(deployment, alert)
+        show(result, _explained)
+        if not result.data["agrees"]:
+            raise click.exceptions.Exit(REFUSED)
+
     for word, state, text in (
         ("ack", "acknowledged", "Say that somebody looks after an alert; it stays open."),
         ("resolve", "resolved", "End an alert; a new failure opens a new one."),
@@ -137,6 +147,18 @@ def _answer(noun: click.Group, word: str, state: str, text: str) -> None:
     made = click.argument("deployment")(made)
     made = click.option("--reason", default="", help="Kept in the ledger; no personal data.")(made)
     verb(noun, word, dry=True, examples=[f"custody alert {word} acme/prod/churn ALERT --reason 'known campaign'"])(made)
+
+
+def _explained(found: dict[str, Any]) -> str:
+    return facts(
+        {
+            "why": found["alert"]["check"]["sentence"],
+            "evidence": f"{found['evidence']} (ledger #{found['ledger']})",
+            "recorded": found["recorded"],
+            "recomputed": found["recomputed"],
+            "agrees": "yes" if found["agrees"] else "NO: the evidence or the code is not what it was",
+        }
+    )
 
 
 def _alert_text(alert: dict[str, Any]) -> str:

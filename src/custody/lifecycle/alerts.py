@@ -1,10 +1,37 @@
-"""Alerts that a person answers: acknowledged when somebody looks at it, resolved when it is over."""
+"""Alerts that a person answers, and the proof that an alarm was right: its evidence gives the same alarm again."""
 
-from custody.core.digest import Json
+from dataclasses import dataclass
+from math import log
+
+import msgspec
+
+from custody.core.digest import Digest, Json, parse_digest
+from custody.core.errors import NotFound
+from custody.core.evidence import Outcome
+from custody.core.measures.summary import Summary
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
+from custody.lifecycle.drift import DriftEvidence
 from custody.lifecycle.stores import Caller, Ports
 from custody.monitoring.alert import Alert, AlertState, moved
+from custody.monitoring.detector import State, global_log_e, look, started
+from custody.monitoring.evaluation import judged_again
+from custody.monitoring.reference import ALARM, reference_of
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """An alert beside what its stored evidence gives when it is computed again; agrees: both say the same.
+
+    evidence: digest of the object that the ledger entry names. ledger: number of that entry.
+    """
+
+    alert: Alert
+    evidence: Digest
+    ledger: int
+    recorded: str
+    recomputed: str
+    agrees: bool
 
 
 def answer_alert(
@@ -31,3 +58,43 @@ def answer_alert(
         acknowledged = state is AlertState.ACKNOWLEDGED
         entry = change.record("alert.acknowledged" if acknowledged else "alert.resolved", str(key), facts)
     return alert, entry.seq
+
+
+def explain_alert(ports: Ports, caller: Caller, key: DeploymentKey, id: str) -> Recomputed:  # noqa: A002 - the field's word
+    """Compute an alarm again from the evidence that its ledger entry names; NotFound if it has none (a canary's)."""
+    caller.within(key.tenant).may(Role.VIEWER)
+    alert = ports.stores.of(key.tenant).monitors.alert(key, id)
+    raised = ports.stores.ledger.page(key.tenant, subject=str(key), kind="alert.raised", after=None, limit=1000).items
+    entry = next((one for one in raised if one.body["alert"] == id and one.body.get("evidence")), None)
+    if entry is None:
+        raise NotFound.of("evidence of the alert", id, ls=f"custody alert ls {key}")
+    digest = parse_digest(str(entry.body["evidence"]))
+    body = ports.stores.objects.get(digest)
+    found, again = _performance(body) if alert.kind == "performance" else _drift(ports, body)
+    return Recomputed(alert, digest, entry.seq, found, again, found == again)
+
+
+def _performance(body: bytes) -> tuple[str, str]:
+    facts = msgspec.json.decode(body)
+    check = judged_again(facts)
+    said = f"at least {check.facts['proven']:.6f} lost, {facts['tolerance']:g} tolerated"
+    return (
+        f"at least {facts['proven']:.6f} lost, {facts['tolerance']:g} tolerated",
+        said if check.outcome is Outcome.FAIL else "no alarm",
+    )
+
+
+def _drift(ports: Ports, body: bytes) -> tuple[str, str]:
+    proof = msgspec.json.decode(body, type=DriftEvidence)
+    reference = reference_of(_summary(ports, proof.reference), proof.tolerance)
+    state = started(reference)
+    for batch in proof.batches:
+        kept = State.from_json(state.to_json(), reference)  # evidence was stored between looks, rounded down
+        state = look(reference, kept, _summary(ports, batch))
+    again = float(global_log_e(reference, state)[ALARM]) / log(10)
+    looks = f"after {len(proof.batches)} looks"
+    return f"log10 e {proof.log10_e:.6f} {looks}", f"log10 e {again:.6f} {looks}"
+
+
+def _summary(ports: Ports, digest: str) -> Summary:
+    return Summary.from_json(msgspec.json.decode(ports.stores.objects.get(parse_digest(digest))))

@@ -1,8 +1,8 @@
 """Drift of one deployment: what its detectors compare with, and one look per sealed round."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from custody.core.digest import Digest, digest_of_json
+from custody.core.digest import Digest, Json, digest_of_json
 from custody.core.errors import InvalidInput
 from custody.core.measures.summary import Summary, merge, summarise
+from custody.core.objects import Objects
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.captured import INPUT, answered
 from custody.lifecycle.profile import summary_of
@@ -26,6 +27,7 @@ from custody.monitoring.reference import Tolerance, reference_of
 from custody.monitoring.report import DriftReport, drift_check, report
 
 DEVELOPMENT_ROWS = 1000  # the first answers of a version, which become its second reference
+EVERY = 1_000_000  # looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,17 @@ class Pending:
     summary: Summary
     batch: Summary
     latency_p95_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class DriftEvidence:
+    """All that an alarm rests on: the digests of the reference summary and of every batch in order, and what they came to."""
+
+    reference: str
+    tolerance: Tolerance
+    batches: tuple[str, ...]
+    log10_e: float
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +91,7 @@ def training_reference(ports: Ports, key: DeploymentKey, model: ModelRef, thresh
     shelf = ports.stores.of(key.tenant)
     if text := shelf.monitors.state(key, name):
         digest = Digest(text)
-        return digest, Summary.from_json(msgspec.json.decode(ports.stores.objects.get(digest)))
+        return digest, _summary(ports.stores.objects, digest)
     head = shelf.deployments.head(key)
     owner = ports.stores.of(head.owner if head else key.tenant)
     version = owner.models.get(model)
@@ -95,51 +108,108 @@ def training_reference(ports: Ports, key: DeploymentKey, model: ModelRef, thresh
     return digest, summary
 
 
-def look_at(change: Change, key: DeploymentKey, pending: Pending, now: datetime) -> Looked:
-    """Add one look to both detectors of a version, inside the transaction that records its batch."""
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Answers that were sealed but are still too few for a look; summary as JSON, since when, the slowest p95."""
+
+    summary: Any
+    since: datetime
+    latency_p95_us: float
+
+
+def look_at(change: Change, objects: Objects, key: DeploymentKey, pending: Pending, now: datetime) -> list[Looked]:
+    """Add one look to both detectors of a version, inside the transaction that records its batch; () while rows wait for more."""
     policy = change.monitors.policy(key) or MonitorPolicy()
-    tolerance = Tolerance(policy.drift_alpha / 2, policy.notice, policy.alarm, policy.quality)  # half for each reference
     suffix = f"{pending.model}@{pending.threshold:g}"
     change.monitors.set_state(key, f"reference:{suffix}", pending.reference)
-    looked = _step(change, key, "training", pending.summary, pending, tolerance, now)
-    name = f"development:{suffix}"
-    kept = change.monitors.state(key, name + ":reference")
-    collected = Summary.from_json(msgspec.json.decode(kept)) if kept else None
+    due = _due(change, key, f"waiting:{suffix}", pending, policy, now)
+    if due is None:
+        return []
+    tolerance = Tolerance(policy.drift_alpha / 2, policy.notice, policy.alarm, policy.quality)  # half for each reference
+    sight = _Sight(change, objects, key, due, objects.put(_encoded(due.batch)), tolerance, now)
+    looked = [_step(sight, "training", due.reference, due.summary)]
+    name = f"development:{suffix}:reference"
+    kept = change.monitors.state(key, name)
+    collected = _summary(objects, Digest(kept)) if kept else None
     if collected is None or collected.rows < DEVELOPMENT_ROWS:
-        collected = merge(collected, pending.batch) if collected is not None else pending.batch
-        change.monitors.set_state(key, name + ":reference", msgspec.json.encode(collected.to_json()).decode())
+        collected = merge(collected, due.batch) if collected is not None else due.batch
+        change.monitors.set_state(key, name, objects.put(_encoded(collected)))
         return looked
-    second = _step(change, key, "development", collected, pending, tolerance, now)
-    return second if second.log10_e > looked.log10_e else looked
+    return [*looked, _step(sight, "development", Digest(str(kept)), collected)]
 
 
-def _step(
-    change: Change, key: DeploymentKey, which: str, summary: Summary, pending: Pending, tolerance: Tolerance, now: datetime
-) -> Looked:
-    """Look once; another tolerance is another detector, with an alpha of its own."""
-    reference = reference_of(summary, tolerance)
-    name = f"{which}:{pending.model}@{pending.threshold:g}:{digest_of_json(asdict(tolerance))[:8]}"
+def _due(change: Change, key: DeploymentKey, name: str, pending: Pending, policy: MonitorPolicy, now: datetime) -> Pending | None:
+    """Add rows to those that wait; all of them once they make a look, None before."""
     text = change.monitors.state(key, name)
+    if text:
+        old = msgspec.json.decode(text, type=_Waiting)
+        batch, since = merge(Summary.from_json(old.summary), pending.batch), old.since
+        pending = replace(pending, batch=batch, latency_p95_us=max(old.latency_p95_us, pending.latency_p95_us))
+    else:
+        since = now
+    full = pending.batch.rows >= policy.look_rows or now - since >= timedelta(hours=policy.look_hours)
+    waiting = "" if full else _encoded(_Waiting(pending.batch.to_json(), since, pending.latency_p95_us)).decode()
+    if text or waiting:
+        change.monitors.set_state(key, name, waiting)
+    return pending if full else None
+
+
+def _encoded(value: Summary | _Waiting) -> bytes:
+    return msgspec.json.encode(value.to_json() if isinstance(value, Summary) else value)
+
+
+def _summary(objects: Objects, digest: Digest) -> Summary:
+    return Summary.from_json(msgspec.json.decode(objects.get(digest)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What one look looks at: a batch under its digest, and how much change is tolerated."""
+
+    change: Change
+    objects: Objects
+    key: DeploymentKey
+    pending: Pending
+    batch: Digest
+    tolerance: Tolerance
+    now: datetime
+
+
+def _step(sight: _Sight, which: str, compared: Digest, summary: Summary) -> Looked:
+    """Look once; another tolerance is another detector, with an alpha of its own."""
+    monitors, pending = sight.change.monitors, sight.pending
+    reference = reference_of(summary, sight.tolerance)
+    name = f"{which}:{pending.model}@{pending.threshold:g}:{digest_of_json(asdict(sight.tolerance))[:8]}"
+    text = monitors.state(sight.key, name)
     state = State.from_json(msgspec.json.decode(text), reference) if text else started(reference)
     state = look(reference, state, pending.batch)
-    change.monitors.set_state(key, name, msgspec.json.encode(state.to_json()).decode())
+    monitors.set_state(sight.key, name, msgspec.json.encode(state.to_json()).decode())
     found = report(reference, state, pending.batch)
-    change.monitors.add_look(key, _look_of(which, found, pending, now))
-    _alert(change, key, which, found, now)
+    seen = replace(_look_of(which, found, pending, sight.now), detector=name, compared=compared, batch=sight.batch)
+    monitors.add_look(sight.key, seen)
+    _alert(sight, seen, found)
     return Looked(name, found.level.value, found.global_log10_e)
 
 
-def _alert(change: Change, key: DeploymentKey, which: str, found: DriftReport, now: datetime) -> None:
-    """Open an alert on an alarm, unless one of its kind is open."""
+def _alert(sight: _Sight, look: Look, found: DriftReport) -> None:
+    """Open an alert on an alarm, unless one of its kind is open; its evidence is kept as an object that the entry names."""
     if not found.alarm:
         return
+    change, key = sight.change, sight.key
     kind = AlertKind.DATA_QUALITY if found.drifting and found.drifting[0].quality else AlertKind.DRIFT
     if any(alert.kind is kind for alert in change.monitors.open_alerts(key)):
         return
-    check = drift_check(found, which)
-    alert = Alert(f"{kind.value}-{digest_of_json([str(key), which, now.isoformat()])[:20]}", key, kind, check, now)
+    batches = [one.batch for one in change.monitors.looks(key, limit=EVERY) if one.detector == look.detector]
+    proof = DriftEvidence(look.compared, sight.tolerance, tuple(batches), found.global_log10_e)
+    digest = sight.objects.put(msgspec.json.encode(proof))
+    check = drift_check(found, look.reference)
+    check = replace(check, facts={**check.facts, "evidence": digest})
+    alert = Alert(
+        f"{kind.value}-{digest_of_json([str(key), look.reference, sight.now.isoformat()])[:20]}", key, kind, check, sight.now
+    )
     change.monitors.save_alert(alert)
-    change.record("alert.raised", str(key), {"alert": alert.id, "kind": kind.value, "check": check.sentence})
+    facts: dict[str, Json] = {"alert": alert.id, "kind": kind.value, "check": check.sentence, "evidence": digest}
+    change.record("alert.raised", str(key), facts)
 
 
 def _look_of(which: str, found: DriftReport, pending: Pending, now: datetime) -> Look:

@@ -107,7 +107,7 @@ def _seal_deployment(ports: Ports, key: DeploymentKey, shipped: Sequence[_Shippe
             return 0
         for batch in batches:
             change.captures.add(batch)
-        seen: list[Looked] = [look_at(change, key, one, now) for one in looks]
+        seen: list[Looked] = [looked for one in looks for looked in look_at(change, objects, key, one, now)]
         change.record("captures.sealed", str(key), _facts(batches, seen, trouble))
     for one in shipped:
         objects.remove(one.name)

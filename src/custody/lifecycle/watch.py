@@ -167,9 +167,12 @@ def _raise(ports: Ports, change: Change, head: Revision, policy: MonitorPolicy, 
     failed = [check for check in checks if check.outcome is Outcome.FAIL]
     opened = [alert for alert in change.monitors.open_alerts(head.key) if alert.kind is AlertKind.PERFORMANCE]
     if failed and not opened:
-        alert = Alert(ports.new_id(now), head.key, AlertKind.PERFORMANCE, failed[0], now)
+        proof = ports.stores.objects.put(msgspec.json.encode(failed[0].facts))
+        check = replace(failed[0], facts={**failed[0].facts, "evidence": proof})
+        alert = Alert(ports.new_id(now), head.key, AlertKind.PERFORMANCE, check, now)
         change.monitors.save_alert(alert)
-        change.record("alert.raised", str(head.key), {"alert": alert.id, "kind": alert.kind.value, "check": failed[0].sentence})
+        facts: dict[str, Json] = {"alert": alert.id, "kind": alert.kind.value, "check": check.sentence, "evidence": proof}
+        change.record("alert.raised", str(head.key), facts)
         if policy.on_degradation is OnDegradation.RETRAIN:
             _ask(change, head.key, failed[0].sentence, now)
     if checks and not failed:

@@ -132,12 +132,30 @@ def degraded(
         "tolerance": tolerance,
         "level": level,
         "look": look,
+        "alpha": alpha,
+        "against": reference,
+        "estimates": [_numbers(registered), _numbers(live)],
     }
     side = "below" if drop > 0 else "not below"
     said = f"{metric} {live.value:.3f} on {live.n:,} labels is {side} {registered.value:.3f} on {registered.n:,} ({reference})"
     gap = f" by {drop:.3f} [{low:.3f}, {high:.3f}]" if drop > 0 else ""
     verdict = f"surely more than the tolerated {tolerance:g}" if failed else f"not surely more than the tolerated {tolerance:g}"
     return Check(name, Outcome.FAIL if failed else Outcome.PASS, f"{said}{gap}{f'; {verdict}' if drop > 0 else ''}", facts)
+
+
+def _numbers(estimate: Estimate) -> list[Json]:
+    return [estimate.value, estimate.low, estimate.high, estimate.n, estimate.confidence]
+
+
+def judged_again(facts: Mapping[str, Json]) -> Check:
+    """Judge once more from the facts of a check that `degraded` made; what was right then gives the same check now."""
+    metric, estimates = str(facts["metric"]), facts["estimates"]
+    assert isinstance(estimates, list)
+    registered, live = (Estimate(metric, *one) for one in estimates)  # type: ignore[misc]  # written by `_numbers`
+    tolerance, alpha, look = (float(str(facts[name])) for name in ("tolerance", "alpha", "look"))
+    return degraded(
+        metric, registered, live, tolerance=tolerance, alpha=alpha, look=int(look), reference=str(facts["against"]), min_labels=1
+    )
 
 
 def _too_few(

@@ -27,6 +27,7 @@ class MonitorPolicy:
     metric: one of WATCHED, tolerance: how far it may fall, 0..1, alpha: chance of any false performance alarm over all windows.
     window: when labels are judged, `500 labels`, `7 days` or `12 hours`; fewer than min_labels of the metric are inconclusive.
     drift_alpha: chance of any false drift alarm over both references; notice, alarm, quality: points of share, see `Tolerance`.
+    look_rows: answers that make one look of the drift detectors; fewer wait, but not longer than look_hours.
     canary_share: of requests that a retrained version answers first, canary_min_labels: before it may take over.
     min_coverage: share of predictions that should have a label; max_age_days: of the newest evaluation; quiet_hours: without a
     prediction; past these the deployment is degraded.
@@ -42,6 +43,8 @@ class MonitorPolicy:
     notice: float = 0.02
     alarm: float = 0.05
     quality: float = 0.005
+    look_rows: int = 200
+    look_hours: float = 24.0
     on_degradation: OnDegradation = OnDegradation.ALERT
     canary_share: float = 0.1
     canary_min_labels: int = 200
@@ -83,10 +86,10 @@ def _between(value: float, low: float, high: float, *, ends: bool) -> bool:
 
 def _wrong(policy: MonitorPolicy) -> Mapping[str, str]:
     """Return the rule that each wrong field breaks, by field name."""
-    counts = ("min_labels", "canary_min_labels")
+    counts = ("min_labels", "canary_min_labels", "look_rows")
     inside = ("alpha", "drift_alpha", "notice", "alarm", "quality")
     shares = ("tolerance", "canary_share", "min_coverage")
-    times = ("max_age_days", "quiet_hours")
+    times = ("max_age_days", "quiet_hours", "look_hours")
     wrong = {
         name: "a whole number, 1 or more"
         for name in counts

@@ -19,6 +19,8 @@ class Look:
 
     reference: `training` or `development`. rows: of the batches in this look. psi: of the score against the reference, nats.
     latency_p95_us: of the requests in this look, microseconds. model: the version that answered them, `churn@7`.
+    detector, compared, batch: the state that holds its evidence, and the digests of the two summaries that it compared; with
+    these the evidence can be computed again.
     """
 
     reference: str
@@ -31,6 +33,9 @@ class Look:
     psi_expected: float
     latency_p95_us: float = 0.0
     model: str = ""
+    detector: str = ""
+    compared: str = ""
+    batch: str = ""
 
 
 class Monitors(Protocol):

@@ -272,6 +272,10 @@ class Client:
         """List the alerts of a deployment, newest first."""
         return self.wire.pages(f"/alerts/{_key(key)}")
 
+    def alert_explain(self, key: str, alert: str) -> Result:
+        """Compute an alarm again from the evidence that its ledger entry names."""
+        return self.wire.call("GET", f"/alerts/{_key(key)}/{_segment(alert)}")
+
     def alert_answer(self, key: str, alert: str, state: str, *, reason: str = "", dry_run: bool = False) -> Result:
         """Make an alert `acknowledged` or `resolved`; a move that is not possible is a Conflict."""
         path = f"/alerts/{_key(key)}/{_segment(alert)}/{_segment(state)}"

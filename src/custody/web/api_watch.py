@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel
 
-from custody.lifecycle.alerts import answer_alert
+from custody.lifecycle.alerts import answer_alert, explain_alert
 from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.overview import describe
 from custody.lifecycle.record import record
@@ -80,6 +80,12 @@ def list_alerts(
     """List the alerts of a deployment, newest first."""
     key = key_of(caller, tenant, environment, name)
     return page(ports.stores.of(key.tenant).monitors.alerts(key, after=after, limit=limit))
+
+
+@router.get("/alerts/{tenant}/{environment}/{name}/{id}")
+def recompute_alert(ports: Wired, caller: Called, tenant: str, environment: str, name: str, id: str) -> Response:  # noqa: A002
+    """Compute an alarm again from the evidence that its ledger entry names."""
+    return answer(explain_alert(ports, caller, key_of(caller, tenant, environment, name), id))
 
 
 class AnswerBody(BaseModel):
