@@ -82,11 +82,24 @@ def _monitor(noun: click.Group) -> None:
         """Set what is watched and what follows: metric, tolerance, alpha, window, on_degradation."""
         show(client.monitor_set(deployment, read_mapping(file), dry_run=dry_run), facts)
 
+    @verb(noun, "preview", examples=["custody monitor preview acme/prod/churn monitor.yaml --days 30"])
+    @click.argument("deployment")
+    @click.argument("file")
+    @click.option("--days", type=click.IntRange(1, 3660), default=90, show_default=True)
+    def preview(client: "Client", deployment: str, file: str, days: int) -> None:
+        """Say what a policy would have done in the last days; nothing is changed."""
+        show(client.monitor_preview(deployment, read_mapping(file), days=days), _preview_text)
+
     @verb(noun, "show", examples=["custody monitor show acme/prod/churn"])
     @click.argument("deployment")
     def show_one(client: "Client", deployment: str) -> None:
         """Show evaluations, drift and alerts of a deployment."""
         show(client.monitor_show(deployment), _monitor_text)
+
+
+def _preview_text(found: dict[str, Any]) -> str:
+    lines = [f"  {when(one['at'])}  {one['kind']:<12} {one['sentence']}" for one in found["alerts"]]
+    return "\n".join([found["sentence"], *lines])
 
 
 def _monitor_text(data: dict[str, Any]) -> str:

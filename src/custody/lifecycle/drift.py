@@ -117,6 +117,11 @@ class _Waiting:
     latency_p95_us: float
 
 
+def tolerance_of(policy: MonitorPolicy) -> Tolerance:
+    """Return what each of the two detectors tolerates: half of the policy's alpha is for each reference."""
+    return Tolerance(policy.drift_alpha / 2, policy.notice, policy.alarm, policy.quality)
+
+
 def look_at(change: Change, objects: Objects, key: DeploymentKey, pending: Pending, now: datetime) -> list[Looked]:
     """Add one look to both detectors of a version, inside the transaction that records its batch; () while rows wait for more."""
     policy = change.monitors.policy(key) or MonitorPolicy()
@@ -125,8 +130,7 @@ def look_at(change: Change, objects: Objects, key: DeploymentKey, pending: Pendi
     due = _due(change, key, f"waiting:{suffix}", pending, policy, now)
     if due is None:
         return []
-    tolerance = Tolerance(policy.drift_alpha / 2, policy.notice, policy.alarm, policy.quality)  # half for each reference
-    sight = _Sight(change, objects, key, due, objects.put(_encoded(due.batch)), tolerance, now)
+    sight = _Sight(change, objects, key, due, objects.put(_encoded(due.batch)), tolerance_of(policy), now)
     looked = [_step(sight, "training", due.reference, due.summary)]
     name = f"development:{suffix}:reference"
     kept = change.monitors.state(key, name)

@@ -18,15 +18,7 @@ def set_monitor(
 ) -> tuple[MonitorPolicy, int | None]:
     """Set what is watched on a deployment; unknown fields are refused with the nearest known one."""
     caller.within(key.tenant).may(Role.CONTRIBUTOR)
-    known = [name for name in MonitorPolicy.__dataclass_fields__ if name != "version"]
-    if unknown := [name for name in values if name not in known]:
-        close = near(unknown[0], known)
-        hint = f"Did you mean '{close[0]}'?" if close else f"The settings are: {', '.join(known)}."
-        raise InvalidInput(f"'{unknown[0]}' is not a monitor setting.", why=hint)
-    try:
-        policy = msgspec.convert(dict(values), MonitorPolicy)
-    except msgspec.ValidationError as error:
-        raise InvalidInput("The monitor policy cannot be used.", why=str(error)) from error
+    policy = monitor_policy_of(values)
     if policy.on_degradation is OnDegradation.RETRAIN:
         caller.actor.require(Role.APPROVER)  # it lets the worker run code
     with ports.stores.change(key.tenant, caller.actor, caller.now) as change:
@@ -38,6 +30,19 @@ def set_monitor(
         change.monitors.add_policy(key, policy)
         entry = change.record("monitor.set", str(key), {"digest": policy.digest, "metric": policy.metric})
     return policy, entry.seq
+
+
+def monitor_policy_of(values: Mapping[str, Json]) -> MonitorPolicy:
+    """Read a policy; an unknown field is InvalidInput with the nearest known one."""
+    known = [name for name in MonitorPolicy.__dataclass_fields__ if name != "version"]
+    if unknown := [name for name in values if name not in known]:
+        close = near(unknown[0], known)
+        hint = f"Did you mean '{close[0]}'?" if close else f"The settings are: {', '.join(known)}."
+        raise InvalidInput(f"'{unknown[0]}' is not a monitor setting.", why=hint)
+    try:
+        return msgspec.convert(dict(values), MonitorPolicy)
+    except msgspec.ValidationError as error:
+        raise InvalidInput("The monitor policy cannot be used.", why=str(error)) from error
 
 
 def set_cost(

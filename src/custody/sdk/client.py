@@ -264,6 +264,10 @@ class Client:
         """Set what is watched on a deployment and what follows from an alarm."""
         return self.wire.call("PUT", f"/monitors/{_key(key)}", json=dict(policy), params={"dry_run": dry_run})
 
+    def monitor_preview(self, key: str, policy: Mapping[str, Any], *, days: int = 90) -> Result:
+        """Say what a policy would have done in the last days; nothing is changed."""
+        return self.wire.call("POST", f"/monitors/{_key(key)}/preview", json=dict(policy), params={"days": days})
+
     def monitor_show(self, key: str) -> Result:
         """Show a deployment's policy, evaluations, drift looks and alerts."""
         return self.wire.call("GET", f"/monitors/{_key(key)}")

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Response
+import msgspec
+from fastapi import APIRouter, Body, Query, Response
 from pydantic import BaseModel
 
 from custody.lifecycle.alerts import answer_alert, explain_alert
 from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.overview import describe
+from custody.lifecycle.preview import preview
 from custody.lifecycle.record import record
 from custody.monitoring.alert import AlertState
 from custody.web.api_live import key_of
@@ -71,6 +73,23 @@ def show_monitor(ports: Wired, caller: Called, tenant: str, environment: str, na
         "alerts": monitors.alerts(key).items,
     }
     return answer(body)
+
+
+@router.post("/monitors/{tenant}/{environment}/{name}/preview")
+def preview_monitor(
+    ports: Wired,
+    caller: Called,
+    tenant: str,
+    environment: str,
+    name: str,
+    policy: Annotated[dict[str, Any], Body()],
+    days: Annotated[int, Query(ge=1, le=3660)] = 90,
+) -> Response:
+    """Say what a monitor policy would have done in the last days."""
+    key = key_of(caller, tenant, environment, name)
+    found = preview(ports, caller, key, policy, days=days)
+    body = {"sentence": found.sentence, **msgspec.to_builtins(found)}
+    return answer(body, next=f"custody monitor set {key} FILE")
 
 
 @router.get("/alerts/{tenant}/{environment}/{name}")
