@@ -7,8 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from custody.adapters.sql.stores import SqlStores
-from custody.core.refs import DeploymentKey
+from custody.core.digest import Digest
+from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import Actor, Role, TenantId
+from custody.feedback.draw import Draw
 from custody.feedback.label import Label
 
 KEY = DeploymentKey(TenantId("acme"), "prod", "churn")
@@ -45,3 +47,19 @@ def test_after_any_submissions_each_prediction_has_its_last_value(stores: SqlSto
         say(stores, START + timedelta(day), *pairs, key=key)
         expected |= dict(pairs)
         assert stores.of(KEY.tenant).labels.of(key) == expected
+
+
+def draw(number: int, key: DeploymentKey = KEY) -> Draw:
+    digest = Digest(f"{number:064x}")
+    return Draw(f"d-{number}", key, ModelRef("churn", 1), 0.5, START, START + timedelta(1), 900, 100, 98, digest, START)
+
+
+def test_draws_come_back_oldest_first_and_only_to_their_deployment(stores: SqlStores) -> None:
+    with stores.change(KEY.tenant, ADA, START) as change:
+        for number in range(1, 4):
+            change.labels.add_draw(draw(number))
+    labels = stores.of(KEY.tenant).labels
+    assert list(labels.draws(KEY)) == [draw(1), draw(2), draw(3)]
+    assert list(labels.draws(KEY, limit=2)) == [draw(2), draw(3)]
+    assert list(labels.draws(DeploymentKey(KEY.tenant, "dev", "churn"))) == []
+    assert list(stores.of(TenantId("beta")).labels.draws(KEY)) == []

@@ -15,7 +15,7 @@ from custody.adapters.blobs.folder import FolderObjects
 from custody.adapters.sql.engine import open_engines
 from custody.adapters.sql.stores import SqlStores
 from custody.adapters.sql.tables import metadata
-from custody.adapters.sql.upgrade import VERSION, version_of
+from custody.adapters.sql.upgrade import VERSION, _run, version_of
 from custody.core.errors import Conflict, CustodyError, IntegrityBroken, InvalidInput, Unavailable
 
 
@@ -45,6 +45,19 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing(stores: SqlStores) -> 
         change.models.add(model())
         stores.upgrade()  # nor does it wait for the writer
     assert stores.of(ACME).models.latest("churn") == model()
+
+
+def test_what_an_older_version_stored_is_kept_by_the_upgrade(database_url: str) -> None:
+    with closing(opened(database_url)) as stores:
+        with stores._engines.write.begin() as connection:
+            _run(connection, "0001")
+        with stores.change(ACME, ADA, NOW) as change:
+            change.models.add(model())
+            change.record("model.converted", "churn@1", {})
+        stores.upgrade()
+        assert stores.of(ACME).models.latest("churn") == model()
+        assert list(stores.of(ACME).labels.draws(CHURN)) == []
+        assert [entry.kind for entry in stores.ledger.entries()] == ["model.converted"]
 
 
 def test_a_database_that_is_newer_than_the_code_is_left_alone(stores: SqlStores) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from custody.core.errors import InvalidInput
 from custody.core.refs import DeploymentKey
+from custody.feedback.draw import Draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,14 @@ class Labels(Protocol):
 
     def count(self, key: DeploymentKey) -> int:
         """Return how many predictions have a label."""
+        ...
+
+    def add_draw(self, draw: Draw) -> None:
+        """Store a draw."""
+        ...
+
+    def draws(self, key: DeploymentKey, *, limit: int = 1000) -> Sequence[Draw]:
+        """Return the newest draws of a deployment, oldest first."""
         ...
 
     def value_of(self, key: DeploymentKey, names: Sequence[str]) -> Label | None:

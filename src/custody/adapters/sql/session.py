@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     delete,
+    func,
     insert,
     literal,
     select,
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from custody.adapters.sql.body import body_of, read
 from custody.adapters.sql.failure import translated
 from custody.core.errors import InvalidInput, NotFound
 from custody.core.page import Page, cursor_of, key_of, limit_of
@@ -160,6 +162,16 @@ class OfTenant:
         statement = update(table).where(table.c.tenant == self._tenant, *(table.c[name] == key[name] for name in key))
         if not self._access.write(statement.values(**values)):
             self._add(table, **key, **values)
+
+    def _append(self, table: Table, key: DeploymentKey, noun: object) -> None:
+        """Store a noun behind the last one of its deployment."""
+        newest = self._access.rows(self._select_of(table, key, func.max(table.c.number)))[0][0]
+        self._add(table, **self._place(key), number=(newest or 0) + 1, **body_of(noun))
+
+    def _tail(self, kind: type[T], table: Table, key: DeploymentKey, limit: int) -> Sequence[T]:
+        """Return the newest nouns of a deployment, oldest first."""
+        query = self._select_of(table, key).order_by(table.c.number.desc()).limit(limit)
+        return [read(kind, row) for row in reversed(self._access.rows(query))]
 
     def _place(self, key: DeploymentKey) -> dict[str, str]:
         """Return the columns that name a deployment; another tenant's cannot be written."""

@@ -138,6 +138,7 @@ labels = Table(
     *_texts("annotator", "received_at"),
     Column("line", Integer, nullable=False),
 )
+draws = Table("draws", metadata, *_key("tenant", "environment", "name"), _number("number"), *_body())
 
 # Monitors.
 monitor_policies = Table("monitor_policies", metadata, *_key("tenant", "environment", "name"), _number("number"), *_body())

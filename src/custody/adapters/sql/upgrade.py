@@ -8,7 +8,7 @@ from custody.adapters.sql.engine import Engines, begin_alone
 from custody.adapters.sql.failure import translated
 from custody.core.errors import Conflict
 
-VERSION = "0001"  # the newest module in migrations/versions
+VERSION = "0002"  # the newest module in migrations/versions
 _FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -33,7 +33,7 @@ def version_of(connection: Connection) -> str | None:
     return connection.execute(text("select version_num from alembic_version")).scalar_one_or_none()
 
 
-def _run(connection: Connection) -> None:
+def _run(connection: Connection, to: str = "head") -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -49,4 +49,4 @@ def _run(connection: Connection) -> None:
             fix="pip install --upgrade custody-ml",
             facts={"found": found, "known": VERSION},
         )
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

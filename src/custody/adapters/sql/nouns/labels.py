@@ -6,8 +6,10 @@ from sqlalchemy import func
 
 from custody.adapters.sql.body import text_of, time_of
 from custody.adapters.sql.session import OfTenant, first
+from custody.adapters.sql.tables import draws
 from custody.adapters.sql.tables import labels as table
 from custody.core.refs import DeploymentKey
+from custody.feedback.draw import Draw
 from custody.feedback.label import SOURCES, Label
 
 _MANY = 500  # names in one statement
@@ -78,3 +80,11 @@ class SqlLabels(OfTenant):
         if row is None:
             return None
         return Label(key, row.prediction, row.value, row.source, time_of(row.received_at), row.annotator)
+
+    def add_draw(self, draw: Draw) -> None:
+        """Store a draw."""
+        self._append(draws, draw.deployment, draw)
+
+    def draws(self, key: DeploymentKey, *, limit: int = 1000) -> Sequence[Draw]:
+        """Return the newest draws of a deployment, oldest first."""
+        return self._tail(Draw, draws, key, limit)

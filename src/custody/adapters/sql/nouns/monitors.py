@@ -1,9 +1,6 @@
 """What monitors keep: policies, detector states, looks, evaluations, alerts, costs."""
 
 from collections.abc import Sequence
-from typing import TypeVar
-
-from sqlalchemy import Table, func
 
 from custody.adapters.sql.body import body_of, read, text_of
 from custody.adapters.sql.session import OfTenant, first, paged
@@ -17,15 +14,13 @@ from custody.monitoring.evaluation import Evaluation
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.ports import Look
 
-T = TypeVar("T")
-
 
 class SqlMonitors(OfTenant):
     """One tenant's monitors."""
 
     def policy(self, key: DeploymentKey) -> MonitorPolicy | None:
         """Return the newest policy of a deployment."""
-        newest = self._newest(MonitorPolicy, monitor_policies, key, 1)
+        newest = self._tail(MonitorPolicy, monitor_policies, key, 1)
         return newest[0] if newest else None
 
     def add_policy(self, key: DeploymentKey, policy: MonitorPolicy) -> None:
@@ -48,7 +43,7 @@ class SqlMonitors(OfTenant):
 
     def looks(self, key: DeploymentKey, *, limit: int = 60) -> Sequence[Look]:
         """Return the newest looks, oldest first."""
-        return self._newest(Look, looks, key, limit)
+        return self._tail(Look, looks, key, limit)
 
     def add_evaluation(self, key: DeploymentKey, evaluation: Evaluation) -> None:
         """Store an evaluation."""
@@ -56,7 +51,7 @@ class SqlMonitors(OfTenant):
 
     def evaluations(self, key: DeploymentKey, *, limit: int = 60) -> Sequence[Evaluation]:
         """Return the newest evaluations, oldest first; one stored again under its id replaces the one before."""
-        return list({one.id: one for one in self._newest(Evaluation, evaluations, key, limit)}.values())
+        return list({one.id: one for one in self._tail(Evaluation, evaluations, key, limit)}.values())
 
     def save_alert(self, alert: Alert) -> None:
         """Store an alert, replacing the one with its id."""
@@ -90,11 +85,3 @@ class SqlMonitors(OfTenant):
     def set_cost(self, key: DeploymentKey, matrix: CostMatrix) -> None:
         """Replace the costs."""
         self._replace(costs, self._place(key), body_of(matrix))
-
-    def _append(self, table: Table, key: DeploymentKey, noun: object) -> None:
-        newest = self._access.rows(self._select_of(table, key, func.max(table.c.number)))[0][0]
-        self._add(table, **self._place(key), number=(newest or 0) + 1, **body_of(noun))
-
-    def _newest(self, kind: type[T], table: Table, key: DeploymentKey, limit: int) -> Sequence[T]:
-        query = self._select_of(table, key).order_by(table.c.number.desc()).limit(limit)
-        return [read(kind, row) for row in reversed(self._access.rows(query))]
