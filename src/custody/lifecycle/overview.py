@@ -6,6 +6,7 @@ from typing import Any
 
 from custody.core.errors import NotFound
 from custody.core.evidence import Estimate
+from custody.core.manifest import Target
 from custody.core.page import MOST, PAGE, cursor_of, key_of
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role, TenantId
@@ -16,7 +17,7 @@ from custody.lifecycle.stores import Caller, Ports, Stores
 from custody.lifecycle.views import ChangeRow, DeploymentView, LineageNode, Overview, RevisionRow, ServiceRow
 from custody.lifecycle.windows import registered
 from custody.monitoring.alert import AlertState
-from custody.monitoring.evaluation import Evaluation
+from custody.monitoring.evaluation import Evaluation, Slice, slices
 from custody.monitoring.health import Health, health
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.ports import Look
@@ -90,7 +91,14 @@ def describe(ports: Ports, caller: Caller, key: DeploymentKey) -> DeploymentView
         lineage=nodes,
         edges=edges,
         changes=_changes(ports.stores, key.tenant, str(key)),
+        slices=_slices(shelf.monitors.policy(key), live, evaluations),
     )
+
+
+def _slices(policy: MonitorPolicy | None, live: Target, evaluations: Sequence[Evaluation]) -> tuple[Slice, ...]:
+    """Measure the groups of the newest window of the live version."""
+    mine = [one for one in evaluations if (one.model, one.threshold) == (live.model, live.threshold)]
+    return slices(mine[-1], (policy or MonitorPolicy()).metric) if mine else ()
 
 
 def _newest(looks: Sequence[Look]) -> list[Look]:

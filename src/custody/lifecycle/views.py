@@ -7,7 +7,7 @@ from custody.core.evidence import Check, Estimate
 from custody.core.measures.value import CostMatrix
 from custody.core.tenancy import TenantId
 from custody.monitoring.alert import Alert
-from custody.monitoring.evaluation import Evaluation
+from custody.monitoring.evaluation import Evaluation, Slice
 from custody.monitoring.ports import Look
 
 
@@ -120,3 +120,4 @@ class DeploymentView:
     lineage: tuple[LineageNode, ...]
     edges: tuple[tuple[str, str], ...]
     changes: tuple[ChangeRow, ...]
+    slices: tuple[Slice, ...] = ()

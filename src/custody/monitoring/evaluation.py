@@ -11,7 +11,7 @@ from custody.core.digest import Json
 from custody.core.errors import InvalidInput
 from custody.core.evidence import Check, Estimate, GroupCounts, Outcome
 from custody.core.measures.intervals import difference
-from custody.core.measures.performance import bounds, confusion, group_counts, measure
+from custody.core.measures.performance import Confusion, bounds, confusion, estimates, group_counts, measure
 from custody.core.measures.value import CostMatrix, expected_cost
 from custody.core.refs import ModelRef
 
@@ -46,6 +46,25 @@ class Evaluation:
     def metric(self, name: str) -> Estimate | None:
         """Return an estimate by its metric, None if there was nothing to measure it on."""
         return next((estimate for estimate in self.metrics if estimate.metric == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One group of people in a window: its column and value, its labelled rows, and one metric; None if nothing to measure."""
+
+    column: str
+    group: str
+    labelled: int
+    estimate: Estimate | None
+
+
+def slices(evaluation: Evaluation, metric: str) -> tuple[Slice, ...]:
+    """Read one metric for every group of an evaluation, in the order of columns and groups; auc has none: it needs scores."""
+    found = []
+    for one in evaluation.groups:
+        measured = estimates(Confusion(one.tn, one.fp, one.fn, one.tp))
+        found.append(Slice(one.column, one.group, one.n, next((m for m in measured if m.metric == metric), None)))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from starlette.exceptions import HTTPException
 from custody import __version__
 from custody.core.errors import CustodyError, InvalidInput, NotFound
 from custody.core.refs import DeploymentKey
-from custody.core.tenancy import Actor
+from custody.core.tenancy import Actor, Role
 from custody.lifecycle.admit import end_session, open_session
+from custody.lifecycle.alerts import answer_alert
 from custody.lifecycle.overview import describe, overview
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.views import DeploymentView, Overview
+from custody.monitoring.alert import AlertState
 from custody.web import api_data, api_house, api_live, api_models, api_watch, pages
 from custody.web.callers import Clock, caller
 from custody.web.guard import Guard
@@ -53,6 +55,12 @@ class _Load:
 
     def deployment(self, request: Request, key: DeploymentKey) -> DeploymentView:
         return describe(self._ports, caller(request), key)
+
+    def may_answer(self, request: Request) -> bool:
+        return caller(request).actor.holds(Role.CONTRIBUTOR)
+
+    def answer(self, request: Request, key: DeploymentKey, alert: str, state: AlertState) -> None:
+        answer_alert(self._ports, caller(request), key, alert, state, reason="from the dashboard")
 
 
 def _invalid(request: Request, error: Exception) -> Response:

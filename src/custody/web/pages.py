@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from custody.core.errors import CustodyError, Denied, InvalidInput, NotFound
 from custody.core.refs import DeploymentKey
 from custody.lifecycle.views import DeploymentView, Overview, ServiceRow
+from custody.monitoring.alert import AlertState
 from custody.web.callers import COOKIE
 from custody.web.figures import words
 from custody.web.figures.charts import sparkline
@@ -52,6 +53,14 @@ class Loader(Protocol):
 
     def deployment(self, request: Request, key: DeploymentKey) -> DeploymentView:
         """Return one deployment; NotFound also for another tenant's."""
+        ...
+
+    def may_answer(self, request: Request) -> bool:
+        """Tell whether this caller may acknowledge and resolve alerts."""
+        ...
+
+    def answer(self, request: Request, key: DeploymentKey, alert: str, state: AlertState) -> None:
+        """Acknowledge or resolve an alert."""
         ...
 
 
@@ -161,7 +170,7 @@ def overview_page(request: Request, view: Overview, after: str | None = None) ->
     )
 
 
-def deployment_page(request: Request, view: DeploymentView) -> Response:
+def deployment_page(request: Request, view: DeploymentView, *, may_answer: bool = False) -> Response:
     """Render one deployment."""
     here = quote(view.row.deployment)
     judged = view.row.metric or view.row.registered
@@ -170,6 +179,7 @@ def deployment_page(request: Request, view: DeploymentView) -> Response:
         request,
         "deployment.html",
         view=view,
+        may_answer=may_answer,
         row=view.row,
         metric=judged.metric if judged else "",
         windows=found,
@@ -213,11 +223,21 @@ def _deployment(load: Loader, request: Request, path: str, form: str, table: str
         raise NotFound.of("deployment", path[:120], ls="custody deployment ls") from error
     view = load.deployment(request, key)
     if form != "csv":
-        return deployment_page(request, view)
+        return deployment_page(request, view, may_answer=load.may_answer(request))
     tables = deployment_tables(view)
     if table not in tables:
         raise NotFound.of("table", table[:40], near=list(tables))
     return _sent(request, spreadsheet(tables[table]), "text/csv; charset=utf-8")
+
+
+def _answer(load: Loader, request: Request, path: str, alert: str, state: str) -> Response:
+    same_origin(request)
+    try:
+        key, wanted = DeploymentKey.parse(path), AlertState(state)
+    except (InvalidInput, ValueError) as error:
+        raise NotFound.of("alert", alert[:120]) from error
+    load.answer(request, key, alert, wanted)
+    return Response(status_code=303, headers={**HEADERS, "Location": f"{page_of(str(key))}#alerts"})
 
 
 def _login(request: Request, sign_in: Callable[[str], str | None], key: str, to: str) -> Response:
@@ -254,6 +274,10 @@ def router(load: Loader, sign_in: Callable[[str], str | None], sign_out: Callabl
         request: Request, path: str, form: Annotated[str, Query(alias="format")] = "html", table: str = "evaluations"
     ) -> Response:
         return _shielded(request, lambda: _deployment(load, request, path, form, table))
+
+    @pages.post("/deployments/{path:path}/alerts/{alert}/{state}")
+    def answer(request: Request, path: str, alert: str, state: str) -> Response:
+        return _shielded(request, lambda: _answer(load, request, path, alert, state))
 
     @pages.get("/login")
     def login_form(request: Request, to: str = "/") -> Response:

@@ -12,8 +12,8 @@ from custody.core.measures.value import CostMatrix
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
 from custody.lifecycle.views import ChangeRow, DeploymentView, LineageNode, Overview, RevisionRow, ServiceRow
-from custody.monitoring.alert import Alert, AlertKind
-from custody.monitoring.evaluation import Evaluation
+from custody.monitoring.alert import Alert, AlertKind, AlertState
+from custody.monitoring.evaluation import Evaluation, Slice
 from custody.monitoring.ports import Look
 
 NOW = datetime(2026, 11, 23, 4, 14, 24, tzinfo=UTC)
@@ -231,6 +231,7 @@ def full() -> DeploymentView:
         lineage=LINEAGE,
         edges=EDGES,
         changes=CHANGES[:2],
+        slices=(Slice("region", "north", 210, estimate(0.74, 210)), Slice("region", "(missing)", 0, None)),
     )
 
 
@@ -249,6 +250,7 @@ def hostile() -> DeploymentView:
         checks=(Check(HOSTILE, Outcome.FAIL, HOSTILE),),
         lineage=tuple(replace(node, title=HOSTILE, detail=HOSTILE) for node in LINEAGE),
         changes=(replace(CHANGES[0], actor=HOSTILE, sentence=HOSTILE, kind=HOSTILE, subject=HOSTILE),),
+        slices=(Slice(HOSTILE, HOSTILE, 3, None),),
     )
 
 
@@ -275,3 +277,12 @@ class Examples:
         if str(key) not in known:
             raise NotFound.of("deployment", str(key), ls="custody deployment ls")
         return empty(known[str(key)])
+
+    def may_answer(self, request: Request) -> bool:
+        return request.query_params.get("as") != "viewer"
+
+    def answer(self, request: Request, key: DeploymentKey, alert: str, state: AlertState) -> None:
+        assert request.method == "POST"
+        if alert != "a1":
+            raise NotFound.of("alert", alert, ls=f"custody alert ls {key}")
+        self.answered = (str(key), alert, state)

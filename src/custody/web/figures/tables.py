@@ -60,6 +60,10 @@ def deployment_tables(view: DeploymentView) -> dict[str, list[Row]]:
             ("reference", "at", "rows", "psi", "psi_expected", "log10_e", "level", "sentence"),
             *((k.reference, iso(k.at), k.rows, k.psi, k.psi_expected, k.log10_e, k.level, k.sentence) for k in view.looks),
         ],
+        "slices": [
+            ("column", "group", "labelled", "metric", "value", "low", "high", "n"),
+            *((s.column, s.group, s.labelled, *_estimate(s.estimate)) for s in view.slices),
+        ],
         "timeline": [
             ("revision", "at", "action", "actor", "reason", "model", "threshold", "candidate"),
             *((r.number, iso(r.at), r.action, r.actor, r.reason, r.model, r.threshold, r.candidate) for r in view.timeline),
