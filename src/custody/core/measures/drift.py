@@ -91,6 +91,13 @@ def _js(pair: _Pair) -> Distance:
     return Distance("js", sqrt(min(max(divergence, 0.0), log(2))), sqrt((len(p) - 1) * pair.spread / 8))
 
 
+def _chi_squared(pair: _Pair) -> Distance:
+    first, second = pair.counts
+    tilt = sqrt(int(second.sum()) / int(first.sum()))
+    value = float(((first * tilt - second / tilt) ** 2 / (first + second)).sum())
+    return Distance("chi_squared", value, len(pair.keys) - 1.0)
+
+
 def ks(reference: ColumnSummary, current: ColumnSummary) -> Distance:
     """Measure the largest gap between two cumulative shares, 0..1, of a numeric column.
 
@@ -129,11 +136,21 @@ def js(reference: ColumnSummary, current: ColumnSummary) -> Distance:
     return _js(_paired(reference, current))
 
 
+def chi_squared(reference: ColumnSummary, current: ColumnSummary) -> Distance:
+    """Measure the two-sample chi-squared statistic over the levels of a category, >= 0, against their pooled shares.
+
+    Both sides are samples: taking the reference's shares for exact makes every clean day look like drift. Without drift
+    about K - 1 with K levels.
+    Source: Pearson 1900 for homogeneity of two samples.
+    """
+    return _chi_squared(_paired(reference, current))
+
+
 def distances(reference: ColumnSummary, current: ColumnSummary) -> tuple[Distance, ...]:
-    """Measure what a column allows: ks, wasserstein, psi, js of a number, psi and js of a category; () without values."""
+    """Measure what a column allows: ks, wasserstein, psi, js of a number; psi, js, chi_squared of a category; () without values."""
     if not reference.keys.size or not current.keys.size:
         return ()
-    measures = (_ks, _wasserstein, _psi, _js) if reference.spec.kind is Kind.NUMBER else (_psi, _js)
+    measures = (_ks, _wasserstein, _psi, _js) if reference.spec.kind is Kind.NUMBER else (_psi, _js, _chi_squared)
     pair = _paired(reference, current)
     with np.errstate(over="ignore", invalid="ignore"):
         found = [measure(pair) for measure in measures]

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from itertools import chain, groupby
-from math import ceil, isfinite
+from math import isfinite
 from numbers import Real
 from typing import Any, Self
 
@@ -23,7 +23,7 @@ Values = Sequence[object] | NDArray[Any]  # one column: n values, None = null; o
 
 KEPT_LEVELS, KNOWN_LEVELS = 256, 10_000
 TEXT_ROWS, TEXT_LENGTH, TEXT_DISTINCT, MOST_LEVELS = 200, 40, 0.5, 100_000
-GRID_ROWS, GRID_VALUES = 1_048_576, 65_536
+GRID_ROWS, GRID_VALUES = 1_048_576, 16_384
 
 
 class Kind(StrEnum):
@@ -193,11 +193,22 @@ def _is_number(values: Values) -> bool:
     )
 
 
-def _grid(numbers: NDArray[np.float64]) -> tuple[float, float]:
-    finite = numbers[np.isfinite(numbers)]
+def _thinned(pieces: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Keep every 2^k-th of the finite values, for the least k that leaves at most GRID_VALUES; the same for any split."""
+    kept, seen, step = np.empty(0), 0, 1
+    for numbers in pieces:
+        ordinary = np.isfinite(numbers)
+        finite = numbers if ordinary.all() else numbers[ordinary]
+        kept = np.concatenate([kept, finite[-seen % step :: step]])
+        seen += finite.size
+        while kept.size > GRID_VALUES:
+            kept, step = kept[::2], 2 * step
+    return kept
+
+
+def _grid(finite: NDArray[np.float64]) -> tuple[float, float]:
     if not finite.size:
         return 0.0, 1.0
-    finite = finite[:: ceil(finite.size / GRID_VALUES)]
     with np.errstate(over="ignore", invalid="ignore"):
         quarter, center, three = (float(value) for value in np.quantile(finite, (0.25, 0.5, 0.75)))
         scales = (three - quarter, float(finite.std()))
@@ -217,7 +228,7 @@ def spec_of(column: str, values: Values) -> tuple[Spec, ...]:
 def spec_of_pieces(column: str, pieces: Iterable[Values]) -> tuple[Spec, ...]:
     """Fix it from values in pieces of one type, which are walked through up to three times; never all held at once.
 
-    The grid of a number is read from 65,536 values, evenly spread over the first pieces that hold a million rows.
+    The grid of a number is read from at most 16,384 values, evenly spread over the first pieces that hold a million rows.
     """
     if _is_number(next(iter(pieces), ())):
         return (_measured(column, column, Reading.VALUE, pieces),)
@@ -244,14 +255,18 @@ def _levels(pieces: Iterable[Values]) -> Mapping[str, int] | None:
 
 
 def _measured(column: str, source: str, reading: Reading, pieces: Iterable[Values]) -> Spec:
-    draft, read, rows = Spec(column, Kind.NUMBER, source, reading), [np.empty(0)], 0
+    draft = Spec(column, Kind.NUMBER, source, reading)
+    center, scale = _grid(_thinned(numbers_read(draft, piece)[0] for piece in _first_rows(pieces)))
+    return replace(draft, center=center, scale=scale)
+
+
+def _first_rows(pieces: Iterable[Values]) -> Iterator[Values]:
+    rows = 0
     for piece in pieces:
-        read.append(numbers_read(draft, piece)[0])
+        yield piece
         rows += len(piece)
         if rows >= GRID_ROWS:
-            break
-    center, scale = _grid(np.concatenate(read))
-    return replace(draft, center=center, scale=scale)
+            return
 
 
 def specs_of(columns: Mapping[str, Values]) -> tuple[Spec, ...]:

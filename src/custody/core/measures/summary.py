@@ -5,7 +5,7 @@ between 1/512 and 1/256 of the value wide, and rank order is value order. Catego
 integers: commutative, associative, the same bits for any split and order.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,8 +23,8 @@ Counts = NDArray[np.int64]
 _BITS = 15  # float32 bits below the prefix
 _NEGATIVE, _ZERO, _BUCKETS = 65_536, 65_281, 131_072
 _INFINITE = 65_280  # prefix of infinity; behind it are those of NaN, whose highest fraction bit arithmetic has set
-_STEP, _BLOCK = 32_768, 131_072  # values that are scaled, and counted, at once: small enough for the processor's caches
-_FEW = 8_192  # fewer values than this are quicker without walking through every bucket
+_STEP = 32_768  # values that are scaled and counted at once: few enough to stay in a processor's cache
+_FEW = 8_192  # fewer values than this are quicker sorted than looked for in every bucket
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -146,17 +146,22 @@ def _column_of(part: Json) -> ColumnSummary:
     return ColumnSummary.from_json(Spec.from_json(part["spec"]), part)
 
 
-def _prefixes(spec: Spec, numbers: NDArray[np.float64]) -> Counts:
-    """Return the 17 leading bits of each standardised value as float32, shape of numbers."""
-    found = np.empty(numbers.size, dtype=np.int64)
-    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is counted as such
+def _prefixes(spec: Spec, arrays: Iterable[NDArray[np.float64]]) -> Iterator[Counts]:
+    """Yield the 17 leading bits of each standardised value as float32, by steps, in one array that is used again."""
+    scaled, short, prefixes = np.empty(_STEP), np.empty(_STEP, dtype=np.float32), np.empty(_STEP, dtype=np.int64)
+    for numbers in arrays:
         for start in range(0, numbers.size, _STEP):
-            scaled = numbers[start : start + _STEP] - spec.center
-            scaled /= spec.scale
-            short = scaled.astype(np.float32)
-            short += np.float32(0)  # folds -0 into 0
-            np.right_shift(short.view(np.uint32), np.uint32(_BITS), out=found[start : start + _STEP], casting="unsafe")
-    return found
+            part = numbers[start : start + _STEP]
+            wide, narrow = scaled[: part.size], short[: part.size]
+            with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and counts as such
+                np.subtract(part, spec.center, out=wide)
+                np.divide(wide, spec.scale, out=wide)
+                narrow[:] = wide
+            narrow += np.float32(0)  # folds -0 into 0
+            bits = narrow.view(np.uint32)
+            bits >>= np.uint32(_BITS)
+            prefixes[: part.size] = bits
+            yield prefixes[: part.size]
 
 
 def _in_order(spec: Spec, prefixes: Counts, counts: Counts, null: int) -> ColumnSummary:
@@ -168,27 +173,24 @@ def _in_order(spec: Spec, prefixes: Counts, counts: Counts, null: int) -> Column
     return ColumnSummary(spec, ranks[order], own[order], null, int(counts[size > _INFINITE].sum()), high, low)
 
 
-def _add(table: Counts, prefixes: Counts) -> None:
-    if prefixes.size < _FEW:
-        np.add.at(table, prefixes, 1)
-    else:
-        table += np.bincount(prefixes, minlength=_BUCKETS)
-
-
 def _numeric(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:
-    table, null = np.zeros(_BUCKETS, dtype=np.int64), 0
-    for piece in pieces:
-        numbers, missing = numbers_read(spec, piece)
-        null += missing
-        for start in range(0, numbers.size, _BLOCK):
-            _add(table, _prefixes(spec, numbers[start : start + _BLOCK]))
+    table, null = np.zeros(_BUCKETS, dtype=np.int64), [0]
+
+    def read() -> Iterator[NDArray[np.float64]]:
+        for piece in pieces:
+            numbers, missing = numbers_read(spec, piece)
+            null.append(missing)
+            yield numbers
+
+    for prefixes in _prefixes(spec, read()):
+        np.add.at(table, prefixes, 1)
     present = np.flatnonzero(table)
-    return _in_order(spec, present, table[present], null)
+    return _in_order(spec, present, table[present], sum(null))
 
 
 def _few_numbers(spec: Spec, values: Values) -> ColumnSummary:
     numbers, null = numbers_read(spec, values)
-    prefixes, counts = np.unique(_prefixes(spec, numbers), return_counts=True)
+    prefixes, counts = np.unique(next(_prefixes(spec, [numbers]), numbers.astype(np.int64)), return_counts=True)
     return _in_order(spec, prefixes, counts.astype(np.int64), null)
 
 
