@@ -1,6 +1,6 @@
 """The inverse of the incomplete beta function, for bands of shares; the drift path needs no more of a statistics library."""
 
-from math import lgamma, log
+from math import lgamma, log, pi
 from statistics import NormalDist
 
 import numpy as np
@@ -11,20 +11,24 @@ from custody.core.errors import InvalidInput
 Floats = NDArray[np.float64]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 _DEEP = 36.0  # nats below its largest value where an integrand is nothing any more
+_LARGE = 20.0  # from here on the series is exact
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680)
 
 
-def _remainder(x: float) -> float:
-    """Return log gamma(x) less Stirling's formula without its constant, x > 0."""
-    if x < 20:
-        return lgamma(x) - (x - 0.5) * log(x) + x - 0.5 * log(2 * np.pi)
-    return sum(factor / x ** (2 * i + 1) for i, factor in enumerate(_STIRLING))
+def _remainder(x: Floats) -> Floats:
+    """Return log gamma(x) less Stirling's formula, x >= 1."""
+    large = np.maximum(x, _LARGE)
+    found: Floats = (_STIRLING[0] + (_STIRLING[1] + (_STIRLING[2] + _STIRLING[3] / large**2) / large**2) / large**2) / large
+    small = x < _LARGE
+    found[small] = [lgamma(one) - (one - 0.5) * log(one) + one - 0.5 * log(2 * pi) for one in x[small].tolist()]
+    return found
 
 
-def _log_peak(a: float, b: float) -> float:
+def _log_peak(a: Floats, b: Floats) -> Floats:
     """Return log of the beta density at its mean a / (a + b), times share and rest there: free of cancellation."""
     n = a + b
-    return 0.5 * log(a * b / n / (2 * np.pi)) + _remainder(n) - _remainder(a) - _remainder(b)
+    found: Floats = 0.5 * np.log(a * b / n / (2 * pi)) + _remainder(n) - _remainder(a) - _remainder(b)
+    return found
 
 
 def _height(t: Floats, a: Floats, b: Floats) -> Floats:
@@ -72,8 +76,7 @@ def beta_low(a: ArrayLike, b: ArrayLike, tail: float) -> Floats:
     first, second = (np.asarray(one, dtype=np.float64).reshape(-1, 1) for one in (a, b))
     if not 1e-100 <= tail <= 0.25 or not (first >= 1).all() or not (second >= 1).all():
         raise InvalidInput("A beta quantile needs a and b of 1 or more, and a tail between 0 and 0.25.")
-    peak = np.array([_log_peak(*pair) for pair in zip(first.ravel().tolist(), second.ravel().tolist(), strict=True)])[:, None]
-    odds = np.log(first / second)
+    peak, odds = _log_peak(first, second), np.log(first / second)
     u = odds + NormalDist().inv_cdf(tail) * np.sqrt(1 / first + 1 / second)
     for _ in range(100):
         found, slope = _log_tail(u, first, second, peak)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
 from custody.core.measures.spec import Kind
-from custody.core.measures.summary import ColumnSummary, bucket_ends
+from custody.core.measures.summary import ColumnSummary, aligned, bucket_ends
 
 Shares = NDArray[np.float64]
 BINS = 32
@@ -45,10 +45,7 @@ def _paired(reference: ColumnSummary, current: ColumnSummary) -> _Pair:
             f"'{reference.spec.column}' cannot be compared.",
             why="Both summaries need the same spec and at least one ordinary value.",
         )
-    keys = np.union1d(reference.keys, current.keys)
-    first, second = np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=np.int64)
-    first[np.searchsorted(keys, reference.keys)] = reference.counts
-    second[np.searchsorted(keys, current.keys)] = current.counts
+    keys, first, second = aligned(reference, current)
     n, m = reference.finite, current.finite
     cumulated = np.cumsum(first) / n, np.cumsum(second) / m
     return _Pair(reference, keys, (first, second), (first / n, second / m), cumulated, 1 / n + 1 / m)

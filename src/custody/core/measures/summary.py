@@ -5,7 +5,7 @@ between 1/512 and 1/256 of the value wide, and rank order is value order. Catego
 integers: commutative, associative, the same bits for any split and order.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -146,22 +146,18 @@ def _column_of(part: Json) -> ColumnSummary:
     return ColumnSummary.from_json(Spec.from_json(part["spec"]), part)
 
 
-def _prefixes(spec: Spec, arrays: Iterable[NDArray[np.float64]]) -> Iterator[Counts]:
-    """Yield the 17 leading bits of each standardised value as float32, by steps, in one array that is used again."""
-    scaled, short, prefixes = np.empty(_STEP), np.empty(_STEP, dtype=np.float32), np.empty(_STEP, dtype=np.int64)
-    for numbers in arrays:
-        for start in range(0, numbers.size, _STEP):
-            part = numbers[start : start + _STEP]
-            wide, narrow = scaled[: part.size], short[: part.size]
-            with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and counts as such
-                np.subtract(part, spec.center, out=wide)
-                np.divide(wide, spec.scale, out=wide)
-                narrow[:] = wide
-            narrow += np.float32(0)  # folds -0 into 0
-            bits = narrow.view(np.uint32)
-            bits >>= np.uint32(_BITS)
-            prefixes[: part.size] = bits
-            yield prefixes[: part.size]
+def _prefixes(
+    spec: Spec, numbers: NDArray[np.float64], wide: NDArray[np.float64], narrow: NDArray[np.float32]
+) -> NDArray[np.uint32]:
+    """Return the 17 leading bits of each standardised value as float32; wide and narrow are room to work in, same shape."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and counts as such
+        np.subtract(numbers, spec.center, out=wide)
+        np.divide(wide, spec.scale, out=wide)
+        narrow[:] = wide
+    narrow += np.float32(0)  # folds -0 into 0
+    bits = narrow.view(np.uint32)
+    bits >>= np.uint32(_BITS)
+    return bits
 
 
 def _in_order(spec: Spec, prefixes: Counts, counts: Counts, null: int) -> ColumnSummary:
@@ -174,24 +170,24 @@ def _in_order(spec: Spec, prefixes: Counts, counts: Counts, null: int) -> Column
 
 
 def _numeric(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:
-    table, null = np.zeros(_BUCKETS, dtype=np.int64), [0]
-
-    def read() -> Iterator[NDArray[np.float64]]:
-        for piece in pieces:
-            numbers, missing = numbers_read(spec, piece)
-            null.append(missing)
-            yield numbers
-
-    for prefixes in _prefixes(spec, read()):
-        np.add.at(table, prefixes, 1)
+    table, null = np.zeros(_BUCKETS, dtype=np.int64), 0
+    wide, narrow, places = np.empty(_STEP), np.empty(_STEP, dtype=np.float32), np.empty(_STEP, dtype=np.int64)
+    for piece in pieces:
+        numbers, missing = numbers_read(spec, piece)
+        null += missing
+        for start in range(0, numbers.size, _STEP):
+            part = numbers[start : start + _STEP]
+            places[: part.size] = _prefixes(spec, part, wide[: part.size], narrow[: part.size])
+            np.add.at(table, places[: part.size], 1)
     present = np.flatnonzero(table)
-    return _in_order(spec, present, table[present], sum(null))
+    return _in_order(spec, present, table[present], null)
 
 
 def _few_numbers(spec: Spec, values: Values) -> ColumnSummary:
     numbers, null = numbers_read(spec, values)
-    prefixes, counts = np.unique(next(_prefixes(spec, [numbers]), numbers.astype(np.int64)), return_counts=True)
-    return _in_order(spec, prefixes, counts.astype(np.int64), null)
+    prefixes = _prefixes(spec, numbers, np.empty(numbers.size), np.empty(numbers.size, dtype=np.float32))
+    present, counts = np.unique(prefixes, return_counts=True)
+    return _in_order(spec, present.astype(np.int64), counts.astype(np.int64), null)
 
 
 def _categorical(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:
@@ -256,8 +252,16 @@ def merge(first: Summary, second: Summary) -> Summary:
     return Summary(tuple(_merged(a, b) for a, b in zip(first.columns, second.columns, strict=True)))
 
 
+def aligned(a: ColumnSummary, b: ColumnSummary) -> tuple[Counts, Counts, Counts]:
+    """Return the keys of either column, in order, and the rows of each at them, shape (k,) each."""
+    both = np.sort(np.concatenate([a.keys, b.keys]), kind="stable")  # two runs in order: quicker than a set
+    keys = both[np.diff(both, prepend=-1) > 0]
+    first, second = np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=np.int64)
+    first[np.searchsorted(keys, a.keys)] = a.counts
+    second[np.searchsorted(keys, b.keys)] = b.counts
+    return keys, first, second
+
+
 def _merged(a: ColumnSummary, b: ColumnSummary) -> ColumnSummary:
-    keys, place = np.unique(np.concatenate([a.keys, b.keys]), return_inverse=True)
-    counts = np.zeros(len(keys), dtype=np.int64)
-    np.add.at(counts, place, np.concatenate([a.counts, b.counts]))
-    return ColumnSummary(a.spec, keys, counts, a.null + b.null, a.nan + b.nan, a.high + b.high, a.low + b.low)
+    keys, first, second = aligned(a, b)
+    return ColumnSummary(a.spec, keys, first + second, a.null + b.null, a.nan + b.nan, a.high + b.high, a.low + b.low)
