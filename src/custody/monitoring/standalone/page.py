@@ -2,23 +2,16 @@
 
 from collections.abc import Iterable
 from html import escape
-from math import log10
+from math import floor, log10
 
-from custody.core.measures.drift import Distance
 from custody.core.measures.spec import Kind
 from custody.core.measures.summary import ColumnSummary
-from custody.monitoring.report import ColumnDrift, DriftReport, Level, percent
+from custody.monitoring.report import ColumnDrift, DriftReport, Level
 from custody.monitoring.standalone.plots import STYLE, plot
 from custody.monitoring.standalone.profile import Profile
 
 SHOWN = 50  # columns whose plots are on the page; the others are lines of the table
-_NAMES = {
-    "ks": "Kolmogorov-Smirnov",
-    "wasserstein": "Wasserstein",
-    "psi": "PSI",
-    "js": "Jensen-Shannon",
-    "chi_squared": "chi-squared",
-}
+_NAMES = {"ks": "KS", "wasserstein": "Wasserstein", "psi": "PSI", "js": "JS", "chi_squared": "chi-squared"}
 _CSS = (
     ".cd{color-scheme:light dark;color:light-dark(#1a2029,#e6e9ee);font:14px/1.5 system-ui,sans-serif;max-width:1080px}"
     'body[data-jp-theme-light="true"] .cd,.vscode-light .cd{color-scheme:light}'
@@ -27,11 +20,11 @@ _CSS = (
     ".cd table{border-collapse:collapse;width:100%;margin:8px 0;font-size:13px}"
     ".cd th{text-align:left;font-weight:600;color:light-dark(#5b6673,#97a3b2)}"
     ".cd th,.cd td{padding:4px 10px 4px 0;border-bottom:1px solid light-dark(#e3e7ec,#272e38);vertical-align:top;text-align:left}"
-    ".cd .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.cd td{overflow-wrap:anywhere}"
-    ".cd .w{overflow-x:auto}.cd b.alarm{color:light-dark(#b3261e,#ff8b82)}.cd b.notice{color:light-dark(#8a5300,#f0b755)}"
+    ".cd .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.cd .o{overflow-wrap:anywhere}"
+    ".cd .w{overflow-x:auto}.cd .w table{min-width:760px}.cd b.alarm{color:light-dark(#b3261e,#ff8b82)}.cd b.notice{color:light-dark(#8a5300,#f0b755)}"
     ".cd b.none{color:light-dark(#146c43,#56d39b);font-weight:400}"
     ".cd details{border:1px solid light-dark(#e3e7ec,#272e38);border-radius:8px;padding:6px 12px;margin:8px 0}"
-    ".cd summary{cursor:pointer;overflow-wrap:anywhere}"
+    ".cd summary{cursor:pointer}"
     ".cd .f{display:grid;grid-template-columns:repeat(auto-fit,minmax(260px,1fr));gap:6px 18px;align-items:start}"
 )
 
@@ -47,10 +40,8 @@ def document(report: DriftReport, reference: Profile, current: Profile) -> str:
 def fragment(report: DriftReport, reference: Profile, current: Profile) -> str:
     """Write what a notebook shows below a cell."""
     lines = "".join(_line(one, _pair(one, reference, current)) for one in report.columns)
-    heads = ("column", "drift", "what moved", "evidence", "distance", "missing")
-    table = (
-        f"<table><thead><tr>{''.join(f'<th scope=col>{head}</th>' for head in heads)}</tr></thead><tbody>{lines}</tbody></table>"
-    )
+    heads = "<th>column<th>drift<th>what moved<th class=n>evidence<th colspan=2>distance<th class=n>missing"
+    table = f"<table><tr>{heads}{lines}</table>"
     shown = report.columns[:SHOWN]
     parts = "".join(_details(one, *_pair(one, reference, current)) for one in shown)
     rest = f'<p class="m">Not drawn: {len(report.columns) - SHOWN} more columns.</p>' if len(report.columns) > SHOWN else ""
@@ -72,12 +63,10 @@ def _pair(column: ColumnDrift, reference: Profile, current: Profile) -> tuple[Co
 
 
 def _head(report: DriftReport, reference: Profile, current: Profile) -> str:
-    looks = f", {report.looks:,} looks at {report.rows:,} rows" if report.looks > 1 else ""
+    looks = f" Evidence is of {report.looks:,} looks at {report.rows:,} rows." if report.looks > 1 else ""
     least = report.needed_log10_e
-    rows = (
-        f"{escape(reference.name)}, {reference.rows:,} rows (grey), against "
-        f"{escape(current.name)}, {current.rows:,} rows (blue){looks}."
-    )
+    sides = (("Reference", "grey", reference), ("Current", "blue", current))
+    rows = " ".join(f"{side}: {escape(one.name)}{', ' if one.name else ''}{one.rows:,} rows ({hue})." for side, hue, one in sides)
     evidence = (
         "Evidence is the power of ten by which the rows speak for drift beyond the tolerance. A column drifts from "
         f"{least:.1f} to {least + log10(len(report.columns)):.1f} on: the more columns do, the less each needs. "
@@ -85,38 +74,42 @@ def _head(report: DriftReport, reference: Profile, current: Profile) -> str:
     )
     level = report.level.value
     said = [f"<h1>Drift: <b class={level}>{level}</b></h1><p>{escape(headline(report))}</p>"]
-    said += [f'<p class="m">{rows} {evidence}</p>']
+    said += [f'<p class="m">{rows}{looks} {evidence}</p>']
     said += [f'<p class="m">Careful: {escape(report.warning)}.</p>'] if report.warning else []
     ignored = dict.fromkeys((*reference.ignored, *current.ignored))
     said += [f'<p class="m">Not compared: {escape(", ".join(ignored))}.</p>'] if ignored else []
     return "".join(said)
 
 
-def _cells(cells: Iterable[str]) -> str:
-    return f"<tr>{''.join(f'<td>{cell}' for cell in cells)}"
+def _cells(*cells: str, number: str = "") -> str:
+    """Write a table's row; `number` says which cells are aligned as numbers (n) or may break anywhere (o), a letter each."""
+    return "<tr>" + "".join(f"<td class={kind}>{cell}" for kind, cell in zip(number, cells, strict=True))
 
 
 def _line(column: ColumnDrift, pair: tuple[ColumnSummary, ColumnSummary]) -> str:
     level, said = column.level.value, escape(column.sentence) if column.level is not Level.NONE else ""
-    distance = next((f"{_NAMES[one.name]} {_against(one)}" for one in column.distances if one.name in {"ks", "js"}), "")
-    shares = _shares(*pair, pair[0].null, pair[1].null)
-    missing = " \N{RIGHTWARDS ARROW} ".join(shares) if pair[0].null or pair[1].null else "none"
-    return _cells([escape(column.column), f"<b class={level}>{level}</b>", said, f"{column.log10_e:.1f}", distance, missing])
-
-
-def _against(one: Distance) -> str:
-    return f"{one.value:.3g} <span class=m>({one.expected:.2g})</span>"
+    chosen = next((one for one in column.distances if one.name in {"ks", "js"}), None)
+    far = (
+        (f"{_NAMES[chosen.name]} {chosen.value:.3f}", f"<span class=m>{chosen.expected:.3f} with no drift</span>")
+        if chosen
+        else ("", "")
+    )
+    first, second = _shares(*pair, pair[0].null, pair[1].null)
+    missing = first if first == second else f"{first} \N{RIGHTWARDS ARROW} {second}"
+    return _cells(
+        escape(column.column), f"<b class={level}>{level}</b>", said, f"{column.log10_e:.1f}", *far, missing, number="owonnnn"
+    )
 
 
 def _details(column: ColumnDrift, reference: ColumnSummary, current: ColumnSummary) -> str:
     drawn, level = plot(reference, current), column.level
-    far = "".join(_cells([_NAMES[one.name], f"{one.value:.4g}", f"{one.expected:.2g}"]) for one in column.distances)
-    distances = f"<table><tr><th>distance<th>value<th>with no drift{far}</table>" if far else ""
-    rows = [_cells([name, *values]) for name, *values in _facts(reference, current)]
-    facts = f"<table><tr><th><th>reference<th>current{''.join(rows)}</table>"
+    far = "".join(_cells(_NAMES[one.name], f"{one.value:.4g}", f"{one.expected:.2g}", number="wnn") for one in column.distances)
+    distances = f"<table><tr><th>distance<th class=n>value<th class=n>with no drift{far}</table>" if far else ""
+    rows = [_cells(*cells, number="wnn") for cells in _facts(reference, current)]
+    facts = f"<table><tr><th><th class=n>reference<th class=n>current{''.join(rows)}</table>"
     opened = " open" if level is not Level.NONE else ""
-    head = f"<summary>{escape(column.column)}: <b class={level.value}>{level.value}</b></summary><p>{escape(column.sentence)}</p>"
-    return f"<details{opened}>{head}<div class=f>{drawn}{distances}{facts}</div></details>"
+    head = f"<summary class=o>{escape(column.column)}: <b class={level.value}>{level.value}</b></summary><p class=o>{escape(column.sentence)}</p>"
+    return f"<details{opened}>{head}<div class=f>{drawn}<div>{facts}{distances}</div></div></details>"
 
 
 def _facts(reference: ColumnSummary, current: ColumnSummary) -> Iterable[tuple[str, str, str]]:
@@ -129,13 +122,15 @@ def _facts(reference: ColumnSummary, current: ColumnSummary) -> Iterable[tuple[s
     if first.high + first.low or second.high + second.low:
         yield "infinite", *_shares(first, second, first.high + first.low, second.high + second.low)
     for name, q in (("5 % are below", 0.05), ("median", 0.5), ("95 % are below", 0.95)):
-        yield name, _said(first.quantile(q)), _said(second.quantile(q))
+        yield name, _said(first, q), _said(second, q)
 
 
 def _shares(first: ColumnSummary, second: ColumnSummary, a: int, b: int) -> tuple[str, str]:
-    before, now = a / max(first.rows, 1), b / max(second.rows, 1)
-    return percent(before, now), percent(now, before)
+    before, now = (f"{100 * count / max(one.rows, 1):.3g} %" if count else "none" for one, count in ((first, a), (second, b)))
+    return before, now
 
 
-def _said(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _said(column: ColumnSummary, q: float) -> str:
+    """Write a quantile, not finer than a hundredth or so of the column's scale."""
+    value = column.quantile(q)
+    return "" if value is None else f"{round(value, 2 - floor(log10(column.spec.scale))) + 0.0:.12g}"

@@ -12,7 +12,7 @@ from custody.core.measures.summary import ColumnSummary, bucket_ends
 from custody.monitoring.report import percent
 
 Floats = NDArray[np.float64]
-WIDTH, LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 330, 34, 322, 8, 112, 130
+WIDTH, LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 330, 36, 308, 8, 178, 196
 BINS, POINTS, LEVELS, TAIL = 40, 48, 8, 0.005
 BAR, NAME = 19, 110
 STYLE = (
@@ -81,12 +81,14 @@ def _across(low: float, high: float) -> str:
     step = nice((high - low) / 4)
     marks = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
     places = LEFT + (marks - low) / (high - low) * (RIGHT - LEFT)
-    texts = (f'<text x="{x:.0f}" y="124" text-anchor="middle">{_said(m)}</text>' for m, x in zip(marks, places, strict=True))
+    texts = (
+        f'<text x="{x:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{_said(m)}</text>' for m, x in zip(marks, places, strict=True)
+    )
     return f'<path class="g" d="M{LEFT} {BOTTOM}H{RIGHT}"/>{"".join(texts)}'
 
 
 def _said(value: float) -> str:
-    return f"{value + 0.0:.12g}" if 1e-4 <= abs(value) < 1e6 or abs(value) < 1e-12 else f"{value:.4g}"
+    return f"{value + 0.0:.12g}" if 1e-4 <= abs(value) < 1e11 or abs(value) < 1e-12 else f"{value:.4g}"
 
 
 def _up(text: str, y: int = TOP + 8) -> str:
@@ -109,7 +111,7 @@ def _histogram(reference: ColumnSummary, current: ColumnSummary) -> str:
     most = float(max(before.max(), now.max())) or 1.0
     paths = f'<path class="r" d="{_steps(before, most)}Z"/><path class="cl" d="{_steps(now, most)}"/>'
     label = f"Shares of {reference.spec.column} per bin, reference and current"
-    return _svg(HEIGHT, label, _across(float(edges[0]), float(edges[-1])) + _up(f"{100 * most:.2g} %") + paths)
+    return _svg(HEIGHT, label, _across(float(edges[0]), float(edges[-1])) + _up(f"{100 * most:.0f} %" if most > 0.095 else f"{100 * most:.2g} %") + paths)
 
 
 def _cumulated(reference: ColumnSummary, current: ColumnSummary) -> str:

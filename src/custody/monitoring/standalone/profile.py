@@ -16,10 +16,10 @@ from custody.monitoring.standalone.scan import scan, scan_reference
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The summary of some rows; `ignored` names columns that cannot be summarised (nested, binary, a frame's own index)."""
+    """The summary of some rows; name: of their file; `ignored` names columns that cannot be summarised (nested, binary, a frame's own index)."""
 
     summary: Summary
-    name: str = "rows"
+    name: str = ""
     ignored: tuple[str, ...] = ()
 
     @property
@@ -64,10 +64,10 @@ def summarise(data: Any, *, like: Any = None, columns: Sequence[str] | None = No
 
 
 def opened(data: Any) -> tuple[Rows, str]:
-    """Open rows in memory or in a Parquet file, and name them."""
+    """Open rows in memory or in a Parquet file, with the file's name."""
     if isinstance(data, (str, PathLike)):
         return files.open_parquet(data), Path(data).name
-    return rows_of(data), "rows in memory"
+    return rows_of(data), ""
 
 
 def is_profile_path(data: Any) -> bool:
