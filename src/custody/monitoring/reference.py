@@ -6,10 +6,10 @@ from math import floor, isfinite, log, log10, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from custody.core.digest import Digest, Json, digest_of_json
 from custody.core.errors import InvalidInput
+from custody.core.measures.beta import beta_low
 from custody.core.measures.spec import Kind
 from custody.core.measures.summary import ColumnSummary, Summary, bucket_ends
 
@@ -151,8 +151,9 @@ def clopper_pearson(k: Counts, n: int, tail: float) -> tuple[Floats, Floats]:
 
     Source: Clopper and Pearson 1934, by the inverse incomplete beta function.
     """
-    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - np.maximum(k, 1) + 1, tail), 0.0)
-    high = np.where(k < n, betaincinv(np.minimum(k, n - 1) + 1, n - np.minimum(k, n - 1), 1 - tail), 1.0)
+    low, high = np.zeros(k.shape), np.ones(k.shape)
+    low[k > 0] = beta_low(k[k > 0], n - k[k > 0] + 1, tail)
+    high[k < n] = 1 - beta_low(n - k[k < n], k[k < n] + 1, tail)
     return low, high
 
 
@@ -168,8 +169,9 @@ def _bands(summary: Summary, events: Sequence[Event], hits: Counts, alpha: float
     reach = sqrt(log(4 * max(numbers, 1) / alpha) / (2 * rows))
     tail = alpha / (4 * max(int((~cut).sum()), 1))
     low, high = clopper_pearson(hits, rows, tail)
-    once = np.array([summary.columns[e.column].spec.once if e.unseen else 0 for e in events])
-    high = np.maximum(high, clopper_pearson(np.minimum(np.maximum(once, hits), rows), rows, tail)[1])
+    unseen = np.flatnonzero([event.unseen for event in events])
+    once = np.array([summary.columns[event.column].spec.once for event in events if event.unseen], dtype=np.int64)
+    high[unseen] = clopper_pearson(np.minimum(np.maximum(once, hits[unseen]), rows), rows, tail)[1]
     return np.where(cut, np.maximum(hits / rows - reach, 0.0), low), np.where(cut, np.minimum(hits / rows + reach, 1.0), high)
 
 

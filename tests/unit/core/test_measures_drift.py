@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ks_2samp, wasserstein_distance
+from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
 from custody.core.errors import InvalidInput
-from custody.core.measures.drift import distances, js, ks, psi, wasserstein
+from custody.core.measures.drift import chi_squared, distances, js, ks, psi, wasserstein
 from custody.core.measures.spec import Kind, Spec, Values, spec_of
 from custody.core.measures.summary import ColumnSummary, empty, merge, summarise
 
@@ -29,7 +29,7 @@ def test_a_column_has_no_distance_from_itself(values: list[float]) -> None:
 @given(LEVELS)
 def test_a_category_has_no_distance_from_itself(values: list[str]) -> None:
     column = summary(values, CATEGORY)
-    assert [(one.name, one.value) for one in distances(column, column)] == [("psi", 0), ("js", 0)]
+    assert [(one.name, one.value) for one in distances(column, column)] == [("psi", 0), ("js", 0), ("chi_squared", 0)]
 
 
 @given(VALUES, VALUES)
@@ -54,6 +54,33 @@ def test_binned_ks_only_under_states_and_its_error_says_by_how_much(a: list[floa
     shares = [np.searchsorted(np.sort(values), every, side="right") / len(values) for values in short]
     exact, found = np.abs(shares[0] - shares[1]).max(), ks(summary(short[0]), summary(short[1]))
     assert found.value - 1e-9 <= exact <= found.value + found.error + 1e-9
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=60), st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=60))
+def test_binned_ks_is_never_above_the_library_s_and_never_more_than_its_error_below(a: list[float], b: list[float]) -> None:
+    short = [[float(np.float32(value)) for value in values] for values in (a, b)]
+    exact, found = ks_2samp(*short, method="asymp").statistic, ks(summary(short[0]), summary(short[1]))
+    assert found.value - 1e-9 <= exact <= found.value + found.error + 1e-9
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05, 0.3])
+def test_binned_ks_of_large_samples_is_nearly_exact(shift: float) -> None:
+    rng = np.random.default_rng(8)
+    reference, current = rng.normal(100, 15, 100_000), rng.normal(100 + 15 * shift, 15, 100_000)
+    (spec,) = spec_of("x", reference)
+    found, exact = ks(summary(reference, spec), summary(current, spec)), ks_2samp(reference, current, method="asymp").statistic
+    assert exact - 5e-4 <= found.value <= exact + 1e-12
+    assert exact <= found.value + found.error
+
+
+@given(LEVELS, LEVELS)
+def test_chi_squared_is_the_library_s_for_two_samples(a: list[str], b: list[str]) -> None:
+    spec = Spec("x", Kind.CATEGORY, "x", levels=tuple("abcde"))
+    seen = sorted({*a, *b})
+    table = [[values.count(level) for level in seen] for values in (a, b)]
+    expected = chi2_contingency(table, correction=False).statistic if len(seen) > 1 else 0.0
+    found = chi_squared(summary(a, spec), summary(b, spec))
+    assert (found.value, found.expected) == (pytest.approx(expected), len(seen) - 1)
 
 
 @given(VALUES, VALUES)
@@ -83,6 +110,15 @@ def test_without_drift_each_distance_reads_about_what_it_says() -> None:
     assert value == pytest.approx(expected, rel=0.1)
 
 
+def test_without_drift_chi_squared_reads_about_its_number_of_levels_less_one() -> None:
+    rng, read = np.random.default_rng(12), []
+    spec = Spec("x", Kind.CATEGORY, "x", levels=tuple(f"l{i}" for i in range(30)))
+    for _ in range(100):
+        n, m = ([f"l{i}" for i in rng.integers(0, 30, rows)] for rows in (2_000, 300))
+        read.append(chi_squared(summary(n, spec), summary(m, spec)))
+    assert np.mean([one.value for one in read]) == pytest.approx(read[0].expected, rel=0.1)
+
+
 def test_many_levels_alone_raise_js_and_the_expected_value_says_so() -> None:
     rng = np.random.default_rng(9)
     reference, current = ([f"l{i}" for i in rng.integers(0, 200, n)] for n in (10_000, 1_000))
@@ -103,7 +139,7 @@ def test_splitting_a_batch_changes_no_distance() -> None:
 def test_nothing_cannot_be_compared() -> None:
     nothing = empty((NUMBER,)).columns[0]
     assert distances(summary([1.0]), nothing) == ()
-    for distance in (ks, wasserstein, psi, js):
+    for distance in (ks, wasserstein, psi, js, chi_squared):
         with pytest.raises(InvalidInput, match="cannot be compared"):
             distance(summary([1.0]), nothing)
     with pytest.raises(InvalidInput, match="same spec"):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
 from custody.core.measures.spec import Kind
-from custody.core.measures.summary import ColumnSummary, bucket_ends
+from custody.core.measures.summary import ColumnSummary, aligned, bucket_ends
 
 Shares = NDArray[np.float64]
 BINS = 32
@@ -45,10 +45,7 @@ def _paired(reference: ColumnSummary, current: ColumnSummary) -> _Pair:
             f"'{reference.spec.column}' cannot be compared.",
             why="Both summaries need the same spec and at least one ordinary value.",
         )
-    keys = np.union1d(reference.keys, current.keys)
-    first, second = np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=np.int64)
-    first[np.searchsorted(keys, reference.keys)] = reference.counts
-    second[np.searchsorted(keys, current.keys)] = current.counts
+    keys, first, second = aligned(reference, current)
     n, m = reference.finite, current.finite
     cumulated = np.cumsum(first) / n, np.cumsum(second) / m
     return _Pair(reference, keys, (first, second), (first / n, second / m), cumulated, 1 / n + 1 / m)
@@ -91,6 +88,13 @@ def _js(pair: _Pair) -> Distance:
     return Distance("js", sqrt(min(max(divergence, 0.0), log(2))), sqrt((len(p) - 1) * pair.spread / 8))
 
 
+def _chi_squared(pair: _Pair) -> Distance:
+    first, second = pair.counts
+    tilt = sqrt(int(second.sum()) / int(first.sum()))
+    value = float(((first * tilt - second / tilt) ** 2 / (first + second)).sum())
+    return Distance("chi_squared", value, len(pair.keys) - 1.0)
+
+
 def ks(reference: ColumnSummary, current: ColumnSummary) -> Distance:
     """Measure the largest gap between two cumulative shares, 0..1, of a numeric column.
 
@@ -129,11 +133,21 @@ def js(reference: ColumnSummary, current: ColumnSummary) -> Distance:
     return _js(_paired(reference, current))
 
 
+def chi_squared(reference: ColumnSummary, current: ColumnSummary) -> Distance:
+    """Measure the two-sample chi-squared statistic over the levels of a category, >= 0, against their pooled shares.
+
+    Both sides are samples: taking the reference's shares for exact makes every clean day look like drift. Without drift
+    about K - 1 with K levels.
+    Source: Pearson 1900 for homogeneity of two samples.
+    """
+    return _chi_squared(_paired(reference, current))
+
+
 def distances(reference: ColumnSummary, current: ColumnSummary) -> tuple[Distance, ...]:
-    """Measure what a column allows: ks, wasserstein, psi, js of a number, psi and js of a category; () without values."""
+    """Measure what a column allows: ks, wasserstein, psi, js of a number; psi, js, chi_squared of a category; () without values."""
     if not reference.keys.size or not current.keys.size:
         return ()
-    measures = (_ks, _wasserstein, _psi, _js) if reference.spec.kind is Kind.NUMBER else (_psi, _js)
+    measures = (_ks, _wasserstein, _psi, _js) if reference.spec.kind is Kind.NUMBER else (_psi, _js, _chi_squared)
     pair = _paired(reference, current)
     with np.errstate(over="ignore", invalid="ignore"):
         found = [measure(pair) for measure in measures]

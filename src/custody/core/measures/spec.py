@@ -2,10 +2,12 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from enum import StrEnum
+from itertools import chain, groupby
 from math import isfinite
 from numbers import Real
 from typing import Any, Self
@@ -15,11 +17,13 @@ from numpy.typing import NDArray
 
 from custody.core.digest import Json
 from custody.core.errors import InvalidInput
+from custody.core.measures import arrow
 
-Values = Sequence[object] | NDArray[Any]  # one column: n values, None = null
+Values = Sequence[object] | NDArray[Any]  # one column: n values, None = null; or an Arrow array or chunked array
 
 KEPT_LEVELS, KNOWN_LEVELS = 256, 10_000
-TEXT_ROWS, TEXT_LENGTH, TEXT_DISTINCT = 200, 40, 0.5
+TEXT_ROWS, TEXT_LENGTH, TEXT_DISTINCT, MOST_LEVELS = 200, 40, 0.5, 100_000
+GRID_ROWS, GRID_VALUES = 1_048_576, 16_384
 
 
 class Kind(StrEnum):
@@ -42,8 +46,8 @@ class Spec:
     """One summarised column.
 
     source: the data column it is read from; differs from `column` for a text's `<source>.length` and `<source>.words`.
-    center, scale: the grid of a number: reference median and interquartile range. levels: the most frequent reference
-    levels of a category, at most 256. known: sorted CRC-32 of further reference levels, at most 10,000.
+    center, scale: the grid of a number: median and interquartile range of the reference or of a part of it, for they only
+    fix where values are told apart most finely. levels: the most frequent reference levels of a category, at most 256. known: sorted CRC-32 of further reference levels, at most 10,000.
     once: the number of levels that the reference held exactly once; once / rows estimates the share of levels yet unseen
     (Good 1953), which is not drift.
     """
@@ -102,11 +106,20 @@ def _level(value: object) -> str:
     return str(value).lower() if isinstance(value, (bool, np.bool_)) else str(value)
 
 
-def levels_read(values: Values) -> tuple[Mapping[str, int], int]:
-    """Count the levels of a category: rows by level, and rows without a value (None or NaN); booleans are true, false."""
-    listed = _listed(values)
-    found = Counter(_level(value) for value in listed if not _absent(value))
-    return found, len(listed) - found.total()
+def levels_read(pieces: Iterable[Values]) -> Iterator[tuple[str | None, int]]:
+    """Count the levels of a category: a level and rows of it, maybe in several parts; None = no value (null or NaN).
+
+    Booleans are true and false. Arrow arrays in a row that share a dictionary are counted together.
+    """
+    for known, group in groupby(pieces, arrow.is_arrow):
+        if not known:
+            for piece in group:
+                yield from Counter(None if _absent(value) else _level(value) for value in _listed(piece)).items()
+            continue
+        for values, rows, null in arrow.tally(chain.from_iterable(map(arrow.chunks_of, group))):
+            yield None, null
+            levels = (None if _absent(value) else _level(value) for value in values)
+            yield from ((level, n) for level, n in zip(levels, rows.tolist(), strict=True) if n)
 
 
 def _seconds(value: date) -> float:
@@ -130,17 +143,37 @@ def _floats(values: Iterable[Any]) -> NDArray[np.float64]:
         return np.array([_number(value) for value in present], dtype=np.float64)
 
 
+def _numbers_in(spec: Spec, array: Any) -> tuple[NDArray[np.float64], int]:
+    plain = arrow.numbers(array) if spec.reading is Reading.VALUE else None
+    if plain is not None:
+        read, null = numbers_read(spec, plain[0])
+        return read, null + plain[1]
+    dictionary, places = arrow.distinct(array)
+    values = dictionary.to_pylist()
+    present = np.array(
+        [value is not None if spec.reading is Reading.VALUE else not _absent(value) for value in values], dtype=bool
+    )
+    lookup = np.empty(len(values))
+    lookup[present] = numbers_read(spec, [value for value, there in zip(values, present, strict=True) if there])[0]
+    kept = places[present[places]]
+    return lookup[kept], len(array) - len(kept)
+
+
 def numbers_read(spec: Spec, values: Values) -> tuple[NDArray[np.float64], int]:
     """Read a numeric column, or a text's length or words: the non-null values as float64, and the number of nulls.
 
     Times are seconds since 1970; what is no number is NaN.
     """
+    if arrow.is_arrow(values):
+        parts = [_numbers_in(spec, chunk) for chunk in arrow.chunks_of(values)]
+        found = [numbers for numbers, _ in parts]
+        return found[0] if len(found) == 1 else np.concatenate([np.empty(0), *found]), sum(null for _, null in parts)
     if spec.reading is not Reading.VALUE:
         texts = [str(value) for value in _listed(values) if not _absent(value)]
         sizes = [len(text) if spec.reading is Reading.LENGTH else len(text.split()) for text in texts]
         return np.array(sizes, dtype=np.float64), len(_listed(values)) - len(texts)
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
-        return values.astype(np.float64), 0
+        return values.astype(np.float64, copy=False), 0
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":
         present = values[~np.isnat(values)]
         return present.astype("datetime64[us]").astype(np.int64) / 1e6, len(values) - len(present)
@@ -150,14 +183,30 @@ def numbers_read(spec: Spec, values: Values) -> tuple[NDArray[np.float64], int]:
 
 
 def _is_number(values: Values) -> bool:
+    if arrow.is_arrow(values):
+        return arrow.is_number(values)
     if isinstance(values, np.ndarray) and values.dtype.kind != "O":
         return values.dtype.kind in "iufM"
     kinds = set(map(type, _listed(values))) - {type(None)}
-    return bool(kinds) and all(issubclass(kind, (Real, date)) and not issubclass(kind, (bool, np.bool_)) for kind in kinds)
+    return bool(kinds) and all(
+        issubclass(kind, (Real, Decimal, date)) and not issubclass(kind, (bool, np.bool_)) for kind in kinds
+    )
 
 
-def _grid(numbers: NDArray[np.float64]) -> tuple[float, float]:
-    finite = numbers[np.isfinite(numbers)]
+def _thinned(pieces: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Keep every 2^k-th of the finite values, for the least k that leaves at most GRID_VALUES; the same for any split."""
+    kept, seen, step = np.empty(0), 0, 1
+    for numbers in pieces:
+        ordinary = np.isfinite(numbers)
+        finite = numbers if ordinary.all() else numbers[ordinary]
+        kept = np.concatenate([kept, finite[-seen % step :: step]])
+        seen += finite.size
+        while kept.size > GRID_VALUES:
+            kept, step = kept[::2], 2 * step
+    return kept
+
+
+def _grid(finite: NDArray[np.float64]) -> tuple[float, float]:
     if not finite.size:
         return 0.0, 1.0
     with np.errstate(over="ignore", invalid="ignore"):
@@ -169,26 +218,55 @@ def _grid(numbers: NDArray[np.float64]) -> tuple[float, float]:
 def spec_of(column: str, values: Values) -> tuple[Spec, ...]:
     """Fix how a column is summarised, from its reference values: shape (n,), an array or a list, None = null.
 
-    Numbers and times become a number; strings and booleans a category. Free text (200 rows or more, and either more than
-    40 characters on average or more than half of the values distinct) becomes two numbers, its length and its words.
+    Numbers and times become a number; strings, booleans and Arrow dictionaries a category. Free text (200 rows or more, and
+    either more than 40 characters on average or more than half of the values distinct, or more than 100,000 distinct values)
+    becomes two numbers, its length and its words.
     """
-    if _is_number(values):
-        return (_measured(column, column, Reading.VALUE, values),)
-    found, _ = levels_read(values)
-    rows = sum(found.values())
-    long = sum(len(level) * count for level, count in found.items()) > TEXT_LENGTH * rows
-    if rows >= TEXT_ROWS and (long or len(found) > TEXT_DISTINCT * rows):
-        return tuple(_measured(f"{column}.{reading}", column, reading, values) for reading in (Reading.LENGTH, Reading.WORDS))
+    return spec_of_pieces(column, (values,))
+
+
+def spec_of_pieces(column: str, pieces: Iterable[Values]) -> tuple[Spec, ...]:
+    """Fix it from values in pieces of one type, which are walked through up to three times; never all held at once.
+
+    The grid of a number is read from at most 16,384 values, evenly spread over the first pieces that hold a million rows.
+    """
+    if _is_number(next(iter(pieces), ())):
+        return (_measured(column, column, Reading.VALUE, pieces),)
+    found = _levels(pieces)
+    if found is None:
+        return tuple(_measured(f"{column}.{reading}", column, reading, pieces) for reading in (Reading.LENGTH, Reading.WORDS))
     ranked = sorted(found, key=lambda level: (-found[level], level))
     known = tuple(sorted({crc(level) for level in ranked[KEPT_LEVELS:KNOWN_LEVELS]}))
     once = sum(count == 1 for count in found.values())
     return (Spec(column, Kind.CATEGORY, column, levels=tuple(ranked[:KEPT_LEVELS]), known=known, once=once),)
 
 
-def _measured(column: str, source: str, reading: Reading, values: Values) -> Spec:
+def _levels(pieces: Iterable[Values]) -> Mapping[str, int] | None:
+    """Count all levels; None if the column is free text."""
+    found: Counter[str] = Counter()
+    for level, rows in levels_read(pieces):
+        if level is not None:
+            found[level] += rows
+            if len(found) > MOST_LEVELS:
+                return None
+    rows = found.total()
+    long = sum(len(level) * count for level, count in found.items()) > TEXT_LENGTH * rows
+    return None if rows >= TEXT_ROWS and (long or len(found) > TEXT_DISTINCT * rows) else found
+
+
+def _measured(column: str, source: str, reading: Reading, pieces: Iterable[Values]) -> Spec:
     draft = Spec(column, Kind.NUMBER, source, reading)
-    center, scale = _grid(numbers_read(draft, values)[0])
+    center, scale = _grid(_thinned(numbers_read(draft, piece)[0] for piece in _first_rows(pieces)))
     return replace(draft, center=center, scale=scale)
+
+
+def _first_rows(pieces: Iterable[Values]) -> Iterator[Values]:
+    rows = 0
+    for piece in pieces:
+        yield piece
+        rows += len(piece)
+        if rows >= GRID_ROWS:
+            return
 
 
 def specs_of(columns: Mapping[str, Values]) -> tuple[Spec, ...]:

@@ -5,9 +5,9 @@ between 1/512 and 1/256 of the value wide, and rank order is value order. Catego
 integers: commutative, associative, the same bits for any split and order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ Counts = NDArray[np.int64]
 
 _BITS = 15  # float32 bits below the prefix
 _NEGATIVE, _ZERO, _BUCKETS = 65_536, 65_281, 131_072
+_INFINITE = 65_280  # prefix of infinity; behind it are those of NaN, whose highest fraction bit arithmetic has set
+_STEP = 32_768  # values that are scaled and counted at once: few enough to stay in a processor's cache
+_FEW = 8_192  # fewer values than this are quicker sorted than looked for in every bucket
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -143,54 +146,94 @@ def _column_of(part: Json) -> ColumnSummary:
     return ColumnSummary.from_json(Spec.from_json(part["spec"]), part)
 
 
-def _counted(keys: NDArray[np.uint32], size: int) -> tuple[NDArray[Any], Counts]:
-    if keys.size < size // 16:  # sorting few keys beats walking through every bucket
-        few, repeats = np.unique(keys, return_counts=True)
-        return few, repeats.astype(np.int64)
-    table = np.bincount(keys, minlength=size)
-    present = np.flatnonzero(table)
-    return present, table[present]
+def _prefixes(
+    spec: Spec, numbers: NDArray[np.float64], wide: NDArray[np.float64], narrow: NDArray[np.float32]
+) -> NDArray[np.uint32]:
+    """Return the 17 leading bits of each standardised value as float32; wide and narrow are room to work in, same shape."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and counts as such
+        np.subtract(numbers, spec.center, out=wide)
+        np.divide(wide, spec.scale, out=wide)
+        narrow[:] = wide
+    narrow += np.float32(0)  # folds -0 into 0
+    bits = narrow.view(np.uint32)
+    bits >>= np.uint32(_BITS)
+    return bits
 
 
-def _numeric(spec: Spec, values: Values) -> ColumnSummary:
-    numbers, null = numbers_read(spec, values)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is counted as such
-        scaled = numbers - spec.center
-        scaled /= spec.scale
-        short = scaled.astype(np.float32)
-    short += np.float32(0)  # folds -0 into 0
-    finite = np.isfinite(short)
-    ordinary = short if finite.all() else short[finite]
-    nan, high = int(np.isnan(short).sum()), int((short == np.inf).sum())
-    prefixes, counts = _counted(ordinary.view(np.uint32) >> np.uint32(_BITS), _BUCKETS)
-    ranks = _ranks_of(prefixes.astype(np.int64))
+def _in_order(spec: Spec, prefixes: Counts, counts: Counts, null: int) -> ColumnSummary:
+    """Put counted prefixes into value order, and the special ones into their own counters."""
+    size = prefixes % _NEGATIVE
+    ranks, own = _ranks_of(prefixes[size < _INFINITE]), counts[size < _INFINITE]
     order = np.argsort(ranks)
-    return ColumnSummary(spec, ranks[order], counts[order], null, nan, high, short.size - ordinary.size - nan - high)
+    high, low = (int(counts[prefixes == infinite].sum()) for infinite in (_INFINITE, _INFINITE + _NEGATIVE))
+    return ColumnSummary(spec, ranks[order], own[order], null, int(counts[size > _INFINITE].sum()), high, low)
 
 
-def _categorical(spec: Spec, values: Values) -> ColumnSummary:
-    found, null = levels_read(values)
-    table = np.zeros(len(spec.levels) + 2, dtype=np.int64)
+def _numeric(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:
+    table, null = np.zeros(_BUCKETS, dtype=np.int64), 0
+    wide, narrow, places = np.empty(_STEP), np.empty(_STEP, dtype=np.float32), np.empty(_STEP, dtype=np.int64)
+    for piece in pieces:
+        numbers, missing = numbers_read(spec, piece)
+        null += missing
+        for start in range(0, numbers.size, _STEP):
+            part = numbers[start : start + _STEP]
+            places[: part.size] = _prefixes(spec, part, wide[: part.size], narrow[: part.size])
+            np.add.at(table, places[: part.size], 1)
+    present = np.flatnonzero(table)
+    return _in_order(spec, present, table[present], null)
+
+
+def _few_numbers(spec: Spec, values: Values) -> ColumnSummary:
+    numbers, null = numbers_read(spec, values)
+    prefixes = _prefixes(spec, numbers, np.empty(numbers.size), np.empty(numbers.size, dtype=np.float32))
+    present, counts = np.unique(prefixes, return_counts=True)
+    return _in_order(spec, present.astype(np.int64), counts.astype(np.int64), null)
+
+
+def _categorical(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:
+    table, null = np.zeros(len(spec.levels) + 2, dtype=np.int64), 0
     places, known = {level: place for place, level in enumerate(spec.levels)}, frozenset(spec.known)
-    for level, count in found.items():
-        table[places.get(level, len(places) + (crc(level) not in known))] += count
+    for level, rows in levels_read(pieces):
+        if level is None:
+            null += rows
+        else:
+            place = places.get(level)
+            table[len(places) + (crc(level) not in known) if place is None else place] += rows
     keys = np.flatnonzero(table)
     return ColumnSummary(spec, keys, table[keys], null)
+
+
+def count(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:
+    """Count one column from values in pieces of any size, in one pass; the same bits for any split and order.
+
+    The memory is that of one piece and 1 MiB, however many rows there are.
+    """
+    return _numeric(spec, pieces) if spec.kind is Kind.NUMBER else _categorical(spec, pieces)
+
+
+def joined(columns: Iterable[ColumnSummary]) -> Summary:
+    """Put the columns of the same rows together; different numbers of rows are InvalidInput."""
+    summary = Summary(tuple(columns))
+    if len({column.rows for column in summary.columns}) > 1:
+        raise InvalidInput("The columns of the batch have different lengths.", why="Every row needs a value or null in each.")
+    return summary
+
+
+def require(names: Iterable[str], specs: tuple[Spec, ...]) -> None:
+    """Refuse rows that lack a column which a spec reads: InvalidInput."""
+    if missing := sorted({spec.source for spec in specs} - set(names)):
+        raise InvalidInput(f"The batch lacks the columns {', '.join(missing)}.", facts={"missing": missing})
 
 
 def summarise(columns: Mapping[str, Values], specs: tuple[Spec, ...]) -> Summary:
     """Count one batch by the reference's specs; columns without a spec are ignored.
 
-    columns: n values each, arrays or lists; None is null. A value that a numeric column cannot read counts as NaN.
+    columns: n values each, arrays, lists or Arrow columns; None is null. A value that a numeric column cannot read is NaN.
     Raises: InvalidInput if a column is missing or the lengths differ.
     """
-    if missing := sorted({spec.source for spec in specs} - set(columns)):
-        raise InvalidInput(f"The batch lacks the columns {', '.join(missing)}.", facts={"missing": missing})
-    counted = (_numeric if spec.kind is Kind.NUMBER else _categorical for spec in specs)
-    summary = Summary(tuple(count(spec, columns[spec.source]) for count, spec in zip(counted, specs, strict=True)))
-    if len({column.rows for column in summary.columns}) > 1:
-        raise InvalidInput("The columns of the batch have different lengths.", why="Every row needs a value or null in each.")
-    return summary
+    require(columns, specs)
+    pairs = ((spec, columns[spec.source]) for spec in specs)
+    return joined(_few_numbers(s, v) if s.kind is Kind.NUMBER and len(v) < _FEW else count(s, (v,)) for s, v in pairs)
 
 
 def empty(specs: tuple[Spec, ...]) -> Summary:
@@ -209,8 +252,16 @@ def merge(first: Summary, second: Summary) -> Summary:
     return Summary(tuple(_merged(a, b) for a, b in zip(first.columns, second.columns, strict=True)))
 
 
+def aligned(a: ColumnSummary, b: ColumnSummary) -> tuple[Counts, Counts, Counts]:
+    """Return the keys of either column, in order, and the rows of each at them, shape (k,) each."""
+    both = np.sort(np.concatenate([a.keys, b.keys]), kind="stable")  # two runs in order: quicker than a set
+    keys = both[np.diff(both, prepend=-1) > 0]
+    first, second = np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=np.int64)
+    first[np.searchsorted(keys, a.keys)] = a.counts
+    second[np.searchsorted(keys, b.keys)] = b.counts
+    return keys, first, second
+
+
 def _merged(a: ColumnSummary, b: ColumnSummary) -> ColumnSummary:
-    keys, place = np.unique(np.concatenate([a.keys, b.keys]), return_inverse=True)
-    counts = np.zeros(len(keys), dtype=np.int64)
-    np.add.at(counts, place, np.concatenate([a.counts, b.counts]))
-    return ColumnSummary(a.spec, keys, counts, a.null + b.null, a.nan + b.nan, a.high + b.high, a.low + b.low)
+    keys, first, second = aligned(a, b)
+    return ColumnSummary(a.spec, keys, first + second, a.null + b.null, a.nan + b.nan, a.high + b.high, a.low + b.low)
