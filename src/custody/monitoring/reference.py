@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from custody.core.digest import Digest, Json, digest_of_json
 from custody.core.errors import InvalidInput
-from custody.core.measures.beta import beta_low
 from custody.core.measures.spec import Kind
 from custody.core.measures.summary import ColumnSummary, Summary, bucket_ends
 
@@ -151,9 +150,10 @@ def clopper_pearson(k: Counts, n: int, tail: float) -> tuple[Floats, Floats]:
 
     Source: Clopper and Pearson 1934, by the inverse incomplete beta function.
     """
-    low, high = np.zeros(k.shape), np.ones(k.shape)
-    low[k > 0] = beta_low(k[k > 0], n - k[k > 0] + 1, tail)
-    high[k < n] = 1 - beta_low(n - k[k < n], k[k < n] + 1, tail)
+    from scipy.special import betaincinv  # noqa: PLC0415 - only who registers a reference waits for it
+
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - np.maximum(k, 1) + 1, tail), 0.0)
+    high = np.where(k < n, betaincinv(np.minimum(k, n - 1) + 1, n - np.minimum(k, n - 1), 1 - tail), 1.0)
     return low, high
 
 
