@@ -194,16 +194,13 @@ def peers() -> None:
             rng = np.random.default_rng([12, n0, run])
             reference = rows(rng, n0)
             clean, moved = [rows(rng, 1000) for _ in range(30)], [rows(rng, 1000, 0.2) for _ in range(5)]
-            for name, rule in rules(reference, 1000).items():
-                columns = np.array([rule(day) for day in clean])
-                ways = {name: columns.any(axis=1)}
-                later = {name: [bool(rule(day).any()) for day in moved]}
-                if name.startswith("evidently"):
-                    ways["evidently dataset drift (half of columns)"] = columns.mean(axis=1) >= 0.5
-                    later["evidently dataset drift (half of columns)"] = [bool(rule(day).mean() >= 0.5) for day in moved]
-                for way, any_day in ways.items():
-                    first = later[way].index(True) + 1 if True in later[way] else np.inf
-                    found.setdefault(way, []).append((any_day.mean(), bool(any_day.any()), first))
+            judged = rules(reference, 1000)
+            before, after = [judged(day) for day in clean], [judged(day) for day in moved]
+            for name in before[0]:
+                days_alarmed = np.array([day[name].any() for day in before])
+                seen = [bool(day[name].any()) for day in after]
+                first = seen.index(True) + 1 if True in seen else np.inf
+                found.setdefault(name, []).append((float(days_alarmed.mean()), bool(days_alarmed.any()), first))
             found.setdefault("custody, tolerance 0", []).append(own(reference, clean, moved))
         for name, runs in found.items():
             share, ever, first = 100 * np.mean([r[0] for r in runs]), sum(r[1] for r in runs), np.median([r[2] for r in runs])

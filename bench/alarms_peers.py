@@ -13,6 +13,7 @@ Each rule is what the tool does to a column when nothing is configured, as read 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 
 import numpy as np
@@ -24,7 +25,7 @@ from scipy.special import chdtrc, kolmogorov, ndtr
 Floats = NDArray[np.float64]
 Rows = Mapping[str, Floats]
 LEVELS = (2, 5, 20, 50, 200)
-Rule = Callable[[Rows], "NDArray[np.bool_]"]
+Drifting = NDArray[np.bool_]
 
 
 def rows(rng: np.random.Generator, n: int, shift: float = 0.0) -> dict[str, Floats]:
@@ -114,25 +115,42 @@ def wasserstein(side: Side, current: Floats) -> float:
     return float(np.abs(first - second) @ np.diff(points)) / max(float(side.values.std()), 0.001)
 
 
-def _two_sample(side: Side, current: Floats) -> float:
-    return chi_square(*counted(side, current), exact_reference=False) if side.category else ks(side, current)[1]
+@dataclass
+class Compared:
+    """One column of a day beside the reference; what several rules ask for is computed once."""
+
+    side: Side
+    current: Floats
+
+    @cached_property
+    def ks(self) -> tuple[float, float]:
+        return ks(self.side, self.current)
+
+    @cached_property
+    def counts(self) -> tuple[Floats, Floats]:
+        return counted(self.side, self.current)
+
+    @cached_property
+    def two_sample(self) -> float:
+        """Return the p-value of the usual test of two samples."""
+        return chi_square(*self.counts, exact_reference=False) if self.side.category else self.ks[1]
 
 
-def _evidently(side: Side, current: Floats) -> bool:
-    if len(side.values) > 1000:
-        if side.category:
-            return jensen_shannon(*counted(side, current)) >= 0.1
-        return wasserstein(side, current) >= 0.1
-    if not side.category:
-        return ks(side, current)[1] < 0.05
-    before, now = counted(side, current)
+def _evidently(column: Compared) -> bool:
+    if len(column.side.values) > 1000:
+        if column.side.category:
+            return jensen_shannon(*column.counts) >= 0.1
+        return wasserstein(column.side, column.current) >= 0.1
+    if not column.side.category:
+        return column.ks[1] < 0.05
+    before, now = column.counts
     return (z_test(before, now) if len(before) <= 2 else chi_square(before, now, exact_reference=True)) < 0.05
 
 
-def _deepchecks(side: Side, current: Floats) -> bool:
-    if not side.category:
-        return ks(side, current)[0] >= 0.2
-    before, now = counted(side, current)
+def _deepchecks(column: Compared) -> bool:
+    if not column.side.category:
+        return column.ks[0] >= 0.2
+    before, now = column.counts
     n, m = before.sum(), now.sum()
     pooled = (before + now) / (n + m)
     statistic = ((before - n * pooled) ** 2 / (n * pooled) + (now - m * pooled) ** 2 / (m * pooled)).sum()
@@ -162,23 +180,28 @@ def _nannyml(values: Floats, side: Side, chunk: int) -> Callable[[Floats], bool]
     return lambda of: not low <= distance(of) <= high
 
 
-def rules(reference: Rows, chunk: int) -> dict[str, Rule]:
-    """Return each tool's rule: rows of a day in, drifting columns out, shape (k,)."""
+def rules(reference: Rows, chunk: int) -> Callable[[Rows], dict[str, Drifting]]:
+    """Return what tells, for the rows of a day, which columns drift by each tool's rule, shape (k,) each."""
     sides = {name: Side.of(name, values) for name, values in reference.items()}
-    alone = {name: _nannyml(values, sides[name], chunk) for name, values in reference.items()}
+    chunked = len(reference["x0"]) >= 5 * chunk  # a mean and a deviation need chunks
+    alone = {name: _nannyml(values, sides[name], chunk) for name, values in reference.items() if chunked}
 
-    def each(asked: Callable[[Side, Floats], bool]) -> Rule:
-        return lambda current: np.array([asked(sides[name], current[name]) for name in sides])
+    def judged(current: Rows) -> dict[str, Drifting]:
+        columns = [Compared(side, current[name]) for name, side in sides.items()]
+        evidently = np.array([_evidently(column) for column in columns])
+        p = np.array([column.two_sample for column in columns])
+        found: dict[str, Drifting] = {
+            "evidently, any column": evidently,
+            "evidently, dataset drift (half of columns)": evidently & (evidently.mean() >= 0.5),
+            "plain KS + chi-square, p < .05 (frouros)": p < 0.05,
+            "alibi-detect TabularDrift (Bonferroni)": p < 0.05 / len(p),
+            "deepchecks (KS or Cramer's V >= 0.2)": np.array([_deepchecks(column) for column in columns]),
+        }
+        if chunked:
+            found["NannyML (JS, mean + 3 sd of chunks)"] = np.array([alone[name](current[name]) for name in sides])
+        return found
 
-    found: dict[str, Rule] = {
-        "evidently, any column": each(_evidently),
-        "plain KS + chi-square, p < .05 (frouros)": each(lambda side, now: _two_sample(side, now) < 0.05),
-        "alibi-detect TabularDrift (Bonferroni)": each(lambda side, now: _two_sample(side, now) < 0.05 / len(sides)),
-        "deepchecks (KS or Cramer's V >= 0.2)": each(_deepchecks),
-    }
-    if len(reference["x0"]) >= 5 * chunk:  # a mean and a deviation need chunks
-        found["NannyML (JS, mean + 3 sd of chunks)"] = lambda current: np.array([alone[name](current[name]) for name in sides])
-    return found
+    return judged
 
 
 def checked(rng: np.random.Generator) -> None:

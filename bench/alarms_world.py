@@ -11,10 +11,10 @@ from math import erf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from custody.core.measures.spec import Kind, Spec
+from custody.core.measures.spec import Kind, Spec, crc
 from custody.core.measures.summary import ColumnSummary, Summary
 from custody.monitoring.detector import State, observe, started
-from custody.monitoring.prior import label_spec, label_summary
+from custody.monitoring.prior import label_spec
 from custody.monitoring.reference import ALARM, NOTICE, Reference, Tolerance, count_events, reference_of
 
 Floats = NDArray[np.float64]
@@ -69,7 +69,8 @@ def category(rng: np.random.Generator, n: int, name: str, levels: int, power: fl
     masses: Floats = np.asarray(weights / weights.sum(), dtype=np.float64)
     counts, names = rng.multinomial(n, masses), [f"l{i}" for i in range(levels)]
     spec = label_spec({level: int(count) for level, count in zip(names, counts, strict=True) if count}, column=name)
-    keys = np.array([int(label_summary({level: 1}, spec).columns[0].keys[0]) for level in names])
+    places, known = {level: place for place, level in enumerate(spec.levels)}, frozenset(spec.known)
+    keys = np.array([places.get(level, len(places) + (crc(level) not in known)) for level in names])
     return Column(spec, keys, masses, counts)
 
 

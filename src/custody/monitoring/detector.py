@@ -3,7 +3,8 @@
 For an event whose share is at most theta0, the likelihood ratio of theta1 > theta0 against theta0 has mean <= 1 at every
 look, given the past. So the mixture of its products over starting looks, bets theta1, sides and events is an e-process under
 any dependence between rows' columns: the chance that it ever reaches 1/a is at most a. The weight of the starts after look t
-is r(t) = 1 / (1 + ln(1 + t / 10)), so look t + 1 gets r(t) - r(t + 1): these add up to 1, whatever the number of looks.
+is r(0) = 1, r(t) = 0.75 / (1 + ln(1 + t / 10)), so look t + 1 gets r(t) - r(t + 1): these add up to 1, whatever the number
+of looks; the first gets 0.3, since data may differ from the reference from the beginning, or be looked at once only.
 A power of the ratio, between 0 and 1, also has mean <= 1 (Jensen): so rows may count for less, never for more.
 Source: Ville 1939; Shin, Ramdas and Rinaldo 2022 (e-detectors); Wang and Ramdas 2022 (e-BH over columns).
 """
@@ -24,8 +25,9 @@ from custody.monitoring.days import design_effect
 from custody.monitoring.reference import BETS, REFERENCE_SHARE, Counts, Floats, Reference, count_events
 
 STATE_VERSION = 2
-EARLY = 10.0  # looks after which a start begins to be unlikely
+LATER, EARLY = 0.75, 10.0  # weight of the starts after the first look; looks after which a start begins to be unlikely
 _STEPS, _NEVER = 10_000, np.iinfo(np.int64).min  # a stored log is a number of steps; before the first look it is -inf
+_UNHEARD = 45.0  # nats: what is so much smaller changes no digit of a sum
 _LOSS = np.log1p(-BETS)  # what a row that is no hit adds, whatever the limit
 
 
@@ -104,9 +106,9 @@ def stored(state: State) -> State:
     return replace(state, logs=_logs(_steps(state.logs)))
 
 
-def later(looks: float) -> float:
+def later(looks: int) -> float:
     """Return the weight of all starts after this many looks: 1 before the first; it falls slowly, and never to 0."""
-    return 1 / (1 + log(1 + looks / EARLY))
+    return LATER / (1 + log(1 + looks / EARLY)) if looks else 1.0
 
 
 def look(reference: Reference, state: State, batch: Summary, *, entities: ArrayLike = ()) -> State:
@@ -134,13 +136,21 @@ def observe(reference: Reference, state: State, counts: Counts, rows: int, *, en
         return state
     looks = state.looks + 1
     start = log(later(looks - 1) - later(looks))
-    logs = _ratio(reference, counts, rows, np.asarray(entities, dtype=np.int64)) + np.logaddexp(state.logs, start)
+    logs = _ratio(reference, counts, rows, np.asarray(entities, dtype=np.int64)) + _started_again(state.logs, start)
     after = replace(state, looks=looks, rows=state.rows + rows, logs=logs)
     evidence, chance = log_e(reference, after), (1 - REFERENCE_SHARE) * reference.tolerance.alpha
     found = np.stack([ebh(level, chance) for level in evidence])
     together = np.logaddexp.reduce(evidence, axis=1) - log(evidence.shape[1]) >= needed(reference)
     first = np.where((state.first == 0) & found, looks, state.first)
     return replace(after, first=first, alarmed=np.where((state.alarmed == 0) & together, looks, state.alarmed))
+
+
+def _started_again(logs: Floats, start: float) -> Floats:
+    """Add a new start to every bet; where it alone is left of the sum in double precision, nothing is computed."""
+    found = np.full_like(logs, start)
+    heard = logs > start - _UNHEARD
+    found[heard] = np.logaddexp(logs[heard], start)
+    return found
 
 
 def _ratio(reference: Reference, counts: Counts, rows: int, entities: Counts) -> Floats:
@@ -197,7 +207,8 @@ def log_e(reference: Reference, state: State) -> Floats:
     sizes = np.diff(np.append(reference.starts, len(reference.events)))
     top = np.maximum.reduceat(wealth.max(axis=-1), reference.starts, axis=1)
     top = np.where(np.isfinite(top), top, 0.0)
-    shares = np.exp(wealth - np.repeat(top, sizes, axis=1)[..., None]).sum(axis=-1)
+    below = wealth - np.repeat(top, sizes, axis=1)[..., None]
+    shares = np.exp(below, out=np.zeros_like(below), where=below > -_UNHEARD).sum(axis=-1)
     with np.errstate(divide="ignore"):  # a column on which no bet can be placed, or no look yet: -inf
         columns = top + np.log(np.add.reduceat(shares, reference.starts, axis=1))
     mixed: Floats = np.logaddexp(columns, log(later(state.looks)))

@@ -178,7 +178,7 @@ def _count(event: Event, column: ColumnSummary, cumulated: Counts) -> int:
     return int(column.counts[place]) if found else 0
 
 
-def clopper_pearson(k: Counts, n: int | Counts, tail: float) -> tuple[Floats, Floats]:
+def clopper_pearson(k: Counts, n: int, tail: float) -> tuple[Floats, Floats]:
     """Bound shares of k successes in n trials, missing each side with chance <= tail; shape of k.
 
     Source: Clopper and Pearson 1934, by the inverse incomplete beta function.
@@ -208,8 +208,11 @@ def _bands(summary: Summary, events: Sequence[Event], hits: Counts, alpha: float
     once = np.array([spec.once if event.unseen else 0 for event, spec in zip(events, specs, strict=True)])
     known = np.array([spec.once if event.level == len(spec.levels) else 0 for event, spec in zip(events, specs, strict=True)])
     most = np.minimum(np.ceil(np.maximum(hits, once) / effect), n).astype(np.int64)
-    low = clopper_pearson(np.floor(np.maximum(hits - known, 0) / effect).astype(np.int64), n, tail)[0]
-    high = clopper_pearson(most, n, tail)[1]
+    least = np.floor(np.maximum(hits - known, 0) / effect).astype(np.int64)
+    low, high = np.zeros(len(events)), np.ones(len(events))
+    for size in np.unique(n):  # one, unless columns differ in their design effect
+        low[n == size] = clopper_pearson(least[n == size], int(size), tail)[0]
+        high[n == size] = clopper_pearson(most[n == size], int(size), tail)[1]
     return np.where(cut, np.maximum(hits / rows - reach, 0.0), low), np.where(cut, np.minimum(hits / rows + reach, 1.0), high)
 
 
