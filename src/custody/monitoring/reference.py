@@ -119,14 +119,18 @@ class Reference:
         return f"the reference has only {self.summary.rows:,} rows: a share must move by about {100 * width:.2g} points more to be seen"
 
 
-def _spoken(column: ColumnSummary, rank: int) -> str:
-    """Write the shortest decimal inside a bucket, not finer than a hundredth or so of the column's scale."""
-    low, high = (float(end[0]) for end in bucket_ends(column.spec, np.array([rank])))
+def _spoken(column: ColumnSummary, ranks: Sequence[int]) -> list[str]:
+    """Write the shortest decimal inside each bucket, not finer than a hundredth or so of the column's scale."""
+    lows, highs = bucket_ends(column.spec, np.array(ranks, dtype=np.int64))
+    finest = 2 - floor(log10(column.spec.scale))
+    return [_short(low, high, finest) for low, high in zip(lows.tolist(), highs.tolist(), strict=True)]
+
+
+def _short(low: float, high: float, finest: int) -> str:
     if not isfinite(low) or not isfinite(high):
         return f"{low:.6g}"
-    middle, finest = low / 2 + high / 2, 2 - floor(log10(column.spec.scale))
-    rounded = [round(middle, digits) for digits in range(finest - 8, finest + 1)]
-    return f"{next((value for value in rounded if low <= value <= high), rounded[-1]):.15g}"
+    rounded = (round(low / 2 + high / 2, digits) for digits in range(finest - 8, finest + 1))
+    return f"{next((value for value in rounded if low <= value <= high), round(low / 2 + high / 2, finest)):.15g}"
 
 
 def _number_events(place: int, column: ColumnSummary) -> list[Event]:
@@ -135,11 +139,13 @@ def _number_events(place: int, column: ColumnSummary) -> list[Event]:
     events = [Event(place, f"{word} values in {name}", special=special) for special, word in words.items()]
     if column.keys.size:
         wanted = (2 * np.arange(CUTS) + 1) / (2 * CUTS) * column.finite
-        cuts = np.unique(column.keys[np.searchsorted(np.cumsum(column.counts), wanted)])
         first, last = int(column.keys[0]), int(column.keys[-1])
-        events.append(Event(place, f"{name} < {_spoken(column, first)}", cut=first - 1, outside=True))
-        events.append(Event(place, f"{name} > {_spoken(column, last)}", above=last, outside=True))
-        events += [Event(place, f"{name} <= {_spoken(column, int(cut))}", cut=int(cut)) for cut in cuts if cut < last]
+        cuts = np.unique(column.keys[np.searchsorted(np.cumsum(column.counts), wanted)])
+        inner = [int(cut) for cut in cuts if cut < last]
+        low, high, *said = _spoken(column, [first, last, *inner])
+        events.append(Event(place, f"{name} < {low}", cut=first - 1, outside=True))
+        events.append(Event(place, f"{name} > {high}", above=last, outside=True))
+        events += [Event(place, f"{name} <= {cut}", cut=rank) for rank, cut in zip(inner, said, strict=True)]
     return events
 
 
