@@ -8,15 +8,15 @@ import msgspec
 from custody.core.digest import Digest, Json, parse_digest
 from custody.core.errors import NotFound
 from custody.core.evidence import Outcome
-from custody.core.measures.summary import Summary
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.lifecycle.drift import DriftEvidence
+from custody.lifecycle.references import read_summary, references
 from custody.lifecycle.stores import Caller, Ports
 from custody.monitoring.alert import Alert, AlertState, moved
-from custody.monitoring.detector import State, global_log_e, look, started
+from custody.monitoring.detector import global_log_e, replay
 from custody.monitoring.evaluation import judged_again
-from custody.monitoring.reference import ALARM, reference_of
+from custody.monitoring.reference import ALARM
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +85,10 @@ def _performance(body: bytes) -> tuple[str, str]:
 
 
 def _drift(ports: Ports, body: bytes) -> tuple[str, str]:
-    proof = msgspec.json.decode(body, type=DriftEvidence)
-    reference = reference_of(_summary(ports, proof.reference), proof.tolerance)
-    state = started(reference)
-    for batch in proof.batches:
-        kept = State.from_json(state.to_json(), reference)  # evidence was stored between looks, rounded down
-        state = look(reference, kept, _summary(ports, batch))
-    again = float(global_log_e(reference, state)[ALARM]) / log(10)
-    looks = f"after {len(proof.batches)} looks"
+    proof, objects = msgspec.json.decode(body, type=DriftEvidence), ports.stores.objects
+    on = references(objects, proof.compared)
+    each = [on(day) for _, day in proof.looks]
+    state = replay(each, [read_summary(objects, batch) for batch, _ in proof.looks])
+    again = float(global_log_e(each[-1], state)[ALARM]) / log(10)
+    looks = f"after {len(proof.looks)} looks"
     return f"log10 e {proof.log10_e:.6f} {looks}", f"log10 e {again:.6f} {looks}"
-
-
-def _summary(ports: Ports, digest: str) -> Summary:
-    return Summary.from_json(msgspec.json.decode(ports.stores.objects.get(parse_digest(digest))))

@@ -107,13 +107,22 @@ def answered(table: pa.Table) -> pa.Table:
     return table.filter(pc.not_equal(table.column("mode"), "shadow"))
 
 
-def with_labels(table: pa.Table, labels: dict[str, str], positive: str) -> tuple[pa.Table, np.ndarray]:
-    """Return the rows that have a label, by prediction id or by the caller's key, and whether it is the positive class."""
+def labelled_values(table: pa.Table, labels: dict[str, str]) -> list[str]:
+    """Return the labels that rows have, by prediction id or by the caller's key; rows without one are left out."""
+    return [value for value in _values(table, labels) if value is not None]
+
+
+def _values(table: pa.Table, labels: dict[str, str]) -> list[str | None]:
     ids, keys = table.column("prediction").to_pylist(), table.column("key").to_pylist()
-    values = [
+    return [
         labels.get(one) if one in labels else labels.get(two) if two is not None else None
         for one, two in zip(ids, keys, strict=True)
     ]
+
+
+def with_labels(table: pa.Table, labels: dict[str, str], positive: str) -> tuple[pa.Table, np.ndarray]:
+    """Return the rows that have a label, by prediction id or by the caller's key, and whether it is the positive class."""
+    values = _values(table, labels)
     known = np.array([value is not None for value in values], dtype=bool)
     actual = np.array([value == positive for value in values if value is not None], dtype=bool)
     return table.filter(pa.array(known)), actual

@@ -4,21 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from custody.core.digest import Json, parse_digest
+from custody.core.digest import Json
 from custody.core.errors import NotFound
 from custody.core.evidence import Outcome
-from custody.core.measures.summary import Summary
 from custody.core.page import MOST
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.deployment.revision import Revision
 from custody.lifecycle.captured import rows_between, with_labels
-from custody.lifecycle.drift import EVERY, tolerance_of
+from custody.lifecycle.drift import EVERY
 from custody.lifecycle.monitor import monitor_policy_of
+from custody.lifecycle.references import Compared, read_summary, references, tolerance_of
 from custody.lifecycle.stores import Caller, Ports
 from custody.lifecycle.watch import judge_window
 from custody.lifecycle.windows import answers_of, measured, moment, registered
@@ -27,7 +26,6 @@ from custody.monitoring.detector import look, started
 from custody.monitoring.evaluation import Evaluation
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.ports import Look
-from custody.monitoring.reference import reference_of
 from custody.monitoring.report import report, sentence_of
 
 
@@ -71,29 +69,30 @@ def preview(ports: Ports, caller: Caller, key: DeploymentKey, values: Mapping[st
         raise NotFound.of("deployment", str(key), ls="custody deployment ls")
     looks = [one for one in shelf.monitors.looks(key, limit=EVERY) if one.at >= start and one.batch]
     judged = [one for revision in _lives(history) for one in _windows(ports, revision, policy, start, caller.now)]
-    alerts = [*_drift(ports, looks, policy), *(would for _, would in judged if would)]
+    alerts = [*_drift(ports, key, looks, policy), *(would for _, would in judged if would)]
     found = tuple(sorted(alerts, key=lambda one: one.at))
     return Preview(days, len({one.batch for one in looks}), len(judged), found)
 
 
-def _drift(ports: Ports, looks: Sequence[Look], policy: MonitorPolicy) -> Iterator[Would]:
+def _drift(ports: Ports, key: DeploymentKey, looks: Sequence[Look], policy: MonitorPolicy) -> Iterator[Would]:
     """Give the first alarm of each detector: it stays until its version is replaced."""
-    for place in dict.fromkeys((one.reference, one.model, one.compared) for one in looks):
-        mine = [one for one in looks if (one.reference, one.model, one.compared) == place]
-        reference = reference_of(_summary(ports, place[2]), tolerance_of(policy))
-        state = started(reference)
+    objects, monitors = ports.stores.objects, ports.stores.of(key.tenant).monitors
+    for detector in dict.fromkeys(one.detector.rpartition(":")[0] for one in looks):
+        mine = [one for one in looks if one.detector.rpartition(":")[0] == detector]
+        kind, _, version = detector.partition(":")
+        place = {"training": f"reference:{version}", "development": ""}.get(kind, detector)
+        summary = str(monitors.state(key, place)) if place else ""
+        days = str(monitors.state(key, f"development:{version}:days")) if policy.clustered or not place else ""
+        on = references(objects, Compared(tolerance_of(policy), summary, days if kind != "labels" else "", policy.clustered))
+        state = started(on(mine[0].day))
         for one in mine:
-            batch = _summary(ports, one.batch)
+            reference, batch = on(one.day), read_summary(objects, one.batch)
             state = look(reference, state, batch)
-            found = report(reference, state, batch)
-            if found.alarm:
-                quality = bool(found.drifting) and found.drifting[0].quality
-                yield Would(one.at, AlertKind.DATA_QUALITY if quality else AlertKind.DRIFT, sentence_of(found, place[0]))
+            seen = report(reference, state, batch)
+            if seen.alarm:
+                quality = bool(seen.drifting) and seen.drifting[0].quality
+                yield Would(one.at, AlertKind.DATA_QUALITY if quality else AlertKind.DRIFT, sentence_of(seen, kind))
                 break
-
-
-def _summary(ports: Ports, digest: str) -> Summary:
-    return Summary.from_json(msgspec.json.decode(ports.stores.objects.get(parse_digest(digest))))
 
 
 def _lives(history: Sequence[Revision]) -> list[Revision]:

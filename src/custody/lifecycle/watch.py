@@ -1,6 +1,7 @@
 """Evaluate: captured decisions meet their labels, window by window; a proven loss raises an alert and what follows from it."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,8 +20,10 @@ from custody.core.measures.performance import measure
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.deployment.revision import Revision
-from custody.lifecycle.captured import rows_between, with_labels
+from custody.lifecycle.captured import labelled_values, rows_between, with_labels
+from custody.lifecycle.drift import Arrived, look_at_labels
 from custody.lifecycle.publish import tenants_of
+from custody.lifecycle.references import encoded, label_reference
 from custody.lifecycle.release import advance
 from custody.lifecycle.retrain import STATE, WORKER, Request, read_request
 from custody.lifecycle.stores import Caller, Change, Ports
@@ -28,6 +31,7 @@ from custody.lifecycle.windows import answers_of, judged, looks_name, looks_of, 
 from custody.monitoring.alert import Alert, AlertKind, AlertState, moved
 from custody.monitoring.evaluation import Evaluation, degraded
 from custody.monitoring.policy import MonitorPolicy, OnDegradation
+from custody.monitoring.prior import label_summary
 
 log = logging.getLogger("custody.worker")
 REVISED = 12  # windows, newest first, that late labels are counted into
@@ -137,14 +141,29 @@ def _watch_one(ports: Ports, head: Revision, now: datetime) -> Found:
     looks = looks_of(shelf.monitors, head, target).after(window.evaluation)
     first = past[0] if past else None
     checks = judge_window(policy, registered(ports, head, target, policy.metric), first, live, looks.count)
+    labels = _arrived(ports, head, target, window.evaluation)
     with ports.stores.change(head.key.tenant, WORKER, now) as change:
         if len(judged(change.monitors, head, target)) != len(past):  # another worker judged it meanwhile
             return Found((), ())
         change.monitors.add_evaluation(head.key, window.evaluation)
         change.monitors.set_state(head.key, looks_name(target), msgspec.json.encode(looks).decode())
         change.record("evaluation.done", str(head.key), _facts(window.evaluation, checks))
+        look_at_labels(change, ports.stores.objects, head.key, target.model, labels, now)
         _raise(ports, change, head, policy, checks, now)
     return Found((window.evaluation,), tuple(checks))
+
+
+def _arrived(ports: Ports, head: Revision, target: Target, evaluation: Evaluation) -> Arrived:
+    """Summarise the labels of a closed window like those that the version learned from."""
+    reference, learned = label_reference(ports, head.key, ports.stores.of(head.owner), target.model)
+    rows = rows_between(ports, head.key, start=evaluation.start)
+    counts: Counter[str] = Counter()
+    if rows is not None:
+        mine = answers_of(rows, target)
+        inside = mine.filter(pc.less_equal(mine.column("event"), moment(mine, evaluation.end)))
+        counts.update(labelled_values(inside, ports.stores.of(head.key.tenant).labels.of(head.key)))
+    summary = label_summary(counts, learned.specs[0])
+    return Arrived(reference, ports.stores.objects.put(encoded(summary)), summary)
 
 
 def judge_window(

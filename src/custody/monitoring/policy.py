@@ -26,7 +26,9 @@ class MonitorPolicy:
 
     metric: one of WATCHED, tolerance: how far it may fall, 0..1, alpha: chance of any false performance alarm over all windows.
     window: when labels are judged, `500 labels`, `7 days` or `12 hours`; fewer than min_labels of the metric are inconclusive.
-    drift_alpha: chance of any false drift alarm over both references; notice, alarm, quality: points of share, see `Tolerance`.
+    drift_alpha: chance of any false drift alarm, a third each for training, development and labels; notice, alarm, quality: points of share, see `Tolerance`.
+    development_days: of a version's first answers, its second reference; from 14 on weekdays are compared with weekdays if they
+    differ. clustered: rows of one day hang together, as many requests of one user do; development then takes a week.
     look_rows: answers that make one look of the drift detectors; fewer wait, but not longer than look_hours.
     canary_share: of requests that a retrained version answers first, canary_min_labels: before it may take over.
     min_coverage: share of predictions that should have a label; max_age_days: of the newest evaluation; quiet_hours: without a
@@ -43,6 +45,8 @@ class MonitorPolicy:
     notice: float = 0.02
     alarm: float = 0.05
     quality: float = 0.005
+    development_days: int = 1
+    clustered: bool = False
     look_rows: int = 200
     look_hours: float = 24.0
     on_degradation: OnDegradation = OnDegradation.ALERT
@@ -86,7 +90,7 @@ def _between(value: float, low: float, high: float, *, ends: bool) -> bool:
 
 def _wrong(policy: MonitorPolicy) -> Mapping[str, str]:
     """Return the rule that each wrong field breaks, by field name."""
-    counts = ("min_labels", "canary_min_labels", "look_rows")
+    counts = ("min_labels", "canary_min_labels", "look_rows", "development_days")
     inside = ("alpha", "drift_alpha", "notice", "alarm", "quality")
     shares = ("tolerance", "canary_share", "min_coverage")
     times = ("max_age_days", "quiet_hours", "look_hours")

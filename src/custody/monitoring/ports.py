@@ -17,10 +17,10 @@ from custody.monitoring.policy import MonitorPolicy
 class Look:
     """One look of a drift detector: evidence as log10 of the e-value, the level, and the sentence that explains it.
 
-    reference: `training` or `development`. rows: of the batches in this look. psi: of the score against the reference, nats.
+    reference: `training`, `development` or `labels`. rows: of the batches in this look. psi: of the score (or the label) against the reference, nats.
     latency_p95_us: of the requests in this look, microseconds. model: the version that answered them, `churn@7`.
-    detector, compared, batch: the state that holds its evidence, and the digests of the two summaries that it compared; with
-    these the evidence can be computed again.
+    detector, batch, day: the state that holds its evidence, the digest of what it looked at, and the ISO date of most of its
+    rows; with these the evidence can be computed again.
     """
 
     reference: str
@@ -34,8 +34,8 @@ class Look:
     latency_p95_us: float = 0.0
     model: str = ""
     detector: str = ""
-    compared: str = ""
     batch: str = ""
+    day: str = ""
 
 
 class Monitors(Protocol):

@@ -84,7 +84,7 @@ def test_answers_do_not_wait_longer_than_a_day(world: World) -> None:
 def test_a_drift_alarm_comes_out_the_same_from_its_evidence(world: World) -> None:
     world.live()
     for name in ("one", "two", "three"):
-        answered(world, name, 200, age=9.0)
+        answered(world, name, 200, age=1.5)
     (alert,) = world.ports.stores.of(ACME).monitors.open_alerts(CHURN)
     found = explain_alert(world.ports, world.caller(), CHURN, alert.id)
     entry = next(one for one in world.ports.stores.ledger.entries() if one.kind == "alert.raised")
@@ -94,7 +94,7 @@ def test_a_drift_alarm_comes_out_the_same_from_its_evidence(world: World) -> Non
 
 def test_evidence_that_does_not_give_the_alarm_is_told(world: World) -> None:
     world.live()
-    answered(world, "one", 200, age=9.0)
+    answered(world, "one", 200, age=1.5)
     (alert,) = world.ports.stores.of(ACME).monitors.open_alerts(CHURN)
     objects = world.ports.stores.objects
     proof = msgspec.json.decode(objects.get(alert.check.facts["evidence"]), type=DriftEvidence)  # type: ignore[arg-type]

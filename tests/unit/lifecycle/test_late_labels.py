@@ -62,7 +62,7 @@ def test_a_late_label_counts_for_the_window_of_its_prediction_and_the_verdict_st
 def test_a_drift_alarm_opens_one_alert_and_names_the_column(world: World) -> None:
     world.live()
     for name in ("one", "two", "three"):
-        answered(world, name, 200, age=9.0)
+        answered(world, name, 200, age=1.5)
     monitors = world.ports.stores.of(CHURN.tenant).monitors
     opened = [alert for alert in monitors.open_alerts(CHURN) if alert.kind is AlertKind.DRIFT]
     assert len(opened) == 1
