@@ -51,7 +51,7 @@ def test_after_any_submissions_each_prediction_has_its_last_value(stores: SqlSto
 
 def draw(number: int, key: DeploymentKey = KEY) -> Draw:
     digest = Digest(f"{number:064x}")
-    return Draw(f"d-{number}", key, ModelRef("churn", 1), 0.5, START, START + timedelta(1), 900, 100, 98, digest, START)
+    return Draw(f"d-{number}", key, ModelRef("churn", 1), 0.5, START, START + timedelta(1), 900, 100, 98, digest, digest, START)
 
 
 def test_draws_come_back_oldest_first_and_only_to_their_deployment(stores: SqlStores) -> None:

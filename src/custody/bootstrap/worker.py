@@ -9,12 +9,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from custody.bootstrap.control import clock, wire
 from custody.bootstrap.recipes import LocalSteps
 from custody.bootstrap.settings import load
 from custody.core.errors import Conflict, CustodyError
+from custody.core.refs import DeploymentKey
+from custody.lifecycle.feeds import watch_feeds
 from custody.lifecycle.release import settle
 from custody.lifecycle.retrain import reap, retrain_next
 from custody.lifecycle.seal import seal
@@ -60,7 +63,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with alone(settings.folder):
-        ports, seen = wire(settings), Seen()
+        ports, seen, asked = wire(settings), Seen(), dict[DeploymentKey, datetime]()
         reap(ports, clock())
         steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes)
 
@@ -73,7 +76,12 @@ def main() -> None:
         training.start()  # a training takes hours; captures and alarms do not wait for it
         sys.stdout.write("worker ready\n")
         sys.stdout.flush()
-        rounds(lambda: settle(ports, clock()), lambda: seal(ports, clock()), lambda: watch(ports, clock(), seen))
+        rounds(
+            lambda: settle(ports, clock()),
+            lambda: seal(ports, clock()),
+            lambda: watch(ports, clock(), seen),
+            lambda: watch_feeds(ports, clock(), asked),
+        )
         steps.stop()
         training.join()
 

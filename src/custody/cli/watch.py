@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from custody.cli.frame import REFUSED, estimate, facts, group, read_mapping, rows, show, verb, when
+from custody.cli.frame import REFUSED, estimate, facts, group, read_mapping, rows, say, show, verb, when
 
 if TYPE_CHECKING:
     from custody.sdk.client import Client
@@ -37,6 +37,31 @@ def _label(noun: click.Group) -> None:
             pairs = _pairs(lines.read(), file)
         show(client.label_add(deployment, pairs, source=source, dry_run=dry_run), facts)
 
+    @verb(noun, "queue", dry=True, examples=["custody label queue acme/prod/churn --n 200"])
+    @click.argument("deployment")
+    @click.option("--n", type=int, default=100, show_default=True, help="Labels to ask for.")
+    def queue(client: "Client", deployment: str, n: int, dry_run: bool) -> None:
+        """Draw answers for people to label, with known chances: the metrics of all answers follow from few labels."""
+        show(client.label_queue(deployment, n, dry_run=dry_run), _draw_text)
+
+    @verb(
+        noun,
+        "tasks",
+        examples=[
+            "custody label tasks acme/prod/churn --format csv > tasks.csv    # fill in the column `label`",
+            "custody label add acme/prod/churn tasks.csv --source annotator",
+        ],
+    )
+    @click.argument("deployment")
+    @click.option("--limit", type=int, default=100, show_default=True)
+    def tasks(client: "Client", deployment: str, limit: int) -> None:
+        """List drawn answers that no person has labelled yet; what the model answered is left out."""
+        found = client.label_tasks(deployment, limit=limit)
+        names = list(dict.fromkeys(name for task in found for name in task["inputs"]))
+        columns: dict[str, Callable[[Any], Any]] = {"prediction": lambda task: task["prediction"], "label": lambda _: ""}
+        columns |= {name: lambda task, name=name: task["inputs"].get(name) for name in names}
+        rows(found, columns)
+
     @verb(noun, "show", examples=["custody label show acme/prod/churn"])
     @click.argument("deployment")
     def show_one(client: "Client", deployment: str) -> None:
@@ -44,11 +69,16 @@ def _label(noun: click.Group) -> None:
         show(client.label_show(deployment), facts)
 
 
+def _draw_text(draw: dict[str, Any]) -> str:
+    span = f"{when(draw['start'])} to {when(draw['end'])}"
+    return facts({"draw": draw["id"], "window": span, "answers": draw["population"], "to label": draw["tasks"]})
+
+
 def _pairs(text: str, file: str) -> list[tuple[str, str]]:
     from custody.core.errors import InvalidInput
 
     example = "prediction,label\n  acme:prod:churn:1:churn@1:01J...,Yes"
-    pairs, faults = [], []
+    pairs, faults, open_tasks = [], [], 0
     if text.lstrip().startswith("{"):
         for number, line in enumerate(text.splitlines(), 1):
             try:
@@ -66,9 +96,13 @@ def _pairs(text: str, file: str) -> list[tuple[str, str]]:
             )
         for number, row in enumerate(reader, 2):
             if not row["prediction"] or row["label"] is None or None in row:
-                faults.append(f"line {number}: not two fields")
+                faults.append(f"line {number}: not as many fields as the header")
+            elif not row["label"]:
+                open_tasks += 1
             else:
                 pairs.append((row["prediction"], row["label"]))
+    if open_tasks and not faults:
+        say(f"{open_tasks} rows without a label were left out.")
     if faults:
         raise InvalidInput(f"'{file}' has {len(faults)} malformed lines: {'; '.join(faults[:20])}.", why="Nothing was stored.")
     return pairs

@@ -8,6 +8,7 @@
 | gate | `promote` | data, registry, gates | `gate.passed` / `gate.refused` |
 | deploy | `release` | registry, gates, deployment | `rollout.step` |
 | serve, capture | `seal` | registry, deployment, serving | `captures.sealed`, one for each round, not for each call |
+| ask for labels | `ask` | deployment, feedback, monitoring | `labels.asked` |
 | label | `record` | deployment, feedback | `labels.received` |
 | evaluate, alert | `watch` | deployment, serving, feedback, monitoring | `evaluation.done`, `evaluation.revised`, `alert.raised`, `alert.resolved`, `retrain.decided` |
 | retrain | `retrain` | data, registry, deployment, feedback, monitoring | `retrain.decided`, `retrain.step` |

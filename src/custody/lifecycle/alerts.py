@@ -11,11 +11,13 @@ from custody.core.evidence import Outcome
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.lifecycle.drift import DriftEvidence
+from custody.lifecycle.feeds import StaleEvidence
 from custody.lifecycle.references import read_summary, references
 from custody.lifecycle.stores import Caller, Ports
 from custody.monitoring.alert import Alert, AlertState, moved
 from custody.monitoring.detector import global_log_e, replay
 from custody.monitoring.evaluation import judged_again
+from custody.monitoring.feed import stuck
 from custody.monitoring.reference import ALARM
 
 
@@ -70,7 +72,15 @@ def explain_alert(ports: Ports, caller: Caller, key: DeploymentKey, id: str) -> 
         raise NotFound.of("evidence of the alert", id, ls=f"custody alert ls {key}")
     digest = parse_digest(str(entry.body["evidence"]))
     body = ports.stores.objects.get(digest)
-    found, again = _performance(body) if alert.kind == "performance" else _drift(ports, body)
+    match alert.check.name.partition(":")[0]:
+        case "performance":
+            found, again = _performance(body)
+        case "stale":
+            found, again = alert.check.sentence, msgspec.json.decode(body, type=StaleEvidence).check.sentence
+        case "constant":
+            found, again = alert.check.sentence, _constant(ports, body)
+        case _:
+            found, again = _drift(ports, body)
     return Recomputed(alert, digest, entry.seq, found, again, found == again)
 
 
@@ -92,3 +102,9 @@ def _drift(ports: Ports, body: bytes) -> tuple[str, str]:
     again = float(global_log_e(each[-1], state)[ALARM]) / log(10)
     looks = f"after {len(proof.looks)} looks"
     return f"log10 e {proof.log10_e:.6f} {looks}", f"log10 e {again:.6f} {looks}"
+
+
+def _constant(ports: Ports, body: bytes) -> str:
+    proof, objects = msgspec.json.decode(body, type=DriftEvidence), ports.stores.objects
+    batch, day = proof.looks[-1]
+    return stuck(references(objects, proof.compared)(day), read_summary(objects, batch), looks=len(proof.looks)).sentence

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from custody.core.digest import Digest, Json, digest_of_json
 from custody.core.errors import InvalidInput
+from custody.core.evidence import Check, Outcome
 from custody.core.measures.summary import Summary, summarise
 from custody.core.objects import Objects
 from custody.core.refs import DeploymentKey, ModelRef
@@ -32,6 +33,7 @@ from custody.lifecycle.references import (
 from custody.lifecycle.stores import Change, Ports
 from custody.monitoring.alert import Alert, AlertKind
 from custody.monitoring.detector import State, look, started, stored
+from custody.monitoring.feed import stuck
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.ports import Look
 from custody.monitoring.report import DriftReport, drift_check, report
@@ -199,21 +201,21 @@ def _step(sight: _Sight, which: str, compared: Compared) -> Looked:
     found = report(reference, state, sight.summary)
     seen = replace(_look_of(kind, found, sight), detector=name, batch=sight.batch, day=sight.day)
     monitors.add_look(sight.key, seen)
-    _alert(sight, seen, compared, found)
+    if found.alarm:
+        quality = bool(found.drifting) and found.drifting[0].quality
+        _alert(sight, seen, compared, found, AlertKind.DATA_QUALITY if quality else AlertKind.DRIFT, drift_check(found, kind))
+    if kind == "training" and (check := stuck(reference, sight.summary, looks=state.looks)).outcome is Outcome.FAIL:
+        _alert(sight, seen, compared, found, AlertKind.DATA_QUALITY, check)
     return Looked(name, found.level.value, found.global_log10_e)
 
 
-def _alert(sight: _Sight, seen: Look, compared: Compared, found: DriftReport) -> None:
-    """Open an alert on an alarm, unless one of its kind is open; its evidence is kept as an object that the entry names."""
-    if not found.alarm:
-        return
+def _alert(sight: _Sight, seen: Look, compared: Compared, found: DriftReport, kind: AlertKind, check: Check) -> None:
+    """Open an alert, unless one of its kind is open; its evidence is kept as an object that the entry names."""
     change, key = sight.change, sight.key
-    kind = AlertKind.DATA_QUALITY if found.drifting and found.drifting[0].quality else AlertKind.DRIFT
     if any(alert.kind is kind for alert in change.monitors.open_alerts(key)):
         return
     looks = tuple((one.batch, one.day) for one in change.monitors.looks(key, limit=EVERY) if one.detector == seen.detector)
     digest = sight.objects.put(msgspec.json.encode(DriftEvidence(compared, looks, found.global_log10_e)))
-    check = drift_check(found, seen.reference)
     check = replace(check, facts={**check.facts, "evidence": digest})
     id = f"{kind.value}-{digest_of_json([str(key), seen.reference, sight.now.isoformat()])[:20]}"  # noqa: A001 - the field's word
     change.monitors.save_alert(Alert(id, key, kind, check, sight.now))

@@ -20,7 +20,7 @@ from custody.lifecycle.monitor import monitor_policy_of
 from custody.lifecycle.references import Compared, read_summary, references, tolerance_of
 from custody.lifecycle.stores import Caller, Ports
 from custody.lifecycle.watch import judge_window
-from custody.lifecycle.windows import answers_of, measured, moment, registered
+from custody.lifecycle.windows import answers_of, measured, moment, registered, window_labels
 from custody.monitoring.alert import AlertKind
 from custody.monitoring.detector import look, started
 from custody.monitoring.evaluation import Evaluation
@@ -108,7 +108,7 @@ def _windows(
     rows = rows_between(ports, revision.key, since=start)
     if rows is None or not (mine := answers_of(rows, target)).num_rows:
         return
-    labels = ports.stores.of(revision.key.tenant).labels.of(revision.key)
+    labels = window_labels(ports.stores.of(revision.key.tenant), revision.key)
     promised, first, failing, looks = registered(ports, revision, target, policy.metric), None, False, 0
     for begin, end in _cuts(with_labels(mine, labels, "")[0], policy):
         inside = pc.and_(

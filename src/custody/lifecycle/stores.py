@@ -99,6 +99,10 @@ class Captures(Protocol):
         """Return how many predictions were sealed."""
         ...
 
+    def hours(self, key: DeploymentKey, *, limit: int = 720) -> Sequence[datetime]:
+        """Return the newest hours (their beginnings) in which predictions were made, newest first."""
+        ...
+
 
 class Shelf(Protocol):
     """One tenant's stores; another tenant's things cannot be reached from here."""

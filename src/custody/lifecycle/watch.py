@@ -20,6 +20,7 @@ from custody.core.measures.performance import measure
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.deployment.revision import Revision
+from custody.lifecycle.ask import answered_draws
 from custody.lifecycle.captured import labelled_values, rows_between, with_labels
 from custody.lifecycle.drift import Arrived, look_at_labels
 from custody.lifecycle.publish import tenants_of
@@ -27,7 +28,17 @@ from custody.lifecycle.references import encoded, label_reference
 from custody.lifecycle.release import advance
 from custody.lifecycle.retrain import STATE, WORKER, Request, read_request
 from custody.lifecycle.stores import Caller, Change, Ports
-from custody.lifecycle.windows import answers_of, judged, looks_name, looks_of, measured, moment, open_window, registered
+from custody.lifecycle.windows import (
+    answers_of,
+    judged,
+    looks_name,
+    looks_of,
+    measured,
+    moment,
+    open_window,
+    registered,
+    window_labels,
+)
 from custody.monitoring.alert import Alert, AlertKind, AlertState, moved
 from custody.monitoring.evaluation import Evaluation, degraded
 from custody.monitoring.policy import MonitorPolicy, OnDegradation
@@ -73,6 +84,7 @@ def watch(ports: Ports, now: datetime, seen: Seen) -> int:
 def _watch_deployment(ports: Ports, head: Revision, now: datetime) -> int:
     _revise(ports, head, now)
     found = _watch_one(ports, head, now)
+    _measure_draws(ports, head, now)
     _judge_canary(ports, head, now)
     return len(found.checks) > 0
 
@@ -102,7 +114,7 @@ def _revise(ports: Ports, head: Revision, now: datetime) -> int:
     rows = rows_between(ports, head.key, start=recent[0].start) if recent else None
     if rows is None:
         return 0
-    mine, labels, better = answers_of(rows, target), shelf.labels.of(head.key), []
+    mine, labels, better = answers_of(rows, target), window_labels(shelf, head.key), []
     for old in recent:
         within = pc.and_(
             pc.greater_equal(mine.column("event"), moment(mine, old.start)),
@@ -161,9 +173,22 @@ def _arrived(ports: Ports, head: Revision, target: Target, evaluation: Evaluatio
     if rows is not None:
         mine = answers_of(rows, target)
         inside = mine.filter(pc.less_equal(mine.column("event"), moment(mine, evaluation.end)))
-        counts.update(labelled_values(inside, ports.stores.of(head.key.tenant).labels.of(head.key)))
+        counts.update(labelled_values(inside, window_labels(ports.stores.of(head.key.tenant), head.key)))
     summary = label_summary(counts, learned.specs[0])
     return Arrived(reference, ports.stores.objects.put(encoded(summary)), summary)
+
+
+def _measure_draws(ports: Ports, head: Revision, now: datetime) -> None:
+    """Measure what people were asked about, as far as they have answered; each draw is one window, measured anew with its labels."""
+    target, shelf = head.service.live, ports.stores.of(head.key.tenant)
+    known = {one.id: one for one in shelf.monitors.evaluations(head.key, limit=1000) if one.asked}
+    for one in answered_draws(ports, head, target, now):
+        old = known.get(one.id)
+        if old is not None and (old.labelled, old.metrics) == (one.labelled, one.metrics):
+            continue
+        with ports.stores.change(head.key.tenant, WORKER, now) as change:
+            change.monitors.add_evaluation(head.key, one)
+            change.record("evaluation.revised" if old else "evaluation.done", str(head.key), _facts(one, ()))
 
 
 def judge_window(
@@ -251,7 +276,7 @@ def _compare(ports: Ports, head: Revision, canary: Target, policy: MonitorPolicy
         return None
     ours = answers_of(rows, head.service.live)
     ours = ours.filter(pc.greater_equal(ours.column("event"), pc.min(theirs.column("event"))))
-    labels, positive = shelf.labels.of(head.key), canary.signature.classes[1]
+    labels, positive = window_labels(shelf, head.key), canary.signature.classes[1]
     live, new = (_metric(policy.metric, *with_labels(side, labels, positive)) for side in (ours, theirs))
     least = policy.canary_min_labels
     if live is None or new is None or new.n < least or live.n < min(policy.min_labels, least):

@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from custody.core.evidence import Estimate, Evidence
 from custody.core.manifest import Target
+from custody.core.refs import DeploymentKey
 from custody.deployment.revision import Revision
 from custody.lifecycle.captured import INPUT, answered, rows_between, with_labels
 from custody.lifecycle.rows import group_columns
-from custody.lifecycle.stores import Ports
+from custody.lifecycle.stores import Ports, Shelf
 from custody.monitoring.evaluation import Evaluation, Labelled, evaluate
 from custody.monitoring.ports import Monitors
 
@@ -39,7 +40,7 @@ def open_window(ports: Ports, head: Revision, target: Target, now: datetime) -> 
         mine = mine.filter(pc.greater(mine.column("event"), moment(mine, past[-1].end)))
     if not mine.num_rows:
         return None
-    labels = shelf.labels.of(head.key)
+    labels = window_labels(shelf, head.key)
     labelled, _ = with_labels(mine, labels, "")
     end = pc.max((labelled if labelled.num_rows else mine).column("event")).as_py()
     start, newest = pc.min(mine.column("event")).as_py(), pc.max(mine.column("event")).as_py()
@@ -66,7 +67,7 @@ def measured(
             labelled.column("score").to_numpy(),
             labelled.column("decision").to_numpy(zero_copy_only=False).astype(bool),
             actual,
-            group_columns(columns, _groups(ports, head, target)),
+            group_columns(columns, groups_of_target(ports, head, target)),
         ),
         id=id,
         at=now,
@@ -84,9 +85,14 @@ def moment(rows: pa.Table, time: datetime) -> pa.Scalar:
 
 
 def judged(monitors: Monitors, head: Revision, target: Target) -> list[Evaluation]:
-    """Return the closed windows of a target, oldest first."""
+    """Return the closed windows of a target, oldest first; draws of labels that people were asked for are none."""
     found = monitors.evaluations(head.key, limit=1000)
-    return [one for one in found if (one.model, one.threshold) == (target.model, target.threshold)]
+    return [one for one in found if not one.asked and (one.model, one.threshold) == (target.model, target.threshold)]
+
+
+def window_labels(shelf: Shelf, key: DeploymentKey) -> dict[str, str]:
+    """Return the labels that windows count: what people were asked about is chosen, and measured apart."""
+    return shelf.labels.of(key, sources=("outcome",)) if shelf.labels.draws(key, limit=1) else shelf.labels.of(key)
 
 
 def answers_of(rows: pa.Table, target: Target) -> pa.Table:
@@ -97,7 +103,8 @@ def answers_of(rows: pa.Table, target: Target) -> pa.Table:
     )
 
 
-def _groups(ports: Ports, head: Revision, target: Target) -> tuple[str, ...]:
+def groups_of_target(ports: Ports, head: Revision, target: Target) -> tuple[str, ...]:
+    """Return the columns that hold groups of people, in the data that a version learned from."""
     owner = ports.stores.of(head.owner)
     uses = owner.models.get(target.model).datasets
     return tuple(dict.fromkeys(group for use in uses for group in owner.datasets.get(use.ref).schema.groups))

@@ -19,11 +19,22 @@ MIN_LABELS = 30
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """One group of people in a window: its column and value, its labelled rows, and one metric; None if nothing to measure."""
+
+    column: str
+    group: str
+    labelled: int
+    estimate: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """One window of one model version at one threshold.
 
     at: when it was computed. start, end: of the window's predictions. predictions, labelled: rows. cost: expected cost of all
-    predictions of the window in the deployment's currency, None without a cost matrix or labels.
+    predictions of the window in the deployment's currency, None without a cost matrix or labels. asked: answers that people were
+    asked about, drawn with known chances; 0 = every label of the window counts. slices: of one metric, measured on a draw.
     """
 
     id: str
@@ -37,29 +48,24 @@ class Evaluation:
     metrics: tuple[Estimate, ...]
     cost: float | None = None
     groups: tuple[GroupCounts, ...] = ()
+    asked: int = 0
+    slices: tuple[Slice, ...] = ()
 
     @property
     def coverage(self) -> float:
-        """Return the share of predictions with a label, 0 without predictions."""
-        return self.labelled / self.predictions if self.predictions else 0.0
+        """Return the share of predictions (or, of a draw, of the answers asked about) with a label, 0 without predictions."""
+        expected = self.asked or self.predictions
+        return self.labelled / expected if expected else 0.0
 
     def metric(self, name: str) -> Estimate | None:
         """Return an estimate by its metric, None if there was nothing to measure it on."""
         return next((estimate for estimate in self.metrics if estimate.metric == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """One group of people in a window: its column and value, its labelled rows, and one metric; None if nothing to measure."""
-
-    column: str
-    group: str
-    labelled: int
-    estimate: Estimate | None
-
-
 def slices(evaluation: Evaluation, metric: str) -> tuple[Slice, ...]:
     """Read one metric for every group of an evaluation, in the order of columns and groups; auc has none: it needs scores."""
+    if evaluation.asked:
+        return evaluation.slices
     found = []
     for one in evaluation.groups:
         measured = estimates(Confusion(one.tn, one.fp, one.fn, one.tp))

@@ -260,6 +260,15 @@ class Client:
         """Tell how many predictions have a label."""
         return self.wire.call("GET", f"/labels/{_key(key)}")
 
+    def label_queue(self, key: str, n: int, *, dry_run: bool = False) -> Result:
+        """Draw answers for people to label: few labels say much if their chances are known."""
+        return self.wire.call("POST", f"/labels/{_key(key)}/draws", json={"n": n}, params={"dry_run": dry_run})
+
+    def label_tasks(self, key: str, *, limit: int = 100) -> list[Any]:
+        """List drawn answers that no person has labelled yet, with what the model was asked."""
+        found: list[Any] = self.wire.call("GET", f"/labels/{_key(key)}/tasks", params={"limit": limit}).data
+        return found
+
     def monitor_set(self, key: str, policy: Mapping[str, Any], *, dry_run: bool = False) -> Result:
         """Set what is watched on a deployment and what follows from an alarm."""
         return self.wire.call("PUT", f"/monitors/{_key(key)}", json=dict(policy), params={"dry_run": dry_run})

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Query, Response
 from pydantic import BaseModel
 
 from custody.lifecycle.alerts import answer_alert, explain_alert
+from custody.lifecycle.ask import ask, questions
 from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.overview import describe
 from custody.lifecycle.preview import preview
@@ -43,6 +44,32 @@ def count_labels(ports: Wired, caller: Called, tenant: str, environment: str, na
     """Tell how many predictions have a label."""
     key = key_of(caller, tenant, environment, name)
     return answer({"deployment": str(key), "labels": ports.stores.of(key.tenant).labels.count(key)})
+
+
+class AskBody(BaseModel):
+    """How many labels people are asked for."""
+
+    model_config = {"extra": "forbid"}
+    n: int
+
+
+@router.post("/labels/{tenant}/{environment}/{name}/draws")
+def draw_labels(
+    ports: Wired, caller: Called, tenant: str, environment: str, name: str, body: AskBody, dry_run: bool = False
+) -> Response:
+    """Draw answers for people to label, with known chances."""
+    key = key_of(caller, tenant, environment, name)
+    made, entry = ask(ports, caller, key, body.n, dry_run=dry_run)
+    return answer(made, ledger=entry, next=f"custody label tasks {key} --format csv > tasks.csv")
+
+
+@router.get("/labels/{tenant}/{environment}/{name}/tasks")
+def list_tasks(
+    ports: Wired, caller: Called, tenant: str, environment: str, name: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 100
+) -> Response:
+    """List drawn answers that no person has labelled yet."""
+    key = key_of(caller, tenant, environment, name)
+    return answer(questions(ports, caller, key, limit=limit))
 
 
 @router.put("/monitors/{tenant}/{environment}/{name}")

@@ -59,6 +59,12 @@ class SqlCaptures(OfTenant):
         row = first(self._access, self._select_of(table, key, func.sum(table.c.rows).label("rows")))
         return int(row.rows or 0) if row is not None else 0
 
+    def hours(self, key: DeploymentKey, *, limit: int = 720) -> Sequence[datetime]:
+        """Return the newest hours (their beginnings) in which predictions were made, newest first."""
+        hour = func.substr(table.c.last_at, 1, 13).label("hour")
+        query = self._select_of(table, key, hour).distinct().order_by(hour.desc()).limit(limit)
+        return [time_of(f"{row.hour}:00:00+00:00") for row in self._access.rows(query)]
+
 
 def _batch(row: Row[Any], key: DeploymentKey) -> CaptureBatch:
     times = {name: time_of(getattr(row, name)) for name in _TIMES}
