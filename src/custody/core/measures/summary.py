@@ -179,7 +179,7 @@ def _numeric(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:
             part = numbers[start : start + _STEP]
             places[: part.size] = _prefixes(spec, part, wide[: part.size], narrow[: part.size])
             np.add.at(table, places[: part.size], 1)
-    present = np.flatnonzero(table)
+    present = np.flatnonzero(table != 0)  # of booleans: several times as quick
     return _in_order(spec, present, table[present], null)
 
 

@@ -14,6 +14,7 @@ from custody.core.measures.spec import Values
 from custody.monitoring.standalone.rows import PIECE, SAMPLE, readable, spread
 
 PathLike = str | os.PathLike[str]
+BUFFER = 262_144  # bytes read from the file at once
 _FAULTS = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
@@ -49,7 +50,8 @@ class _Column:
 
     def _pieces(self) -> Iterator[Values]:
         path, metadata = self.rows.path, self.rows.metadata
-        with pq.ParquetFile(path, metadata=metadata, read_dictionary=[self.name], pre_buffer=False) as file:
+        options = {"read_dictionary": [self.name], "pre_buffer": False, "buffer_size": BUFFER}
+        with pq.ParquetFile(path, metadata=metadata, **options) as file:
             groups = range(metadata.num_row_groups) if self.groups is None else self.groups
             for group in groups:
                 most = metadata.num_rows if self.groups is None else SAMPLE // len(groups)

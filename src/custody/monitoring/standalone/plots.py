@@ -111,7 +111,13 @@ def _histogram(reference: ColumnSummary, current: ColumnSummary) -> str:
     most = float(max(before.max(), now.max())) or 1.0
     paths = f'<path class="r" d="{_steps(before, most)}Z"/><path class="cl" d="{_steps(now, most)}"/>'
     label = f"Shares of {reference.spec.column} per bin, reference and current"
-    return _svg(HEIGHT, label, _across(float(edges[0]), float(edges[-1])) + _up(f"{100 * most:.0f} %" if most > 0.095 else f"{100 * most:.2g} %") + paths)
+    return _svg(
+        HEIGHT,
+        label,
+        _across(float(edges[0]), float(edges[-1]))
+        + _up(f"{100 * most:.0f} %" if most > 0.095 else f"{100 * most:.2g} %")
+        + paths,
+    )
 
 
 def _cumulated(reference: ColumnSummary, current: ColumnSummary) -> str:
