@@ -102,7 +102,7 @@ def _facts(column: ColumnSummary) -> dict[str, Json]:
     if column.spec.kind is Kind.CATEGORY:
         return shared | {"levels": {**level_shares(column)}}
     special: dict[str, Json] = {"nan": column.nan, "positive_infinite": column.high, "negative_infinite": column.low}
-    return shared | special | {"quantiles": {str(q): column.quantile(q) for q in QUANTILES}}
+    return shared | special | {"quantiles": dict(zip(map(str, QUANTILES), column.quantiles(QUANTILES), strict=False))}
 
 
 def compare(
