@@ -43,15 +43,20 @@ class _Column:
     groups: list[int] | None
 
     def __iter__(self) -> Iterator[Values]:
+        read = 0
         try:
-            yield from self._pieces()
+            for piece in self._pieces():
+                yield piece
+                read += len(piece)
         except _FAULTS:
             raise _unreadable(self.rows.path) from None  # not `from error`: its text may quote values
+        if self.groups is None and read != self.rows.metadata.num_rows:
+            raise _unreadable(self.rows.path)
 
-    def _pieces(self) -> Iterator[Values]:
-        path, metadata = self.rows.path, self.rows.metadata
-        options = {"read_dictionary": [self.name], "pre_buffer": False, "buffer_size": BUFFER}
-        with pq.ParquetFile(path, metadata=metadata, **options) as file:
+    def _pieces(self) -> Iterator[Any]:
+        metadata = self.rows.metadata
+        options = {"read_dictionary": [self.name], "page_checksum_verification": True, "pre_buffer": False, "buffer_size": BUFFER}
+        with pq.ParquetFile(self.rows.path, metadata=metadata, **options) as file:
             groups = range(metadata.num_row_groups) if self.groups is None else self.groups
             for group in groups:
                 most = metadata.num_rows if self.groups is None else SAMPLE // len(groups)
