@@ -16,7 +16,7 @@ from custody.core.errors import InvalidInput, NotFound
 from custody.core.measures.spec import Kind, Spec
 from custody.core.measures.summary import Summary, summarise
 from custody.monitoring.standalone import rows as places
-from custody.monitoring.standalone.files import open_parquet, read_text, write_text
+from custody.monitoring.standalone.files import load_text, open_parquet, store_text
 from custody.monitoring.standalone.rows import Rows, chosen, rows_of, spread
 from custody.monitoring.standalone.scan import scan, scan_reference
 
@@ -227,18 +227,18 @@ def test_a_missing_a_foreign_and_a_damaged_file_are_told_apart(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.json.zst"])
 def test_text_files_come_back_and_are_packed_by_their_ending(tmp_path: Path, name: str) -> None:
     text = "wörter " * 1000
-    write_text(tmp_path / name, text)
-    write_text(tmp_path / name, text)
-    assert read_text(tmp_path / name) == text
+    store_text(tmp_path / name, text)
+    store_text(tmp_path / name, text)
+    assert load_text(tmp_path / name) == text
     assert ((tmp_path / name).stat().st_size < 1000) == (name != "a.json")
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
 def test_text_files_that_are_not_there_or_no_text_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="no file"):
-        read_text(tmp_path / "none.json")
+        load_text(tmp_path / "none.json")
     (tmp_path / "a.json.gz").write_bytes(b"not packed")
     (tmp_path / "b.json").write_bytes(b"\xff\xfe")
     for name in ("a.json.gz", "b.json"):
         with pytest.raises(InvalidInput, match="not a readable text file"):
-            read_text(tmp_path / name)
+            load_text(tmp_path / name)

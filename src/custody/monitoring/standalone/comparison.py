@@ -87,7 +87,7 @@ class Comparison:
         kind = fspath(path).removesuffix(".gz").removesuffix(".zst").rsplit(".", 1)[-1]
         if kind not in {"html", "json"}:
             raise InvalidInput(f"A comparison is not saved as .{kind}.", fix="Name the file .html or .json.")
-        files.write_text(path, self.to_html() if kind == "html" else json.dumps(self.to_json(), allow_nan=False))
+        files.store_text(path, self.to_html() if kind == "html" else json.dumps(self.to_json(), allow_nan=False))
 
     def _repr_html_(self) -> str:
         return fragment(self.report, self.reference, self.current)

@@ -83,7 +83,7 @@ def _unreadable(path: Path) -> InvalidInput:
     return InvalidInput(f"{path.name} is not a readable Parquet file.", why="It is damaged, cut off, or something else.")
 
 
-def read_text(path: PathLike) -> str:
+def load_text(path: PathLike) -> str:
     """Read a text file, unpacked if its name ends in .gz or .zst; a missing one is NotFound, an unreadable one InvalidInput."""
     try:
         with pa.input_stream(str(path)) as file:
@@ -94,7 +94,7 @@ def read_text(path: PathLike) -> str:
         raise InvalidInput(f"{Path(path).name} is not a readable text file.", why="It is damaged or something else.") from error
 
 
-def write_text(path: PathLike, text: str) -> None:
+def store_text(path: PathLike, text: str) -> None:
     """Write a text file, packed if its name ends in .gz or .zst; a reader sees the old text or the new, never half of one."""
     where = Path(path)
     draft = where.with_name(f".new-{where.name}")
