@@ -87,7 +87,7 @@ class Comparison:
         kind = fspath(path).removesuffix(".gz").removesuffix(".zst").rsplit(".", 1)[-1]
         if kind not in {"html", "json"}:
             raise InvalidInput(f"A comparison is not saved as .{kind}.", fix="Name the file .html or .json.")
-        files.write_text(path, self.to_html() if kind == "html" else json.dumps(self.to_json(), allow_nan=False))
+        files.store_text(path, self.to_html() if kind == "html" else json.dumps(self.to_json(), allow_nan=False))
 
     def _repr_html_(self) -> str:
         return fragment(self.report, self.reference, self.current)
@@ -102,7 +102,7 @@ def _facts(column: ColumnSummary) -> dict[str, Json]:
     if column.spec.kind is Kind.CATEGORY:
         return shared | {"levels": {**level_shares(column)}}
     special: dict[str, Json] = {"nan": column.nan, "positive_infinite": column.high, "negative_infinite": column.low}
-    return shared | special | {"quantiles": {str(q): column.quantile(q) for q in QUANTILES}}
+    return shared | special | {"quantiles": dict(zip(map(str, QUANTILES), column.quantiles(QUANTILES), strict=False))}
 
 
 def compare(

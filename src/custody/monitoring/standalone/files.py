@@ -14,6 +14,7 @@ from custody.core.measures.spec import Values
 from custody.monitoring.standalone.rows import PIECE, SAMPLE, readable, spread
 
 PathLike = str | os.PathLike[str]
+BUFFER = 262_144  # bytes read from the file at once
 _FAULTS = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
@@ -42,14 +43,20 @@ class _Column:
     groups: list[int] | None
 
     def __iter__(self) -> Iterator[Values]:
+        read = 0
         try:
-            yield from self._pieces()
+            for piece in self._pieces():
+                yield piece
+                read += len(piece)
         except _FAULTS:
             raise _unreadable(self.rows.path) from None  # not `from error`: its text may quote values
+        if self.groups is None and read != self.rows.metadata.num_rows:
+            raise _unreadable(self.rows.path)
 
-    def _pieces(self) -> Iterator[Values]:
-        path, metadata = self.rows.path, self.rows.metadata
-        with pq.ParquetFile(path, metadata=metadata, read_dictionary=[self.name], pre_buffer=False) as file:
+    def _pieces(self) -> Iterator[Any]:
+        metadata = self.rows.metadata
+        options = {"read_dictionary": [self.name], "page_checksum_verification": True, "pre_buffer": False, "buffer_size": BUFFER}
+        with pq.ParquetFile(self.rows.path, metadata=metadata, **options) as file:
             groups = range(metadata.num_row_groups) if self.groups is None else self.groups
             for group in groups:
                 most = metadata.num_rows if self.groups is None else SAMPLE // len(groups)
@@ -76,7 +83,7 @@ def _unreadable(path: Path) -> InvalidInput:
     return InvalidInput(f"{path.name} is not a readable Parquet file.", why="It is damaged, cut off, or something else.")
 
 
-def read_text(path: PathLike) -> str:
+def load_text(path: PathLike) -> str:
     """Read a text file, unpacked if its name ends in .gz or .zst; a missing one is NotFound, an unreadable one InvalidInput."""
     try:
         with pa.input_stream(str(path)) as file:
@@ -87,7 +94,7 @@ def read_text(path: PathLike) -> str:
         raise InvalidInput(f"{Path(path).name} is not a readable text file.", why="It is damaged or something else.") from error
 
 
-def write_text(path: PathLike, text: str) -> None:
+def store_text(path: PathLike, text: str) -> None:
     """Write a text file, packed if its name ends in .gz or .zst; a reader sees the old text or the new, never half of one."""
     where = Path(path)
     draft = where.with_name(f".new-{where.name}")

@@ -121,8 +121,10 @@ def _facts(reference: ColumnSummary, current: ColumnSummary) -> Iterable[tuple[s
         yield "not a number", *_shares(first, second, first.nan, second.nan)
     if first.high + first.low or second.high + second.low:
         yield "infinite", *_shares(first, second, first.high + first.low, second.high + second.low)
-    for name, q in (("5 % are below", 0.05), ("median", 0.5), ("95 % are below", 0.95)):
-        yield name, _said(first, q), _said(second, q)
+    sides = (first.quantiles((0.05, 0.5, 0.95)), second.quantiles((0.05, 0.5, 0.95)))
+    for place, name in enumerate(("5 % are below", "median", "95 % are below")):
+        before, now = (_said(found[place], first.spec.scale) if found else "" for found in sides)
+        yield name, before, now
 
 
 def _shares(first: ColumnSummary, second: ColumnSummary, a: int, b: int) -> tuple[str, str]:
@@ -130,7 +132,6 @@ def _shares(first: ColumnSummary, second: ColumnSummary, a: int, b: int) -> tupl
     return before, now
 
 
-def _said(column: ColumnSummary, q: float) -> str:
-    """Write a quantile, not finer than a hundredth or so of the column's scale."""
-    value = column.quantile(q)
-    return "" if value is None else f"{round(value, 2 - floor(log10(column.spec.scale))) + 0.0:.12g}"
+def _said(value: float, scale: float) -> str:
+    """Write a value, not finer than a hundredth or so of the column's scale."""
+    return f"{round(value, 2 - floor(log10(scale))) + 0.0:.12g}"

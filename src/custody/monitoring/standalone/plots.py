@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 from math import floor, log10
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,9 +98,14 @@ def _up(text: str, y: int = TOP + 8) -> str:
 
 def _steps(shares: Floats, most: float) -> str:
     """Write a staircase over equal bins as a path from the axis up and back to it."""
-    x = LEFT + (RIGHT - LEFT) / len(shares) * np.arange(1, len(shares) + 1)
-    y = BOTTOM - shares / most * (BOTTOM - TOP)
-    return f"M{LEFT} {BOTTOM}" + "".join(f"V{b:.0f}H{a:.0f}" for a, b in zip(x, y, strict=True)) + f"V{BOTTOM}"
+    x = _pixels(LEFT + (RIGHT - LEFT) / len(shares) * np.arange(1, len(shares) + 1))
+    y = _pixels(BOTTOM - shares / most * (BOTTOM - TOP))
+    return f"M{LEFT} {BOTTOM}" + "".join(f"V{b}H{a}" for a, b in zip(x, y, strict=True)) + f"V{BOTTOM}"
+
+
+def _pixels(places: NDArray[Any]) -> list[int]:
+    found: list[int] = np.rint(places).astype(np.int64).tolist()
+    return found
 
 
 def _histogram(reference: ColumnSummary, current: ColumnSummary) -> str:
@@ -122,11 +128,11 @@ def _histogram(reference: ColumnSummary, current: ColumnSummary) -> str:
 
 def _cumulated(reference: ColumnSummary, current: ColumnSummary) -> str:
     low, high = _range((reference, current))
-    places, x = np.linspace(low, high, POINTS), np.linspace(LEFT, RIGHT, POINTS)
+    places, x = np.linspace(low, high, POINTS), _pixels(np.linspace(LEFT, RIGHT, POINTS))
     lines = []
     for hue, column in (("rl", reference), ("cl", current)):
-        y = BOTTOM - _cumulated_at(column, places) * (BOTTOM - TOP)
-        lines.append(f'<path class="{hue}" d="M{" ".join(f"{a:.0f} {b:.0f}" for a, b in zip(x, y, strict=True))}"/>')
+        y = _pixels(BOTTOM - _cumulated_at(column, places) * (BOTTOM - TOP))
+        lines.append(f'<path class="{hue}" d="M{" ".join(f"{a} {b}" for a, b in zip(x, y, strict=True))}"/>')
     label = f"Cumulated shares of {reference.spec.column}, reference and current"
     return _svg(HEIGHT, label, _across(low, high) + _up("100 %") + _up("0", BOTTOM) + "".join(lines))
 

@@ -38,7 +38,7 @@ class Profile:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as JSON, packed if the name ends in .gz or .zst; `summarise` and `compare` take the path."""
-        files.write_text(path, json.dumps(self.summary.to_json(), separators=(",", ":")))
+        files.store_text(path, json.dumps(self.summary.to_json(), separators=(",", ":")))
 
     def __str__(self) -> str:
         return f"{self.rows:,} rows of {len(self.columns)} columns: {', '.join(self.columns)}"
@@ -77,7 +77,7 @@ def is_profile_path(data: Any) -> bool:
 
 def _stored(path: str) -> Profile:
     try:
-        body = json.loads(files.read_text(path))
+        body = json.loads(files.load_text(path))
     except ValueError as error:
         raise InvalidInput(f"{Path(path).name} is not a saved profile.", why="It is no JSON.") from error
     return Profile(Summary.from_json(body), Path(path).name.split(".json")[0])

@@ -54,13 +54,13 @@ class Detector:
     def _keep(self, state: State, batches: list[str]) -> None:
         if self._path is not None:
             body = {"version": WATCH_VERSION, "state": state.to_json(), "batches": batches}
-            files.write_text(self._path, json.dumps(body, separators=(",", ":")))
+            files.store_text(self._path, json.dumps(body, separators=(",", ":")))
         self._state, self._batches = state, batches
 
 
 def _read(path: Path, reference: Reference) -> tuple[State, list[str]]:
     try:
-        body: Json = json.loads(files.read_text(path))
+        body: Json = json.loads(files.load_text(path))
     except ValueError:
         body = None
     batches = body.get("batches") if isinstance(body, dict) and body.get("version") == WATCH_VERSION else None
