@@ -6,6 +6,7 @@ from itertools import pairwise
 from math import log
 
 import numpy as np
+from numpy.typing import NDArray
 
 from custody.core.digest import Json
 from custody.core.errors import InvalidInput
@@ -29,7 +30,9 @@ class ColumnDrift:
     """One column: evidence as log10 of the e-value (at the alarm's tolerance if it is an alarm, else at the notice's).
 
     sentence: the event that speaks most. before, now: its share in the reference and in the current summary, 0..1.
-    quality: it is about missing or unreadable values. first_look: when drift was first found, 0 = never.
+    quality: it is about missing, unreadable or unseen values. first_look: when drift was first found, 0 =
+    never. eps_ref: how far that event's true share may lie from the reference's; delta: how far beyond that it may move; a
+    share must have left `before` by more than both, 0..1, to be drift.
     """
 
     column: str
@@ -41,6 +44,8 @@ class ColumnDrift:
     quality: bool
     first_look: int
     distances: tuple[Distance, ...]
+    eps_ref: float = 0.0
+    delta: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,9 @@ class DriftReport:
     """All columns, most evidence first; `global_log10_e` is their mean's at the alarm's tolerance, and alarms at `needed_log10_e`.
 
     alarm also holds if no single column drifts surely, but all together do. rows: of all looks. warning: of a small reference.
+    frozen: the columns that the first alarm named, for which at most a share alpha is expected to be false (a list that
+    changes with every look has no such promise); first_alarm: its look, 0 = none yet; alarmed: the look at which all columns
+    together were first an alarm.
     """
 
     columns: tuple[ColumnDrift, ...]
@@ -58,6 +66,9 @@ class DriftReport:
     looks: int
     rows: int
     warning: str = ""
+    frozen: tuple[str, ...] = ()
+    first_alarm: int = 0
+    alarmed: int = 0
 
     @property
     def level(self) -> Level:
@@ -85,14 +96,23 @@ def _sentence(reference: Reference, column: int, level: Level, event: int, befor
     name = reference.columns[column]
     if level is Level.NONE:
         return f"no share of {name} is shown to leave its reference by more than the tolerance"
-    return f"the share of {reference.events[event].words} went from {percent(before, now)} to {percent(now, before)}"
+    far = " (out of the reference's range)" if reference.events[event].outside else ""
+    return f"the share of {reference.events[event].words}{far} went from {percent(before, now)} to {percent(now, before)}"
 
 
 def _loudest(reference: Reference, state: State, level: int) -> Counts:
     """Return each column's event with the most evidence, shape (k,)."""
-    by_event = state.logs[level].max(axis=(1, 2))
+    by_event = (state.logs[level] + reference.prior[level]).max(axis=(1, 2))
     ends = np.append(reference.starts, len(reference.events))
     return np.array([a + int(by_event[a:b].argmax()) for a, b in pairwise(ends)])
+
+
+def frozen(reference: Reference, state: State, level: int = ALARM) -> tuple[int, tuple[str, ...]]:
+    """Return the look at which columns were first found to drift, 0 = never, and these columns: what may be claimed for good."""
+    looks = state.first[level][state.first[level] > 0]
+    first = int(looks.min()) if looks.size else 0
+    named = zip(reference.columns, state.first[level], strict=True)
+    return first, tuple(name for name, look in named if first and look == first)
 
 
 def report(reference: Reference, state: State, current: Summary) -> DriftReport:
@@ -102,29 +122,9 @@ def report(reference: Reference, state: State, current: Summary) -> DriftReport:
     """
     if current.specs != reference.summary.specs:
         raise InvalidInput("The current summary was made by other specs than the reference.")
-    evidence, found = log_e(reference, state), [drifting(reference, state, level) for level in (NOTICE, ALARM)]
-    loudest = [_loudest(reference, state, level) for level in (NOTICE, ALARM)]
-    before = reference.hits / reference.summary.rows
-    now = count_events(reference.events, current) / max(current.rows, 1)
-    columns = []
-    for place, name in enumerate(reference.columns):
-        level = Level.ALARM if found[ALARM][place] else Level.NOTICE if found[NOTICE][place] else Level.NONE
-        row = ALARM if level is Level.ALARM else NOTICE
-        event = int(loudest[row][place])
-        columns.append(
-            ColumnDrift(
-                column=name,
-                log10_e=float(evidence[row, place]) / log(10),
-                level=level,
-                sentence=_sentence(reference, place, level, event, float(before[event]), float(now[event])),
-                before=float(before[event]),
-                now=float(now[event]),
-                quality=reference.events[event].quality,
-                first_look=int(state.first[row, place]),
-                distances=distances(reference.summary.columns[place], current.columns[place]),
-            )
-        )
-    together = global_log_e(reference, state)
+    found = np.stack([drifting(reference, state, level) for level in (NOTICE, ALARM)])
+    columns = _columns(reference, state, current, found)
+    together, (first_alarm, named) = global_log_e(reference, state), frozen(reference, state)
     alarm, notice = (bool(together[level] >= needed(reference) or found[level].any()) for level in (ALARM, NOTICE))
     return DriftReport(
         columns=tuple(sorted(columns, key=lambda one: (-_rank(one.level), -one.log10_e))),
@@ -135,7 +135,37 @@ def report(reference: Reference, state: State, current: Summary) -> DriftReport:
         looks=state.looks,
         rows=state.rows,
         warning=reference.warning,
+        frozen=named,
+        first_alarm=first_alarm,
+        alarmed=int(state.alarmed[ALARM]),
     )
+
+
+def _columns(reference: Reference, state: State, current: Summary, found: NDArray[np.bool_]) -> list[ColumnDrift]:
+    evidence, loudest = log_e(reference, state), [_loudest(reference, state, level) for level in (NOTICE, ALARM)]
+    shares = count_events(reference.events, current) / max(current.rows, 1)
+    columns = []
+    for place, name in enumerate(reference.columns):
+        level = Level.ALARM if found[ALARM][place] else Level.NOTICE if found[NOTICE][place] else Level.NONE
+        row = ALARM if level is Level.ALARM else NOTICE
+        event = int(loudest[row][place])
+        before, now = float(reference.shares[event]), float(shares[event])
+        columns.append(
+            ColumnDrift(
+                column=name,
+                log10_e=float(evidence[row, place]) / log(10),
+                level=level,
+                sentence=_sentence(reference, place, level, event, before, now),
+                before=before,
+                now=now,
+                quality=reference.events[event].quality,
+                first_look=int(state.first[row, place]),
+                distances=distances(reference.summary.columns[place], current.columns[place]),
+                eps_ref=float(reference.eps_ref[event]),
+                delta=float(reference.tolerated[row, event]),
+            )
+        )
+    return columns
 
 
 def _rank(level: Level) -> int:
@@ -151,6 +181,9 @@ def drift_check(found: DriftReport, reference: str) -> Check:
         "rows": found.rows,
     }
     facts["columns"] = [column.column for column in found.drifting]
+    facts |= {"frozen": [*found.frozen], "first_alarm": found.first_alarm}
+    if found.columns:
+        facts |= {"eps_ref": found.columns[0].eps_ref, "delta": found.columns[0].delta}
     name = f"drift:{reference}"
     if not found.looks:
         return Check(name, Outcome.INCONCLUSIVE, f"No batch was compared with the {reference} reference yet.", facts)
