@@ -23,7 +23,7 @@ class Calendar:
     references: tuple[Reference, ...]
 
     def on(self, day: date) -> Reference:
-        """Return the reference to look at a day's batch with; a batch of several days belongs to the group of most rows."""
+        """Return the reference to look at a day's batch with; rows of several days are several looks, one for each."""
         return self.references[self.groups[day.weekday()]]
 
     @property

@@ -33,7 +33,7 @@ def _growth(reference: Reference, shift: float, level: int) -> Floats:
 
 def _central(reference: Reference) -> list[int]:
     """Return each column's event whose share is nearest to one half, values only."""
-    far = np.where([event.quality for event in reference.events], inf, np.abs(reference.shares - MIDDLE))
+    far = np.where([not event.ordinary for event in reference.events], inf, np.abs(reference.shares - MIDDLE))
     ends = np.append(reference.starts, len(far))[1:]
     picked = [int(a + far[a:b].argmin()) for a, b in zip(reference.starts, ends, strict=True)]
     return [event for event in picked if far[event] < inf]
@@ -59,10 +59,10 @@ def expected_delay(
     nats = needed(reference) + log(len(reference.columns)) + float(bets[worst]) + start
     grown, rows = float(growth[worst]), min(rows_per_day, reference.cap / look_days)
     days = max(nats / grown / rows, look_days) if central and 0 < grown < inf else inf
-    return Delay(days, nats, grown, _sentence(reference, worst, shift, days, rows_per_day, level))
+    return Delay(days, nats, grown, _sentence(reference, worst, shift, days=days, rows_per_day=rows_per_day, level=level))
 
 
-def _sentence(reference: Reference, event: int, shift: float, days: float, rows_per_day: float, level: int) -> str:
+def _sentence(reference: Reference, event: int, shift: float, *, days: float, rows_per_day: float, level: int) -> str:
     moved = f"A shift of {100 * shift:.3g} points of share"
     if days < inf:
         unit = "day" if round(days, 1) == 1 else "days"

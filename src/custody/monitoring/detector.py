@@ -27,7 +27,6 @@ from custody.monitoring.reference import BETS, REFERENCE_SHARE, Counts, Floats, 
 STATE_VERSION = 2
 LATER, EARLY = 0.75, 10.0  # weight of the starts after the first look; looks after which a start begins to be unlikely
 _STEPS, _NEVER = 10_000, np.iinfo(np.int64).min  # a stored log is a number of steps; before the first look it is -inf
-_UNHEARD = 45.0  # nats: what is so much smaller changes no digit of a sum
 _LOSS = np.log1p(-BETS)  # what a row that is no hit adds, whatever the limit
 
 
@@ -128,29 +127,24 @@ def observe(reference: Reference, state: State, counts: Counts, rows: int, *, en
     counts: rows in which each event happened, shape (e,), as `count_events` returns them. entities: the rows of each entity
     (user, session) in the look, adding up to `rows`; with them evidence is valid however alike the rows of an entity are,
     as long as entities are independent. Without them every row is taken as independent.
-    Raises: InvalidInput if the state belongs to another reference, or the entities' rows do not add up.
+    Raises: InvalidInput if the state belongs to another reference, there is not one count for each event, between 0 and
+    `rows`, or the entities' rows do not add up.
     """
+    if counts.shape != reference.hits.shape or counts.min(initial=0) < 0 or counts.max(initial=0) > rows:
+        raise InvalidInput(f"A look needs one count for each of {len(reference.events)} events, between 0 and its {rows:,} rows.")
     if state.reference != reference.digest:
         raise InvalidInput("The batch, the state and the reference do not belong together.", why="They were made by other specs.")
     if not rows:
         return state
     looks = state.looks + 1
     start = log(later(looks - 1) - later(looks))
-    logs = _ratio(reference, counts, rows, np.asarray(entities, dtype=np.int64)) + _started_again(state.logs, start)
+    logs = _ratio(reference, counts, rows, np.asarray(entities, dtype=np.int64)) + np.logaddexp(state.logs, start)
     after = replace(state, looks=looks, rows=state.rows + rows, logs=logs)
     evidence, chance = log_e(reference, after), (1 - REFERENCE_SHARE) * reference.tolerance.alpha
     found = np.stack([ebh(level, chance) for level in evidence])
     together = np.logaddexp.reduce(evidence, axis=1) - log(evidence.shape[1]) >= needed(reference)
     first = np.where((state.first == 0) & found, looks, state.first)
     return replace(after, first=first, alarmed=np.where((state.alarmed == 0) & together, looks, state.alarmed))
-
-
-def _started_again(logs: Floats, start: float) -> Floats:
-    """Add a new start to every bet; where it alone is left of the sum in double precision, nothing is computed."""
-    found = np.full_like(logs, start)
-    heard = logs > start - _UNHEARD
-    found[heard] = np.logaddexp(logs[heard], start)
-    return found
 
 
 def _ratio(reference: Reference, counts: Counts, rows: int, entities: Counts) -> Floats:
@@ -173,7 +167,7 @@ def _clustered(limit: Floats, stake: Floats, hits: Counts, entities: Counts) -> 
     """Return stake * hits less the log of the most that exp of it can be expected to be, for any likeness within entities.
 
     An entity of m rows has between 0 and m hits with mean <= m * limit; by convexity exp(stake * hits) is largest in mean
-    if all its rows are alike: 1 - limit + limit exp(stake * m). Source: Hoeffding 1963, the argument of equation 4.2.
+    if all its rows are alike: 1 - limit + limit exp(stake * m). Source: Hoeffding 1963, lemma 1.
     """
     most = np.zeros_like(stake)
     for size, times in zip(*np.unique(entities, return_counts=True), strict=True):
@@ -203,14 +197,13 @@ def replay(
 
 def log_e(reference: Reference, state: State) -> Floats:
     """Return the evidence for drift of each column at both levels, as natural log of the e-value, shape (2, k)."""
-    wealth = (state.logs + reference.prior).reshape(*state.logs.shape[:2], -1)
-    sizes = np.diff(np.append(reference.starts, len(reference.events)))
-    top = np.maximum.reduceat(wealth.max(axis=-1), reference.starts, axis=1)
+    wealth = (state.logs + reference.prior).reshape(2, -1)
+    starts = reference.starts * (wealth.shape[1] // len(reference.events))
+    top = np.maximum.reduceat(wealth, starts, axis=1)
     top = np.where(np.isfinite(top), top, 0.0)
-    below = wealth - np.repeat(top, sizes, axis=1)[..., None]
-    shares = np.exp(below, out=np.zeros_like(below), where=below > -_UNHEARD).sum(axis=-1)
+    shares = np.exp(wealth - np.repeat(top, np.diff(np.append(starts, wealth.shape[1])), axis=1))
     with np.errstate(divide="ignore"):  # a column on which no bet can be placed, or no look yet: -inf
-        columns = top + np.log(np.add.reduceat(shares, reference.starts, axis=1))
+        columns = top + np.log(np.add.reduceat(shares, starts, axis=1))
     mixed: Floats = np.logaddexp(columns, log(later(state.looks)))
     return mixed
 

@@ -62,7 +62,7 @@ def _heaviest(reference: Reference) -> dict[str, float]:
     found = {}
     ends = np.append(reference.starts, len(reference.events))[1:]
     for column, a, b in zip(reference.summary.columns, reference.starts, ends, strict=True):
-        values = [e for e in range(a, b) if not reference.events[e].quality]
+        values = [e for e in range(a, b) if reference.events[e].ordinary]
         levels = [float(reference.limit[NOTICE, e, 0]) for e in values if reference.events[e].level is not None]
         top = column.counts.max(initial=0) / reference.summary.rows
         reach = max((float(reference.eps_ref[e]) for e in values), default=1.0)

@@ -59,7 +59,12 @@ class Event:
     @property
     def quality(self) -> bool:
         """Tell whether this is about the data's quality, not its values."""
-        return self.special is not None or self.news
+        return self.special is not None or self.unseen
+
+    @property
+    def ordinary(self) -> bool:
+        """Tell whether this is about values as the reference holds them: neither quality nor out of range."""
+        return not self.quality and not self.outside
 
     @property
     def news(self) -> bool:
@@ -224,7 +229,7 @@ def _bands(summary: Summary, events: Sequence[Event], hits: Counts, alpha: float
 
 
 def _tolerated(events: Sequence[Event], shares: Floats, tolerance: Tolerance, noise: Floats) -> Floats:
-    quality = np.array([event.quality for event in events])
+    quality = np.array([not event.ordinary for event in events])
     rare = np.array([event.level is not None for event in events]) & (shares < tolerance.notice)
     notice = np.where(quality | rare, min(tolerance.quality, tolerance.notice), tolerance.notice)
     alarm = np.where(quality, min(tolerance.quality, tolerance.alarm), tolerance.alarm)
@@ -282,6 +287,7 @@ def assembled(
     cap = min(cap, float(days.rows.max())) if clustered else cap
     rows: list[Json] = [[e.words, *map(float, row)] for e, row in zip(events, np.c_[hits, tolerated.T, effect], strict=True)]
     parts: dict[str, Json] = {"rows": summary.rows, "alpha": [tolerance.alpha, alpha], "entities": entities}
+    parts["rare"] = [[spec.once, len(spec.known)] for spec in summary.specs]
     digest = digest_of_json({**parts, "cap": cap if isfinite(cap) else None, "events": rows})
     found = (summary, tolerance, events, hits, low, high, tolerated, limit, gain, _prior(gain, starts), starts)
     return Reference(*found, effect, cap, digest)

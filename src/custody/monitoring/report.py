@@ -30,7 +30,7 @@ class ColumnDrift:
     """One column: evidence as log10 of the e-value (at the alarm's tolerance if it is an alarm, else at the notice's).
 
     sentence: the event that speaks most. before, now: its share in the reference and in the current summary, 0..1.
-    quality: it is about missing, unreadable, unseen or out-of-range values. first_look: when drift was first found, 0 =
+    quality: it is about missing, unreadable or unseen values. first_look: when drift was first found, 0 =
     never. eps_ref: how far that event's true share may lie from the reference's; delta: how far beyond that it may move; a
     share must have left `before` by more than both, 0..1, to be drift.
     """

@@ -16,7 +16,7 @@ from custody.core.measures.summary import Summary, merge
 from custody.monitoring.detector import State, ebh, global_log_e, later, log_e, look, observe, replay, started, stored
 from custody.monitoring.prior import label_spec, label_summary
 from custody.monitoring.reference import Tolerance, count_events, reference_of
-from custody.monitoring.report import frozen, report
+from custody.monitoring.report import drift_check, frozen, report
 
 COUNTS = {"no": 700, "yes": 300}
 SPEC = label_spec(COUNTS)
@@ -154,6 +154,16 @@ def test_the_list_of_the_first_alarm_is_frozen() -> None:
         state = look(REFERENCE, state, batch(60, 200))
     found = report(REFERENCE, state, batch(60, 200))
     assert (found.frozen, found.first_alarm, found.alarmed) == (("label",), first, first)
+    facts = drift_check(found, "training").facts
+    assert (facts["frozen"], facts["first_alarm"]) == (["label"], first)
+    assert facts["eps_ref"] == found.columns[0].eps_ref == pytest.approx(REFERENCE.eps_ref[YES], rel=0.2)
+    assert facts["delta"] == found.columns[0].delta == 0.02
+
+
+def test_counts_that_are_not_of_the_events_are_refused() -> None:
+    for counts in (counted(3, 10)[:-1], counted(3, 10) - 1, counted(3, 10) + 8):
+        with pytest.raises(InvalidInput, match="one count for each"):
+            observe(REFERENCE, started(REFERENCE), counts, 10)
 
 
 def test_entities_of_one_row_each_change_nothing() -> None:
