@@ -45,15 +45,17 @@ class Axis:
         found = table[values.astype(np.int64)]
         return found
 
-    def words(self, cell: int) -> str:
-        """Say what a cell holds: `age < 18`, `18 <= age < 25`, `plan = gold`, `plan is missing`."""
+    def words(self, first: int, last: int) -> str:
+        """Say what some cells hold: `age < 18`, `18 <= age < 25`, `plan = gold`, `plan is missing`."""
         name = self.spec.column
-        if cell == self.size - 1:
+        if first == self.size - 1:
             return f"{name} is missing"
         if self.spec.kind is Kind.CATEGORY:
-            return f"{name} = {self.names[cell]}" if cell < len(self.names) else f"{name} = any other value"
-        low, high = (f"{cut:.12g}" for cut in (self.cuts[max(cell - 1, 0)], self.cuts[min(cell, len(self.cuts) - 1)]))
-        return f"{name} < {high}" if cell == 0 else f"{name} >= {low}" if cell == len(self.cuts) else f"{low} <= {name} < {high}"
+            return f"{name} = {self.names[first]}" if first < len(self.names) else f"{name} = any other value"
+        ends = [f"{cut:.12g}" for cut in self.cuts]
+        if last == len(ends):
+            return f"{name} >= {ends[first - 1]}" if first else f"{name} is a number"
+        return f"{ends[first - 1]} <= {name} < {ends[last]}" if first else f"{name} < {ends[last]}"
 
 
 def _short(low: float, high: float) -> float:
@@ -109,30 +111,3 @@ def grid_of(pool: Pool, *, bins: int, levels: int) -> tuple[Axis, ...]:
     """
     cutting = pool.taken(pool.cutting)
     return tuple(_axis(cutting, place, bins, levels) for place in range(len(pool.specs)))
-
-
-def standardised(axis: Axis, values: Floats) -> Floats:
-    """Return (x - median) / interquartile range, within -4..4; a missing value is 0."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaled = (values - axis.center) / axis.scale
-    return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=REACH, neginf=-REACH), -REACH, REACH)
-
-
-def design(pool: Pool, axes: Sequence[tuple[int, Axis]]) -> tuple[Floats, Flags]:
-    """Encode rows for a classifier: shape (N, 1 + d), and which columns are a number's value, shape (1 + d,).
-
-    A first column of ones, then for each axis its cells as 0 or 1, and a number's standardised value. axes: with their place
-    in the pool. A column that is the same for all rows is left out.
-    """
-    columns, values = [np.ones((len(pool.live), 1))], [False]
-    for place, axis in axes:
-        cells = axis.cells(pool.values[place])
-        used = np.flatnonzero(np.bincount(cells, minlength=axis.size))
-        if len(used) > 1:
-            columns.append((cells[:, None] == used[None, :]).astype(np.float64))
-            values += [False] * len(used)
-        scaled = standardised(axis, pool.values[place]) if axis.spec.kind is Kind.NUMBER else np.zeros(1)
-        if np.ptp(scaled) > 0:
-            columns.append(scaled[:, None])
-            values.append(True)
-    return np.hstack(columns), np.array(values)

@@ -41,6 +41,7 @@ class Pool:
 
     values: one array a spec, shape (N,): a number, NaN = missing; of a category the place of its level in `levels`, -1 =
     missing. live: which rows are of the second sample. weights: a mean of 1 on each side. extra: as given.
+    origin: where each row stood, the training rows counted first.
     """
 
     specs: tuple[Spec, ...]
@@ -49,6 +50,7 @@ class Pool:
     live: Flags
     weights: Floats
     extra: tuple[Floats, ...]
+    origin: Counts
 
     @property
     def folds(self) -> Counts:
@@ -72,7 +74,7 @@ class Pool:
         """Return some of the rows."""
         values, extra = (tuple(array[rows] for array in arrays) for arrays in (self.values, self.extra))
         live, weights = self.live[rows], self.weights[rows]
-        return Pool(self.specs, values, self.levels, live, _balanced(weights, live), extra)
+        return Pool(self.specs, values, self.levels, live, _balanced(weights, live), extra, self.origin[rows])
 
 
 def _balanced(weights: Floats, live: Flags) -> Floats:
@@ -158,4 +160,4 @@ def pool_of(training: Side, live: Side, *, seed: int = 0) -> Pool:
     order = np.argsort(_hashed([*bits, is_live.astype(np.uint64)], seed), kind="stable")
     values = tuple(array[order] for array, _, _ in read)
     levels = tuple(names for _, names, _ in read)
-    return Pool(specs, values, levels, is_live[order], weights[order], tuple(array[order] for array in extra))
+    return Pool(specs, values, levels, is_live[order], weights[order], tuple(array[order] for array in extra), order)

@@ -12,11 +12,10 @@ from itertools import combinations
 import numpy as np
 from scipy.special import expit, ndtri
 
-from custody.monitoring.shift.grid import Axis, design, grid_of
+from custody.monitoring.shift.encoding import Encoding, Pair, encoding_of
 from custody.monitoring.shift.logistic import fit
 from custody.monitoring.shift.pool import FOLDS, Counts, Flags, Floats, Pool
 
-COLUMNS, BINS, LEVELS = 128, 8, 12
 PENALTIES = (1000.0, 100.0, 10.0, 1.0)
 PAIRS, PAIR_PENALTY, PAIR_ALPHA, PAIR_ROWS = 32, 0.5, 0.01, 10.0
 CONSTANT = 1e-6  # the penalty of the constant: none, but for numerical safety
@@ -29,18 +28,24 @@ class Ratio:
     """The classifier and its odds.
 
     design: shape (N, d). weights: of the fit, each side half of N. ridge: penalty of each column, shape (d,). betas: one fit
-    without each fold, shape (5, d). scores: log odds of being live of each row, by the fit without its fold, calibrated, shape (N,).
-    smooth: which columns are a number's value; pair cells follow after. left_out: columns of the samples that had no room in the design.
+    without each fold, shape (5, d). scores: log odds of being live of each row, by the fit without its fold, calibrated by
+    `line`, a constant and a slope; shape (N,).
     """
 
     pool: Pool
+    encoding: Encoding
     design: Floats
     weights: Floats
     ridge: Floats
     betas: Floats
+    line: Floats
     scores: Floats
-    smooth: Flags
-    left_out: int
+
+    def scores_of(self, pool: Pool, rows: Counts) -> Floats:
+        """Return the log odds of some rows, shape (k,) for rows (k,), of the samples that this one's pool is the first part of."""
+        folds = pool.folds[rows]
+        raw = out_of_fold(self.encoding.matrix(pool, rows), self.betas, folds)
+        return on_line(self.line[:, None], raw[:, None])[:, 0]
 
 
 def balanced(pool: Pool) -> Floats:
@@ -48,24 +53,6 @@ def balanced(pool: Pool) -> Floats:
     half = len(pool.live) / 2
     live = pool.weights[pool.live].sum()
     return pool.weights * np.where(pool.live, half / live, half / (pool.weights.sum() - live))
-
-
-def _axes(pool: Pool) -> tuple[list[tuple[int, Axis]], int]:
-    """Choose the columns to look at, and their cells: all if there is room, else those that differ most in the cutting rows."""
-    room = max(COLUMNS // max(len(pool.specs), 1) - 1, 3)
-    axes = list(enumerate(grid_of(pool, bins=min(BINS, room), levels=min(LEVELS, room))))
-    kept = COLUMNS // (room + 1)
-    if len(axes) <= kept:
-        return axes, 0
-    cutting = pool.taken(pool.cutting)
-    differing = [-_differing(cutting, place, axis) for place, axis in axes]
-    return [axes[place] for place in sorted(np.argsort(differing, kind="stable")[:kept].tolist())], len(axes) - kept
-
-
-def _differing(pool: Pool, place: int, axis: Axis) -> float:
-    cells = axis.cells(pool.values[place])
-    first, second = (np.bincount(cells[side], pool.weights[side], axis.size) / side.sum() for side in (~pool.live, pool.live))
-    return float(((first - second) ** 2 / np.maximum(first + second, 1e-12)).sum() / (axis.size - 1))
 
 
 def out_of_fold(design: Floats, betas: Floats, folds: Counts) -> Floats:
@@ -81,11 +68,11 @@ def mean_loss(scores: Floats, labels: Floats, weights: Floats) -> float:
     return float(weights @ (np.logaddexp(0, scores) - labels * scores) / weights.sum())
 
 
-def calibrated(scores: Floats, labels: Floats, weights: Floats) -> Floats:
-    """Stretch log odds out of fold so that they predict best, all (N, b): the penalty has drawn them towards 0.
+def line_of(scores: Floats, labels: Floats, weights: Floats) -> Floats:
+    """Return the constant and slope that make log odds out of fold predict best, all (N, b); shape (2, b).
 
-    For each of the b, a constant and a slope by Newton's method; the slope is drawn to 1 by a penalty of 1, which matters
-    only where there is nothing to know. Source: Platt 2000 (scaling on held-out scores).
+    The penalty has drawn them towards 0. By Newton's method; the slope is drawn to 1 by a penalty of 1, which matters only
+    where there is nothing to know. Source: Platt 2000 (scaling on held-out scores).
     """
     constant, slope = np.zeros(scores.shape[1]), np.ones(scores.shape[1])
     for _ in range(CALIBRATION_STEPS):
@@ -96,18 +83,12 @@ def calibrated(scores: Floats, labels: Floats, weights: Floats) -> Floats:
         determinant = np.maximum(a * c - b * b, CONSTANT)
         constant = constant - np.clip((c * first - b * second) / determinant, -1, 1)
         slope = np.maximum(slope - np.clip((a * second - b * first) / determinant, -0.5, 0.5), 0.0)
-    return np.clip(constant + slope * scores, -REACH, REACH)
+    return np.array([constant, slope])
 
 
-def _calibrated(scores: Floats, labels: Floats, weights: Floats) -> Floats:
-    return calibrated(scores[:, None], labels[:, None], weights[:, None])[:, 0]
-
-
-def _fits(pool: Pool, matrix: Floats, weights: Floats, ridge: Floats, start: Floats | None) -> Floats:
-    labels, folds = pool.live.astype(np.float64), pool.folds
-    whole = fit(matrix, labels, weights, ridge, start=start)
-    kept = [folds != fold for fold in range(FOLDS)]
-    return np.array([whole, *(fit(matrix[rows], labels[rows], weights[rows], ridge, start=whole) for rows in kept)])
+def on_line(line: Floats, scores: Floats) -> Floats:
+    """Return calibrated log odds, (N, b), within -30..30: line (2, b)."""
+    return np.clip(line[0] + line[1] * scores, -REACH, REACH)
 
 
 def ridge_of(penalty: float, smooth: Flags, pairs: int = 0) -> Floats:
@@ -117,8 +98,16 @@ def ridge_of(penalty: float, smooth: Flags, pairs: int = 0) -> Floats:
     return np.append(found, np.full(pairs, min(penalty, PAIR_PENALTY)))
 
 
+def _fits(pool: Pool, matrix: Floats, weights: Floats, ridge: Floats, start: Floats | None = None) -> Floats:
+    """Fit to all rows, then without each fold, shape (6, d)."""
+    labels, folds = pool.live.astype(np.float64), pool.folds
+    whole = fit(matrix, labels, weights, ridge, start=start)
+    kept = [folds != fold for fold in range(FOLDS)]
+    return np.array([whole, *(fit(matrix[rows], labels[rows], weights[rows], ridge, start=whole) for rows in kept)])
+
+
 def _penalised(pool: Pool, matrix: Floats, weights: Floats, smooth: Flags) -> tuple[float, Floats, Floats]:
-    """Choose the penalty by the loss out of fold, from the largest down until it is no better."""
+    """Choose the penalty by the loss out of fold, from the largest down until it is no better; with its fits and scores."""
     labels, start = pool.live.astype(np.float64), None
     best = (np.inf, 0.0, np.empty(0), np.empty(0))
     for penalty in PENALTIES:
@@ -131,41 +120,41 @@ def _penalised(pool: Pool, matrix: Floats, weights: Floats, smooth: Flags) -> tu
     return best[1:]
 
 
-def _misjudged(pool: Pool, axes: list[tuple[int, Axis]], scores: Floats, weights: Floats) -> list[Floats]:
-    """Return the cells of pairs of columns, at most 32, whose rows a classifier surely takes for the wrong side, as 0 or 1.
+def _misjudged(pool: Pool, encoding: Encoding, scores: Floats, weights: Floats) -> list[Pair]:
+    """Return the cells of pairs of columns, at most 32, whose rows a classifier surely takes for the wrong side.
 
-    A score test of each cell, with Bonferroni's correction for all cells of all pairs.
+    A score test of each cell with 10 rows or more, with Bonferroni's correction for all cells of all pairs.
     """
-    chance = 1 / (1 + np.exp(-scores))
+    chance = expit(scores)
     residual, spread = weights * (pool.live - chance), weights**2 * chance * (1 - chance)
-    cells = [axis.cells(pool.values[place]) for place, axis in axes]
-    found: list[tuple[float, int, int, int]] = []
+    cells, axes = encoding.cells_of(pool), [axis for _, axis in encoding.axes]
+    found: list[tuple[float, Pair]] = []
     looked = 0
     for i, j in combinations(range(len(axes)), 2):
-        size = axes[i][1].size * axes[j][1].size
-        code = cells[i] * axes[j][1].size + cells[j]
+        width, size = axes[j].size, axes[i].size * axes[j].size
+        code = cells[i] * width + cells[j]
         many = np.bincount(code, chance * (1 - chance), size) >= PAIR_ROWS / 4
         z = np.bincount(code, residual, size) / np.sqrt(np.maximum(np.bincount(code, spread, size), 1e-12))
         looked += size
-        found += [(-abs(float(z[cell])), i, j, int(cell)) for cell in np.flatnonzero(many & (np.abs(z) > 3))]
+        found += [(-abs(float(z[cell])), (i, cell // width, j, cell % width)) for cell in np.flatnonzero(many & (np.abs(z) > 3)).tolist()]
     needed = float(ndtri(PAIR_ALPHA / max(2 * looked, 1)))
-    chosen = [one for one in sorted(found) if one[0] < needed][:PAIRS]
-    return [(cells[i] * axes[j][1].size + cells[j] == cell).astype(np.float64) for _, i, j, cell in chosen]
+    return [pair for z, pair in sorted(found) if z < needed][:PAIRS]
 
 
 def ratio_of(pool: Pool) -> Ratio:
     """Fit the classifier: cells and values of every column, and the cells of pairs of columns that these misjudge.
 
-    The penalty is the one of 1000, 100, 10, 1 with the least loss out of fold. At most 128 columns and 32 pair cells.
+    The penalty is the one of 1000, 100, 10, 1 with the least loss out of fold.
     """
-    axes, left_out = _axes(pool)
-    (matrix, smooth), weights, labels = design(pool, axes), balanced(pool), pool.live.astype(np.float64)
+    encoding, weights, labels = encoding_of(pool), balanced(pool), pool.live.astype(np.float64)
+    matrix, smooth = encoding.matrix(pool), encoding.smooth
     penalty, betas, scores = _penalised(pool, matrix, weights, smooth)
     ridge = ridge_of(penalty, smooth)
-    if pairs := _misjudged(pool, axes, scores, weights):
-        larger, wider = np.column_stack([matrix, *pairs]), ridge_of(penalty, smooth, len(pairs))
-        more = _fits(pool, larger, weights, wider, None)[1:]
-        after = out_of_fold(larger, more, pool.folds)
+    if pairs := _misjudged(pool, encoding, scores, weights):
+        larger, wider = encoding.paired(pairs), ridge_of(penalty, smooth, len(pairs))
+        more = _fits(pool, larger.matrix(pool), weights, wider)[1:]
+        after = out_of_fold(larger.matrix(pool), more, pool.folds)
         if mean_loss(after, labels, weights) < mean_loss(scores, labels, weights):
-            matrix, ridge, betas, scores = larger, wider, more, after
-    return Ratio(pool, matrix, weights, ridge, betas, _calibrated(scores, labels, weights), smooth, left_out)
+            encoding, matrix, ridge, betas, scores = larger, larger.matrix(pool), wider, more, after
+    line = line_of(scores[:, None], labels[:, None], weights[:, None])
+    return Ratio(pool, encoding, matrix, weights, ridge, betas, line[:, 0], on_line(line, scores[:, None])[:, 0])

@@ -5,7 +5,7 @@ from scipy.linalg import solve
 
 from custody.monitoring.shift.logistic import curvature, refit
 from custody.monitoring.shift.pool import FOLDS, Floats, Pool
-from custody.monitoring.shift.ratio import PENALTIES, Ratio, calibrated, out_of_fold, ridge_of
+from custody.monitoring.shift.ratio import PENALTIES, Ratio, line_of, on_line, out_of_fold, ridge_of
 
 
 def drawn(pool: Pool, times: int, rng: np.random.Generator) -> Floats:
@@ -30,7 +30,8 @@ def resampled(ratio: Ratio, counts: Floats) -> Floats:
         rows = folds != fold
         factor = curvature(ratio.design[rows], ratio.weights[rows], ratio.ridge, beta)
         betas.append(refit(ratio.design[rows], labels[rows], weights[rows], ratio.ridge, beta, factor))
-    return calibrated(out_of_fold(ratio.design, np.array(betas), folds), labels[:, None], weights)
+    scores = out_of_fold(ratio.design, np.array(betas), folds)
+    return on_line(line_of(scores, labels[:, None], weights), scores)
 
 
 def shuffled(pool: Pool, times: int, rng: np.random.Generator) -> Floats:
@@ -43,7 +44,8 @@ def without_drift(ratio: Ratio, live: Floats) -> Floats:
 
     One Newton step from "knows nothing", close where there is nothing to know; shape (N, b).
     """
-    matrix, folds, base = ratio.design[:, : len(ratio.smooth)], ratio.pool.folds, ratio.pool.weights[:, None]
+    smooth = ratio.encoding.smooth
+    matrix, folds, base = ratio.design[:, : len(smooth)], ratio.pool.folds, ratio.pool.weights[:, None]
     half = len(live) / 2
     weights = base * np.where(live > 0, half / (base * live).sum(axis=0), half / (base * (1 - live)).sum(axis=0))
     kept = [folds != fold for fold in range(FOLDS)]
@@ -51,10 +53,10 @@ def without_drift(ratio: Ratio, live: Floats) -> Floats:
     bends = [(matrix[rows] * (base[rows] / 4)).T @ matrix[rows] for rows in kept]
     best, least = np.zeros_like(live), np.full(live.shape[1], np.inf)
     for penalty in PENALTIES:
-        ridge = np.diag(ridge_of(penalty, ratio.smooth))
+        ridge = np.diag(ridge_of(penalty, smooth))
         betas = [solve(bend + ridge, slope, assume_a="pos") for bend, slope in zip(bends, slopes, strict=True)]
         scores = out_of_fold(matrix, np.array(betas), folds)
         losses = (weights * (np.logaddexp(0, scores) - live * scores)).sum(axis=0)
         better = losses < least
         best[:, better], least = scores[:, better], np.minimum(losses, least)
-    return calibrated(best, live, weights)
+    return on_line(line_of(best, live, weights), best)

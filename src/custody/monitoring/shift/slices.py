@@ -6,16 +6,17 @@ shares are bounded at a level that pays for every cell looked at.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 from scipy.special import betaincinv
 
+from custody.core.measures.spec import Kind
 from custody.monitoring.shift.grid import Axis, grid_of
 from custody.monitoring.shift.pool import Counts, Flags, Floats, Pool
 
 LACKING = 2.0  # a slice lacks support if its live share is surely more than twice its training share
-MOST, CANDIDATES, PAIRED = 10, 300, 40
+MOST, CANDIDATES, PAIRED = 10, 200, 40
 BINS, LEVELS, ROWS = 8, 24, 50_000
 SIMPLER = 0.9  # a pair is only named if it says more than a single column by this factor
 
@@ -47,17 +48,14 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.1f} %"
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """One cell, or the meeting of two: (axis, cell) each."""
+Part = tuple[int, int, int]  # an axis, the first and the last of some cells of it
 
-    parts: tuple[tuple[int, int], ...]
 
-    def holds(self, cells: Sequence[Counts]) -> Flags:
-        found = cells[self.parts[0][0]] == self.parts[0][1]
-        for axis, cell in self.parts[1:]:
-            found = found & (cells[axis] == cell)
-        return found
+def _holds(parts: Sequence[Part], cells: Sequence[Counts]) -> Flags:
+    found = np.ones(len(cells[0]), dtype=np.bool_)
+    for axis, first, last in parts:
+        found &= (cells[axis] >= first) & (cells[axis] <= last)
+    return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,11 +67,11 @@ class _Counted:
     weights: Floats
     sizes: tuple[float, float]
 
-    def shares(self, code: Counts, size: int, rows: Flags | slice = slice(None)) -> tuple[Floats, Floats]:
-        """Return the training and live share of codes 0..size-1, of some rows against all."""
-        live, weights = self.live[rows], self.weights[rows]
-        table = np.bincount(2 * code + live, weights, 2 * size).reshape(-1, 2)
-        return table[:, 0] / self.weights[~self.live].sum(), table[:, 1] / self.weights[self.live].sum()
+    def shares(self, code: Counts, size: int) -> tuple[Floats, Floats]:
+        """Return the training and live share of the codes 0..size-1, shape (N,) of them."""
+        table = np.bincount(2 * code + self.live, self.weights, 2 * size).reshape(-1, 2)
+        found = table / np.maximum(table.sum(axis=0), 1e-300)
+        return found[:, 0], found[:, 1]
 
 
 def _counted(pool: Pool, axes: Sequence[Axis]) -> _Counted:
@@ -109,62 +107,77 @@ def _weight_of_evidence(counted: _Counted, training: Floats, live: Floats) -> Fl
     return np.where(live > p, found, 0.0)
 
 
-def _tables(axes: Sequence[Axis], counted: _Counted) -> Iterator[tuple[tuple[int, ...], Counts, int]]:
-    """Yield for each axis, and each pair, the code of its cell of every row, and how many codes there are."""
-    for i, axis in enumerate(axes):
-        yield (i,), counted.cells[i], axis.size
+def _ranges(axis: Axis) -> list[tuple[int, int]]:
+    """Return the cells of a category, or the runs of cells of a number, as first and last."""
+    if axis.spec.kind is Kind.CATEGORY:
+        return [(cell, cell) for cell in range(axis.size)]
+    bins = axis.size - 1
+    return [(a, b) for a in range(bins) for b in range(a, bins) if b - a < bins - 1] + [(bins, bins)]
+
+
+def _singles(axes: Sequence[Axis], counted: _Counted) -> Iterator[tuple[list[tuple[Part, ...]], Floats, Floats]]:
+    """Yield for each axis its runs of cells, and their training and live shares."""
+    for place, axis in enumerate(axes):
+        ranges = _ranges(axis)
+        training, live = (np.append(0.0, np.cumsum(part)) for part in counted.shares(counted.cells[place], axis.size))
+        first, last = np.array(ranges).T
+        yield [((place, a, b),) for a, b in ranges], training[last + 1] - training[first], live[last + 1] - live[first]
+
+
+def _pairs(axes: Sequence[Axis], counted: _Counted) -> Iterator[tuple[list[tuple[Part, ...]], Floats, Floats]]:
+    """Yield for each two axes, of the 40 that differ most, their cells' meetings, and their training and live shares."""
     differing = [-float(np.abs(np.subtract(*counted.shares(counted.cells[i], axis.size))).sum()) for i, axis in enumerate(axes)]
     for i, j in combinations(sorted(np.argsort(differing, kind="stable")[:PAIRED].tolist()), 2):
         size = axes[j].size
-        yield (i, j), counted.cells[i] * size + counted.cells[j], axes[i].size * size
+        training, live = counted.shares(counted.cells[i] * size + counted.cells[j], axes[i].size * size)
+        near = np.flatnonzero(live > LACKING * training)
+        yield [((i, a, a), (j, b, b)) for a, b in (divmod(code, size) for code in near.tolist())], training[near], live[near]
 
 
 def _looked_at(axes: Sequence[Axis]) -> int:
     sizes = np.array([axis.size for axis in axes])
-    return int(sizes.sum() + (sizes.sum() ** 2 - (sizes**2).sum()) // 2)
+    return int(sum(len(_ranges(axis)) for axis in axes) + (sizes.sum() ** 2 - (sizes**2).sum()) // 2)
 
 
-def _candidates(axes: Sequence[Axis], counted: _Counted, tail: float) -> list[_Cell]:
-    found: list[tuple[float, _Cell]] = []
-    for places, code, size in _tables(axes, counted):
-        training, live = counted.shares(code, size)
-        near = np.flatnonzero(live > LACKING * training)
-        near = near[_factor(counted, training[near], live[near], tail) > LACKING]
-        speaks = _weight_of_evidence(counted, training, live)
-        for cell in near.tolist():
-            parts = (cell,) if len(places) == 1 else divmod(cell, axes[places[1]].size)
-            found.append((-float(speaks[cell]), _Cell(tuple(zip(places, parts, strict=True)))))
-    return [cell for _, cell in sorted(found, key=lambda one: (one[0], one[1].parts))[:CANDIDATES]]
+def _candidates(axes: Sequence[Axis], counted: _Counted, tail: float) -> list[tuple[Part, ...]]:
+    """Return what surely lacks training rows, that which says most first."""
+    found: list[tuple[float, tuple[Part, ...]]] = []
+    for names, training, live in chain(_singles(axes, counted), _pairs(axes, counted)):
+        lacking = np.flatnonzero(_factor(counted, training, live, tail) > LACKING)
+        speaks = _weight_of_evidence(counted, training[lacking], live[lacking])
+        found += [(-speak, names[place]) for place, speak in zip(lacking.tolist(), speaks.tolist(), strict=True)]
+    return [parts for _, parts in sorted(found)[:CANDIDATES]]
 
 
-def _chosen(counted: _Counted, candidates: list[_Cell], tail: float) -> list[tuple[_Cell, float]]:
-    """Choose cells one by one, each by what it says of the rows that those before it do not hold."""
-    chosen: list[tuple[_Cell, float]] = []
-    left = np.ones(len(counted.live), dtype=np.bool_)
+def _chosen(counted: _Counted, candidates: list[tuple[Part, ...]], tail: float) -> list[tuple[tuple[Part, ...], float]]:
+    """Choose cells one by one, each by what it says of the rows that those before it do not hold; with its factor at that."""
+    chosen: list[tuple[tuple[Part, ...], float]] = []
+    simple = np.array([1.0 if len(parts) == 1 else SIMPLER for parts in candidates])
+    held = [np.flatnonzero(_holds(parts, counted.cells)) for parts in candidates]
+    sides = [counted.weights * side / counted.weights[side].sum() for side in (~counted.live, counted.live)]
     while candidates and len(chosen) < MOST:
-        rows = [np.flatnonzero(cell.holds(counted.cells) & left) for cell in candidates]
-        shares = [counted.shares(np.zeros(len(held), dtype=np.int64), 1, held) for held in rows]
-        training, live = np.array([float(p[0]) for p, _ in shares]), np.array([float(q[0]) for _, q in shares])
+        training, live = (np.array([float(side[rows].sum()) for rows in held]) for side in sides)
         factor = _factor(counted, training, live, tail)
-        simple = np.array([1.0 if len(cell.parts) == 1 else SIMPLER for cell in candidates])
         speaks = np.where(factor > LACKING, simple * _weight_of_evidence(counted, training, live), 0.0)
         best = int(speaks.argmax())
         if speaks[best] <= 0:
             break
         chosen.append((candidates[best], float(factor[best])))
-        left[rows[best]] = False
-        candidates = [cell for cell, speak in zip(candidates, speaks, strict=True) if speak > 0 and cell != candidates[best]]
+        left = np.ones(len(counted.live), dtype=np.bool_)
+        left[held[best]] = False
+        held = [rows[left[rows]] for rows in held]
     return chosen
 
 
-def _slice(pool: Pool, axes: Sequence[Axis], cell: _Cell, at_least: float) -> Slice:
-    held = np.logical_and.reduce([axes[i].cells(pool.values[i]) == part for i, part in cell.parts])
+def _slice(pool: Pool, axes: Sequence[Axis], parts: Sequence[Part], at_least: float) -> Slice:
+    cells = [axes[axis].cells(pool.values[axis]) for axis, _, _ in parts]
+    held = _holds([(place, first, last) for place, (_, first, last) in enumerate(parts)], cells)
     sides = (pool.live, ~pool.live)
     live, training = (float(pool.weights[held & side].sum() / pool.weights[side].sum()) for side in sides)
     live_rows, training_rows = (int((held & side).sum()) for side in sides)
     return Slice(
-        columns=tuple(axes[i].spec.column for i, _ in cell.parts),
-        words=" and ".join(axes[i].words(part) for i, part in cell.parts),
+        columns=tuple(axes[axis].spec.column for axis, _, _ in parts),
+        words=" and ".join(axes[axis].words(first, last) for axis, first, last in parts),
         live_share=live,
         training_share=training,
         live_rows=live_rows,
@@ -175,15 +188,15 @@ def _slice(pool: Pool, axes: Sequence[Axis], cell: _Cell, at_least: float) -> Sl
 
 
 def slices_lacking(pool: Pool, *, alpha: float) -> tuple[Slice, ...]:
-    """Find the cells, and meetings of two columns' cells, whose live share is surely more than twice their training share.
+    """Find cells, runs of a number's cells, and meetings of two columns' cells, whose live share is surely more than twice their training share.
 
     At most 10, those that training lacks most rows of first; one that the others explain is left out. The chance that any
-    listed one is wrong is at most alpha: Clopper and Pearson's bounds with Bonferroni's correction for all cells, and pairs
-    of cells, of all columns. Found on at most 50,000 rows of each side, counted on all.
+    listed one is wrong is at most alpha: Clopper and Pearson's bounds with Bonferroni's correction for all that is looked at.
+    Found on at most 50,000 rows of each side, counted on all.
     """
     axes = grid_of(pool, bins=BINS, levels=LEVELS)
     counted = _counted(pool.first(ROWS), axes)
     tail = alpha / (2 * _looked_at(axes))
     chosen = _chosen(counted, _candidates(axes, counted, tail), tail)
-    found = [_slice(pool, axes, cell, factor) for cell, factor in chosen]
+    found = [_slice(pool, axes, parts, factor) for parts, factor in chosen]
     return tuple(sorted(found, key=lambda one: -one.missing_rows))
