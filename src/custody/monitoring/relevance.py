@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custody.core.measures.intervals import quantile, wilson
-from custody.monitoring.shift.pool import Floats, Pool, Side, pool_of
+from custody.monitoring.shift.pool import Side, pool_of
 from custody.monitoring.shift.ratio import Ratio, ratio_of
 from custody.monitoring.shift.resample import drawn, resampled, shuffled, without_drift
+from custody.monitoring.shift.rows import Floats
 from custody.monitoring.shift.slices import Slice, slices_lacking
 
 MIN_ROWS = 30

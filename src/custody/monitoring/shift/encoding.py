@@ -7,18 +7,20 @@ import numpy as np
 
 from custody.core.measures.spec import Kind
 from custody.monitoring.shift.grid import Axis, grid_of
-from custody.monitoring.shift.pool import Counts, Flags, Floats, Pool
+from custody.monitoring.shift.pool import Pool
+from custody.monitoring.shift.rows import Counts, Flags, Floats
 
 COLUMNS, BINS, LEVELS = 128, 8, 12
+BIN_ROWS = 250  # of the smaller side, for each bin of a number: with few rows, bins cost more than they tell
 REACH = 4.0  # standardised values are cut off here: beyond, the bins speak
 
 ALL = slice(None)
-Pair = tuple[int, int, int, int]  # an axis, its cell, another axis, its cell
+Pair = tuple[int, int]  # two columns, whose product is a further one
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """The columns of a design matrix, in this order: ones, cells, values, pairs.
+    """The columns of a design matrix, in this order: ones, cells, values, products of two of these.
 
     axes: with their place in the pool. cells: an axis and its cell, 0 or 1. values: an axis whose standardised number is a
     column. left_out: columns of the samples that had no room.
@@ -32,24 +34,31 @@ class Encoding:
 
     @property
     def smooth(self) -> Flags:
-        """Return which columns, pairs not counted, are a number's value, shape (d,)."""
+        """Return which columns, products not counted, are a number's value, shape (d,)."""
         return np.arange(1 + len(self.cells) + len(self.values)) > len(self.cells)
+
+    @property
+    def meetings(self) -> Flags:
+        """Return which two columns make a product that says something new, shape (d, d): each once, i <= j.
+
+        Those of two axes, and the square of a value.
+        """
+        axis = np.array([-1, *(axis for axis, _ in self.cells), *self.values])
+        found = (axis[:, None] != axis) | np.diag(self.smooth)
+        found[0] = found[:, 0] = False
+        return np.triu(found)
 
     def matrix(self, pool: Pool, rows: Counts | slice = ALL) -> Floats:
         """Encode the rows of a pool, or some of them, shape (N, d)."""
-        found = self.cells_of(pool, rows)
+        found = [axis.cells(pool.values[place][rows]) for place, axis in self.axes]
         columns = [np.ones(len(pool.live[rows]))]
         columns += [(found[axis] == cell).astype(np.float64) for axis, cell in self.cells]
         columns += [standardised(axis, pool.values[place][rows]) for place, axis in (self.axes[i] for i in self.values)]
-        columns += [((found[i] == a) & (found[j] == b)).astype(np.float64) for i, a, j, b in self.pairs]
+        columns += [columns[i] * columns[j] for i, j in self.pairs]
         return np.column_stack(columns)
 
-    def cells_of(self, pool: Pool, rows: Counts | slice = ALL) -> list[Counts]:
-        """Return the cell of each row on each axis."""
-        return [axis.cells(pool.values[place][rows]) for place, axis in self.axes]
-
     def paired(self, pairs: Sequence[Pair]) -> "Encoding":
-        """Return the same with pair cells."""
+        """Return the same with these products."""
         return replace(self, pairs=tuple(pairs))
 
 
@@ -67,7 +76,8 @@ def encoding_of(pool: Pool) -> Encoding:
     same for all rows of the pool is left out.
     """
     room = max(COLUMNS // max(len(pool.specs), 1) - 1, 3)
-    axes = list(enumerate(grid_of(pool, bins=min(BINS, room), levels=min(LEVELS, room))))
+    least = min(int(pool.live.sum()), int((~pool.live).sum()))
+    axes = list(enumerate(grid_of(pool, bins=min(BINS, room, max(least // BIN_ROWS, 3)), levels=min(LEVELS, room))))
     kept = COLUMNS // (room + 1)
     left_out = max(len(axes) - kept, 0)
     if left_out:

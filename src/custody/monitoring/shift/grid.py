@@ -1,13 +1,13 @@
 """A grid of cells over the columns of two samples: bins of numbers, levels of categories, a cell for what is missing."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, isfinite, log10
 
 import numpy as np
 
 from custody.core.measures.spec import Kind, Spec
-from custody.monitoring.shift.pool import Counts, Flags, Floats, Pool
+from custody.monitoring.shift.pool import Pool
+from custody.monitoring.shift.rows import Counts, Floats
 
 LEEWAY = 0.15  # of a bin: how far a cut may be moved to become a short number
 REACH = 4.0  # standardised values are cut off here: beyond, the bins speak
@@ -42,8 +42,7 @@ class Axis:
         table = np.full(int(max(values.max(initial=-1.0), *self.levels, -1)) + 2, self.size - 2, dtype=np.int64)
         table[list(self.levels)] = np.arange(len(self.levels))
         table[-1] = self.size - 1
-        found = table[values.astype(np.int64)]
-        return found
+        return table[values.astype(np.int64)]
 
     def words(self, first: int, last: int) -> str:
         """Say what some cells hold: `age < 18`, `18 <= age < 25`, `plan = gold`, `plan is missing`."""

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from custody.monitoring.shift.pool import Floats
+from custody.monitoring.shift.rows import Floats
 
 STEPS, HALVINGS = 50, 30
 ACCURACY = 1e-9  # of the mean loss
@@ -35,7 +35,8 @@ def fit(design: Floats, labels: Floats, weights: Floats, ridge: Floats, *, start
             step = step / 2
         else:
             return beta
-        beta, loss = beta - step, after
+        loss = after
+        beta = np.subtract(beta, step)
         if gain < ACCURACY * weights.sum():
             return beta
     return beta
@@ -65,5 +66,5 @@ def refit(design: Floats, labels: Floats, weights: Floats, ridge: Floats, start:
     """
     beta = np.repeat(start[:, None], weights.shape[1], axis=1)
     for _ in range(2):
-        beta = beta - cho_solve(factor, slope_of(design, labels, weights, ridge, beta))
+        beta -= cho_solve(factor, slope_of(design, labels, weights, ridge, beta))
     return beta

@@ -12,10 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from custody.core.errors import InvalidInput
 from custody.core.measures.spec import Kind, Spec, Values, crc, specs_of
-from custody.monitoring.shift.rows import Floats, levels_by_row, numbers_by_row, plain
+from custody.monitoring.shift.rows import Counts, Flags, Floats, levels_by_row, numbers_by_row, plain
 
-Counts = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 
 FOLDS = 5
@@ -55,12 +53,14 @@ class Pool:
     @property
     def folds(self) -> Counts:
         """Return each row's fold, 0..4, as many rows of each side in every fold."""
-        return self._places % FOLDS
+        found: Counts = self._places % FOLDS
+        return found
 
     @property
     def cutting(self) -> Flags:
         """Return the rows that a grid is cut by; counts on the other rows owe nothing to them."""
-        return (self._places % CUT_SHARE == 0) & (self._places < CUT_SHARE * CUT_ROWS)
+        found: Flags = (self._places % CUT_SHARE == 0) & (self._places < CUT_SHARE * CUT_ROWS)
+        return found
 
     @property
     def _places(self) -> Counts:
@@ -90,7 +90,8 @@ def _weights(side: Side, rows: int, name: str) -> Floats:
     found = np.asarray(side.weights, dtype=np.float64)
     if found.shape != (rows,) or not np.isfinite(found).all() or (found < 0).any() or found.sum() <= 0:
         raise InvalidInput(f"The weights of the {name} rows must be {rows} finite numbers >= 0, not all 0.")
-    return found / found.mean()
+    shares: Floats = found / found.mean()
+    return shares
 
 
 def _rows(side: Side, name: str) -> int:
@@ -147,7 +148,9 @@ def pool_of(training: Side, live: Side, *, seed: int = 0) -> Pool:
     if set(training.columns) != set(live.columns) or not training.columns:
         differing = sorted(set(training.columns) ^ set(live.columns))
         raise InvalidInput("Both samples need the same columns, one at least.", facts={"differing": differing})
-    sides = tuple(replace(side, columns={name: plain(side.columns[name]) for name in sorted(side.columns)}) for side in (training, live))
+    sides = tuple(
+        replace(side, columns={name: plain(side.columns[name]) for name in sorted(side.columns)}) for side in (training, live)
+    )
     training, live = sides
     n, m = _rows(training, "training"), _rows(live, "live")
     specs = specs_of(training.columns)

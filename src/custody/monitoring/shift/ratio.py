@@ -7,19 +7,19 @@ classification).
 """
 
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from scipy.special import expit, ndtri
 
 from custody.monitoring.shift.encoding import Encoding, Pair, encoding_of
 from custody.monitoring.shift.logistic import fit
-from custody.monitoring.shift.pool import FOLDS, Counts, Flags, Floats, Pool
+from custody.monitoring.shift.pool import FOLDS, Pool
+from custody.monitoring.shift.rows import Counts, Flags, Floats
 
 PENALTIES = (1000.0, 100.0, 10.0, 1.0)
-PAIRS, PAIR_PENALTY, PAIR_ALPHA, PAIR_ROWS = 32, 0.5, 0.01, 10.0
+ROUNDS, PAIRS, PAIR_PENALTY, PAIR_ALPHA, PAIR_ROWS = 2, 16, 0.5, 0.01, 10.0
 CONSTANT = 1e-6  # the penalty of the constant: none, but for numerical safety
-CALIBRATION_STEPS = 8
+CALIBRATION_STEPS, TINY = 8, 1e-12
 REACH = 30.0  # log odds beyond say no more
 
 
@@ -52,7 +52,8 @@ def balanced(pool: Pool) -> Floats:
     """Return the rows' weights with half of N on each side."""
     half = len(pool.live) / 2
     live = pool.weights[pool.live].sum()
-    return pool.weights * np.where(pool.live, half / live, half / (pool.weights.sum() - live))
+    found: Floats = pool.weights * np.where(pool.live, half / live, half / (pool.weights.sum() - live))
+    return found
 
 
 def out_of_fold(design: Floats, betas: Floats, folds: Counts) -> Floats:
@@ -60,7 +61,7 @@ def out_of_fold(design: Floats, betas: Floats, folds: Counts) -> Floats:
     found = np.zeros((len(design), *betas.shape[2:]))
     for fold, beta in enumerate(betas):
         found[folds == fold] = design[folds == fold] @ beta
-    return np.clip(found, -REACH, REACH)
+    return found.clip(-REACH, REACH)
 
 
 def mean_loss(scores: Floats, labels: Floats, weights: Floats) -> float:
@@ -88,11 +89,12 @@ def line_of(scores: Floats, labels: Floats, weights: Floats) -> Floats:
 
 def on_line(line: Floats, scores: Floats) -> Floats:
     """Return calibrated log odds, (N, b), within -30..30: line (2, b)."""
-    return np.clip(line[0] + line[1] * scores, -REACH, REACH)
+    found: Floats = np.clip(line[0] + line[1] * scores, -REACH, REACH)
+    return found
 
 
 def ridge_of(penalty: float, smooth: Flags, pairs: int = 0) -> Floats:
-    """Return each column's penalty: none of the constant, a tenth for a number's value, little for a pair cell."""
+    """Return each column's penalty: none of the constant, a tenth for a number's value, little for a product."""
     found = np.where(smooth, penalty / 10, penalty)
     found[0] = CONSTANT
     return np.append(found, np.full(pairs, min(penalty, PAIR_PENALTY)))
@@ -120,41 +122,43 @@ def _penalised(pool: Pool, matrix: Floats, weights: Floats, smooth: Flags) -> tu
     return best[1:]
 
 
-def _misjudged(pool: Pool, encoding: Encoding, scores: Floats, weights: Floats) -> list[Pair]:
-    """Return the cells of pairs of columns, at most 32, whose rows a classifier surely takes for the wrong side.
+def misjudged(encoding: Encoding, main: Floats, residuals: Floats, variances: Floats) -> tuple[Pair, ...]:
+    """Return the products of two columns, at most 16, along which residuals (N,) surely do not add up to 0.
 
-    A score test of each cell with 10 rows or more, with Bonferroni's correction for all cells of all pairs.
+    A score test of each product, with Bonferroni's correction for all; a cell, or the meeting of two, needs 10 rows or more.
+    main: the design without products, shape (N, d). variances: of the residuals, shape (N,).
+    Source: Rao 1948 (the score test).
     """
-    chance = expit(scores)
-    residual, spread = weights * (pool.live - chance), weights**2 * chance * (1 - chance)
-    cells, axes = encoding.cells_of(pool), [axis for _, axis in encoding.axes]
-    found: list[tuple[float, Pair]] = []
-    looked = 0
-    for i, j in combinations(range(len(axes)), 2):
-        width, size = axes[j].size, axes[i].size * axes[j].size
-        code = cells[i] * width + cells[j]
-        many = np.bincount(code, chance * (1 - chance), size) >= PAIR_ROWS / 4
-        z = np.bincount(code, residual, size) / np.sqrt(np.maximum(np.bincount(code, spread, size), 1e-12))
-        looked += size
-        found += [(-abs(float(z[cell])), (i, cell // width, j, cell % width)) for cell in np.flatnonzero(many & (np.abs(z) > 3)).tolist()]
-    needed = float(ndtri(PAIR_ALPHA / max(2 * looked, 1)))
-    return [pair for z, pair in sorted(found) if z < needed][:PAIRS]
+    flags = np.where(encoding.smooth, 1.0, main)
+    looked = encoding.meetings & (flags.T @ flags >= PAIR_ROWS)
+    total, first = (main.T @ (main * weights[:, None]) for weights in (residuals, variances))
+    spread = (main**2).T @ (main**2 * variances[:, None]) - first**2 / max(variances.sum(), TINY)
+    z = np.where(looked, np.abs(total) / np.sqrt(np.maximum(spread, TINY)), 0.0)
+    needed = -float(ndtri(PAIR_ALPHA / max(2 * looked.sum(), 1)))
+    order = np.argsort(-z, axis=None, kind="stable")[:PAIRS]
+    return tuple((int(place) // len(z), int(place) % len(z)) for place in order if z.flat[place] > needed)
 
 
 def ratio_of(pool: Pool) -> Ratio:
-    """Fit the classifier: cells and values of every column, and the cells of pairs of columns that these misjudge.
+    """Fit the classifier: cells and values of every column, and the products of two of these that it misjudges without them.
 
-    The penalty is the one of 1000, 100, 10, 1 with the least loss out of fold.
+    The penalty is the one of 1000, 100, 10, 1 with the least loss out of fold. Products are looked for twice, since some only
+    show when others are in, and kept if the loss out of fold falls.
     """
     encoding, weights, labels = encoding_of(pool), balanced(pool), pool.live.astype(np.float64)
-    matrix, smooth = encoding.matrix(pool), encoding.smooth
-    penalty, betas, scores = _penalised(pool, matrix, weights, smooth)
-    ridge = ridge_of(penalty, smooth)
-    if pairs := _misjudged(pool, encoding, scores, weights):
-        larger, wider = encoding.paired(pairs), ridge_of(penalty, smooth, len(pairs))
-        more = _fits(pool, larger.matrix(pool), weights, wider)[1:]
+    smooth, main = encoding.smooth, encoding.matrix(pool)
+    penalty, betas, scores = _penalised(pool, main, weights, smooth)
+    for _ in range(ROUNDS):
+        chance = expit(scores)
+        pairs = misjudged(encoding, main, weights * (labels - chance), weights**2 * chance * (1 - chance))
+        larger = encoding.paired([*encoding.pairs, *(pair for pair in pairs if pair not in encoding.pairs)])
+        if len(larger.pairs) == len(encoding.pairs):
+            break
+        more = _fits(pool, larger.matrix(pool), weights, ridge_of(penalty, smooth, len(larger.pairs)))[1:]
         after = out_of_fold(larger.matrix(pool), more, pool.folds)
-        if mean_loss(after, labels, weights) < mean_loss(scores, labels, weights):
-            encoding, matrix, ridge, betas, scores = larger, larger.matrix(pool), wider, more, after
+        if mean_loss(after, labels, weights) >= mean_loss(scores, labels, weights):
+            break
+        encoding, betas, scores = larger, more, after
     line = line_of(scores[:, None], labels[:, None], weights[:, None])
+    matrix, ridge = encoding.matrix(pool), ridge_of(penalty, smooth, len(encoding.pairs))
     return Ratio(pool, encoding, matrix, weights, ridge, betas, line[:, 0], on_line(line, scores[:, None])[:, 0])

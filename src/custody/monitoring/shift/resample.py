@@ -4,8 +4,9 @@ import numpy as np
 from scipy.linalg import solve
 
 from custody.monitoring.shift.logistic import curvature, refit
-from custody.monitoring.shift.pool import FOLDS, Floats, Pool
+from custody.monitoring.shift.pool import FOLDS, Pool
 from custody.monitoring.shift.ratio import PENALTIES, Ratio, line_of, on_line, out_of_fold, ridge_of
+from custody.monitoring.shift.rows import Floats
 
 
 def drawn(pool: Pool, times: int, rng: np.random.Generator) -> Floats:

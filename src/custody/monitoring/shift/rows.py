@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from custody.core.measures.spec import Reading, Spec, Values, numbers_read
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 def plain(values: Any) -> Values:

@@ -13,7 +13,8 @@ from scipy.special import betaincinv
 
 from custody.core.measures.spec import Kind
 from custody.monitoring.shift.grid import Axis, grid_of
-from custody.monitoring.shift.pool import Counts, Flags, Floats, Pool
+from custody.monitoring.shift.pool import Pool
+from custody.monitoring.shift.rows import Counts, Flags, Floats
 
 LACKING = 2.0  # a slice lacks support if its live share is surely more than twice its training share
 MOST, CANDIDATES, PAIRED = 10, 200, 40
