@@ -15,7 +15,8 @@ from custody.monitoring.shift.slices import Slice, slices_lacking
 
 MIN_ROWS = 30
 SAMPLE = 5_000  # rows of each side that the classifier sees
-RESAMPLES, DEALS, CHUNK = 100, 40, 50_000
+RESAMPLES, DEALS, CHUNK = 100, 39, 50_000
+ONE_IN_20 = 1  # of 39 deals, the second: beyond it a sample without drift reads with chance 2 / 40
 THIN = log(10)  # training is thin where live rows are more than ten times as dense
 
 
@@ -83,14 +84,16 @@ def _effective(value: float, again: Floats, still: Floats, confidence: float) ->
     tiny = 1e-12
     reach = quantile(confidence) * float(np.log(np.maximum(again, tiny)).std())
     low, high = (min(exp(log(max(value, tiny)) + sign * reach), 1.0) for sign in (-1, 1))
-    return Reading(value, min(low, value), high, float(still.mean()), float(np.quantile(still, 0.05)))
+    return Reading(value, min(low, value), high, float(still.mean()), float(np.sort(still)[ONE_IN_20]))
 
 
 def _thin(value: float, again: Floats, still: Floats, rows: float, confidence: float) -> Reading:
     low, high = wilson(min(value * rows, rows), rows, confidence)
     tail = (1 - confidence) / 2
     least, most = (float(bound) for bound in np.quantile(again, (tail, 1 - tail)))
-    return Reading(value, min(low, least, value), max(high, most, value), float(still.mean()), float(np.quantile(still, 0.95)))
+    return Reading(
+        value, min(low, least, value), max(high, most, value), float(still.mean()), float(np.sort(still)[-1 - ONE_IN_20])
+    )
 
 
 def _readings(ratio: Ratio, confidence: float, rng: np.random.Generator) -> tuple[Reading, Reading]:

@@ -12,7 +12,7 @@ from custody.monitoring.shift.rows import Counts, Flags, Floats
 
 COLUMNS, BINS, LEVELS = 128, 8, 12
 BIN_ROWS = 250  # of the smaller side, for each bin of a number: with few rows, bins cost more than they tell
-REACH = 4.0  # standardised values are cut off here: beyond, the bins speak
+REACH, PRODUCT_REACH = 4.0, 6.0  # where standardised values and products are cut off, so that no single row rules a fit
 
 ALL = slice(None)
 Pair = tuple[int, int]  # two columns, whose product is a further one
@@ -54,7 +54,7 @@ class Encoding:
         columns = [np.ones(len(pool.live[rows]))]
         columns += [(found[axis] == cell).astype(np.float64) for axis, cell in self.cells]
         columns += [standardised(axis, pool.values[place][rows]) for place, axis in (self.axes[i] for i in self.values)]
-        columns += [columns[i] * columns[j] for i, j in self.pairs]
+        columns += [np.clip(columns[i] * columns[j], -PRODUCT_REACH, PRODUCT_REACH) for i, j in self.pairs]
         return np.column_stack(columns)
 
     def paired(self, pairs: Sequence[Pair]) -> "Encoding":

@@ -26,7 +26,7 @@ def fit(design: Floats, labels: Floats, weights: Floats, ridge: Floats, *, start
     loss = objective(design, labels, weights, ridge, beta)
     for _ in range(STEPS):
         slope, factor = slope_of(design, labels, weights, ridge, beta), curvature(design, weights, ridge, beta)
-        step = cho_solve(factor, slope)
+        step: Floats = cho_solve(factor, slope)
         gain = float(slope @ step) / 2
         for _ in range(HALVINGS):
             after = objective(design, labels, weights, ridge, beta - step)
@@ -35,8 +35,7 @@ def fit(design: Floats, labels: Floats, weights: Floats, ridge: Floats, *, start
             step = step / 2
         else:
             return beta
-        loss = after
-        beta = np.subtract(beta, step)
+        beta, loss = beta - step, after
         if gain < ACCURACY * weights.sum():
             return beta
     return beta
