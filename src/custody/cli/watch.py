@@ -124,11 +124,23 @@ def _monitor(noun: click.Group) -> None:
         """Say what a policy would have done in the last days; nothing is changed."""
         show(client.monitor_preview(deployment, read_mapping(file), days=days), _preview_text)
 
+    @verb(noun, "explain", examples=["custody monitor explain acme/prod/churn"])
+    @click.argument("deployment")
+    def explain(client: "Client", deployment: str) -> None:
+        """Say whether the training data still covers live traffic, and whether inputs moved or the relation changed."""
+        show(client.monitor_explain(deployment), _explanation_text)
+
     @verb(noun, "show", examples=["custody monitor show acme/prod/churn"])
     @click.argument("deployment")
     def show_one(client: "Client", deployment: str) -> None:
         """Show evaluations, drift and alerts of a deployment."""
         show(client.monitor_show(deployment), _monitor_text)
+
+
+def _explanation_text(found: dict[str, Any]) -> str:
+    lines = [found["relevance"]["sentence"], *(f"  lacking: {one['words']}" for one in found["relevance"]["slices"])]
+    why = found["decomposition"]
+    return "\n".join([*lines, why["sentence"] if why else "no labelled answers yet, so no difference can be taken apart"])
 
 
 def _preview_text(found: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@
 | ask for labels | `ask` | deployment, feedback, monitoring | `labels.asked` |
 | label | `record` | deployment, feedback | `labels.received` |
 | evaluate, alert | `watch` | deployment, serving, feedback, monitoring | `evaluation.done`, `evaluation.revised`, `alert.raised`, `alert.resolved`, `retrain.decided` |
+| explain a loss | `explain` | data, registry, deployment, monitoring | `relevance.measured` |
 | retrain | `retrain` | data, registry, deployment, feedback, monitoring | `retrain.decided`, `retrain.step` |
 | ask why | `trace` | data, registry, gates, deployment, feedback | none: it reads |
 | verify | `verify_all` | data, registry, deployment, serving | none: it reads |

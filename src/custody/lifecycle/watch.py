@@ -23,6 +23,7 @@ from custody.deployment.revision import Revision
 from custody.lifecycle.ask import answered_draws
 from custody.lifecycle.captured import labelled_values, rows_between, with_labels
 from custody.lifecycle.drift import Arrived, look_at_labels
+from custody.lifecycle.explain import explain
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.references import encoded, label_reference
 from custody.lifecycle.release import advance
@@ -84,6 +85,8 @@ def watch(ports: Ports, now: datetime, seen: Seen) -> int:
 def _watch_deployment(ports: Ports, head: Revision, now: datetime) -> int:
     _revise(ports, head, now)
     found = _watch_one(ports, head, now)
+    if any(check.outcome is Outcome.FAIL for check in found.checks):
+        explain(ports, Caller(head.key.tenant, WORKER, now), head.key)
     _measure_draws(ports, head, now)
     _judge_canary(ports, head, now)
     return len(found.checks) > 0

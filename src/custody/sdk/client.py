@@ -277,6 +277,10 @@ class Client:
         """Say what a policy would have done in the last days; nothing is changed."""
         return self.wire.call("POST", f"/monitors/{_key(key)}/preview", json=dict(policy), params={"days": days})
 
+    def monitor_explain(self, key: str) -> Result:
+        """Compare what a version learned from with what it is asked, and take a difference of its metric apart; takes seconds."""
+        return self.wire.call("POST", f"/monitors/{_key(key)}/explain")
+
     def monitor_show(self, key: str) -> Result:
         """Show a deployment's policy, evaluations, drift looks and alerts."""
         return self.wire.call("GET", f"/monitors/{_key(key)}")

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from custody.lifecycle.alerts import answer_alert, explain_alert
 from custody.lifecycle.ask import ask, questions
+from custody.lifecycle.explain import explain
 from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.overview import describe
 from custody.lifecycle.preview import preview
@@ -117,6 +118,14 @@ def preview_monitor(
     found = preview(ports, caller, key, policy, days=days)
     body = {"sentence": found.sentence, **msgspec.to_builtins(found)}
     return answer(body, next=f"custody monitor set {key} FILE")
+
+
+@router.post("/monitors/{tenant}/{environment}/{name}/explain")
+def explain_monitor(ports: Wired, caller: Called, tenant: str, environment: str, name: str) -> Response:
+    """Compare training data with live traffic, and take a difference of the metric apart."""
+    key = key_of(caller, tenant, environment, name)
+    found, entry = explain(ports, caller, key)
+    return answer(found, ledger=entry, next=f"custody deployment show {key}")
 
 
 @router.get("/alerts/{tenant}/{environment}/{name}")
