@@ -85,19 +85,32 @@ def round_of(metric: str, scores: ArrayLike, decided: ArrayLike, design: Design,
     scores, decided: of all N predictions, shape (N,). design: what the sample was drawn by. The scores are used in full.
     A census is not drawn by chance: there Z = psi, as for a stream of labels, and rows must be in an order that ignores them.
     """
+    sides = parts_of(metric, scores, decided, design, census=sample.census)
+    if sample.size != design.size:
+        raise InvalidInput("The design and the sample do not belong together.", why="Their windows differ in size.")
+    every = np.concatenate(sides)
+    no, yes = (side[sample.rows] for side in sides)
+    return Round(metric, no, yes, _upper(every), -_upper(-every))
+
+
+def parts_of(
+    metric: str, scores: ArrayLike, decided: ArrayLike, design: Design, *, census: bool = False
+) -> tuple[Floats, Floats]:
+    """Return the parts (a, b) of Z of all N predictions of a window, at label no and at label yes, shape (N, 2) each.
+
+    Raises: InvalidInput if the design is of another window, or the metric is no ratio.
+    """
     q, h = scored(scores, decided)
     terms = terms_of(metric, h)
-    if not len(q) == design.size == sample.size:
-        raise InvalidInput("The window, the design and the sample do not belong together.", why="Their sizes differ.")
-    fu, fv = (np.zeros(len(q)), np.zeros(len(q))) if sample.census else terms.expected(q)
-    weights = np.ones(len(q)) if sample.census else 1 / (design.size * design.chances)
-    sides = [
+    if len(q) != design.size:
+        raise InvalidInput(f"The design is of {design.size} predictions, the window of {len(q)}.")
+    fu, fv = (np.zeros(len(q)), np.zeros(len(q))) if census else terms.expected(q)
+    weights = np.ones(len(q)) if census else 1 / (design.size * design.chances)
+    no, yes = (
         np.stack([weights * (u - fu) + fu.mean(), weights * (v - fv) + fv.mean()], axis=1)
         for u, v in ((terms.u0, terms.v0), (terms.u1, terms.v1))
-    ]
-    every = np.concatenate(sides)
-    bottom = -_upper(-every)
-    return Round(metric, sides[0][sample.rows], sides[1][sample.rows], _upper(every), bottom)
+    )
+    return no, yes
 
 
 def _upper(points: Floats) -> Floats:

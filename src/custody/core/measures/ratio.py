@@ -40,16 +40,17 @@ def skewed_ratio(
     n = len(first)
     if n < 2 or not second.mean() > 0:
         return None
-    value = float(first.mean() / second.mean())
-    spread = float((first - value * second).std()) / float(second.mean())
-    if spread <= 1e-12 * max(abs(value), 1e-300):
-        return value, value, value
-    score = _hall(first, second)
-    reach = t_quantile(confidence, n)
+    unit = max(float(np.abs(first).max()) / float(second.mean()), 1e-300)
+    first, second = first / unit / second.mean(), second / second.mean()
+    value = float(first.mean())
+    spread = float((first - value * second).std())
+    if spread <= 1e-12:
+        return value * unit, value * unit, value * unit
+    score, reach = _hall(first, second), t_quantile(confidence, n)
     step = reach * spread / sqrt(n)
-    low = _walk(lambda m: score(m) - reach, value, -step, limits[0])
-    high = _walk(lambda m: -score(m) - reach, value, step, limits[1])
-    return (value, low, high) if isfinite(low) and isfinite(high) else None
+    low = _walk(lambda m: score(m) - reach, value, -step, limits[0] / unit)
+    high = _walk(lambda m: -score(m) - reach, value, step, limits[1] / unit)
+    return (value * unit, low * unit, high * unit) if isfinite(low) and isfinite(high) else None
 
 
 def _columns(u: ArrayLike, v: ArrayLike) -> Pair:
