@@ -141,7 +141,7 @@ SHOWS = {
     f"deployment show {KEY}": {"row", "timeline", "evaluations", "checks", "lineage"},
     f"deployment show {KEY} --at 2999-01-01T00:00:00Z": {"service", "action", "actor", "at"},
     f"label show {KEY}": {"deployment", "labels"},
-    f"monitor show {KEY}": {"policy", "evaluations", "looks", "alerts"},
+    f"monitor show {KEY}": {"policy", "evaluations", "looks", "alerts", "bet"},
     f"value show {KEY}": {"costs", "total", "currency"},
     "ledger verify": {"ok", "sentence"},
     "verify": {"ok", "ledger", "objects", "problems"},

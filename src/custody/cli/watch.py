@@ -71,7 +71,9 @@ def _label(noun: click.Group) -> None:
 
 def _draw_text(draw: dict[str, Any]) -> str:
     span = f"{when(draw['start'])} to {when(draw['end'])}"
-    return facts({"draw": draw["id"], "window": span, "answers": draw["population"], "to label": draw["tasks"]})
+    return facts(
+        {"draw": draw["id"], "window": span, "answers": draw["population"], "to label": draw["tasks"], "finds": draw["finds"]}
+    )
 
 
 def _pairs(text: str, file: str) -> list[tuple[str, str]]:
@@ -153,6 +155,9 @@ def _monitor_text(data: dict[str, Any]) -> str:
     for one in data["evaluations"]:
         metrics = "  ".join(estimate(m) for m in one["metrics"][:3])
         lines.append(f"  {when(one['start'])[:10]}..{when(one['end'])[:10]}  {one['labelled']}/{one['predictions']}  {metrics}")
+    if bet := data["bet"]:
+        lines += ["", "drawn labels", f"  {bet['outcome']}: {bet['sentence']}"]
+        lines += [f"  over all draws: {estimate(bet['sequence'])}, valid after every label"] if bet["sequence"] else []
     lines += ["", "drift"]
     lines += [
         f"  {when(one['at'])}  {one['reference']:<12} {one['level']:<7} log10 e {one['log10_e']:6.1f}  {one['sentence']}"

@@ -13,8 +13,8 @@ class Draw:
 
     start, end: of the window's events, both inside. population: answers in it. asked: how many labels were drawn, the same
     answer twice counted twice. tasks: how many different answers that are. frame: digest of the Parquet object with one row for
-    each answer of the window: prediction, key, score, decision. sample: digest of the JSON object that says which rows were
-    drawn and with which chance, fixed before any label.
+    each answer of the window: prediction, key, score, decision, aim. sample: digest of the JSON object that says which rows were
+    drawn and with which chance, fixed before any label. finds: what so many labels a draw can find, in words.
     """
 
     id: str
@@ -29,3 +29,4 @@ class Draw:
     frame: Digest
     sample: Digest
     drawn_at: datetime
+    finds: str = ""

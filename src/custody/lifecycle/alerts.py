@@ -10,6 +10,7 @@ from custody.core.errors import NotFound
 from custody.core.evidence import Outcome
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
+from custody.lifecycle.bets import bet_again
 from custody.lifecycle.drift import DriftEvidence
 from custody.lifecycle.feeds import StaleEvidence
 from custody.lifecycle.references import read_summary, references
@@ -75,6 +76,8 @@ def explain_alert(ports: Ports, caller: Caller, key: DeploymentKey, id: str) -> 
     match alert.check.name.partition(":")[0]:
         case "performance":
             found, again = _performance(body)
+        case "bet":
+            found, again = bet_again(ports, body)
         case "stale":
             found, again = alert.check.sentence, msgspec.json.decode(body, type=StaleEvidence).check.sentence
         case "constant":

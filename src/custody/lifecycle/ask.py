@@ -21,12 +21,15 @@ from custody.feedback.draw import Draw
 from custody.lifecycle.captured import INPUT, rows_between
 from custody.lifecycle.rows import group_columns
 from custody.lifecycle.stores import Caller, Ports
-from custody.lifecycle.windows import answers_of, groups_of_target, moment
+from custody.lifecycle.windows import answers_of, groups_of_target, looks_of, moment, registered
+from custody.monitoring.betting import RATIOS, Betting
 from custody.monitoring.evaluation import Evaluation, Slice
+from custody.monitoring.planner import budget_of
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.ppi import Labelled, estimates
 from custody.monitoring.ratios import METRICS
-from custody.monitoring.sampling import Sample, draw, shared_design
+from custody.monitoring.rounds import Round, round_of
+from custody.monitoring.sampling import Design, Sample, draw, shared_design
 
 PEOPLE = ("annotator",)
 MOST = 10_000  # labels in one draw
@@ -68,21 +71,34 @@ def ask(ports: Ports, caller: Caller, key: DeploymentKey, n: int, *, dry_run: bo
             why="Each answer belongs to one draw only, so that its chance is known.",
             fix=f"See what is still to be labelled: custody label tasks {key}",
         )
-    sample = _sampled(rows, n, int.from_bytes(ports.random(16)))
+    chances = shared_design(*_answers(rows))
+    sample = draw(chances, n, np.random.default_rng(int.from_bytes(ports.random(16))))
     span = pc.min_max(rows.column("event")).as_py()
     asked = (rows.num_rows, len(sample.rows), len(sample.asked))
     made = Draw(
-        ports.new_id(caller.now), key, target.model, target.threshold, span["min"], span["max"], *asked, _NONE, _NONE, caller.now
+        ports.new_id(caller.now),
+        key,
+        target.model,
+        target.threshold,
+        span["min"],
+        span["max"],
+        *asked,
+        _NONE,
+        _NONE,
+        caller.now,
+        _finds(ports, head, rows, chances, n),
     )
     if dry_run:
         return made, None
-    frame = ports.tables.to_parquet(rows.select(["prediction", "key", "score", "decision"]))
-    objects = ports.stores.objects
-    made = replace(made, frame=objects.put(frame), sample=objects.put(msgspec.json.encode(sample.to_json())))
+    frame = rows.select(["prediction", "key", "score", "decision"]).append_column("aim", pa.array(chances.aim))
+    objects, kept = ports.stores.objects, {"version": 1, "uniform": chances.uniform, "sample": sample.to_json()}
+    made = replace(made, frame=objects.put(ports.tables.to_parquet(frame)), sample=objects.put(msgspec.json.encode(kept)))
     with ports.stores.change(key.tenant, caller.actor, caller.now) as change:
         if len(change.labels.draws(key)) != len(known):
             raise Conflict(f"Somebody else has just drawn from {key}.", fix=f"Look again: custody label tasks {key}")
         change.labels.add_draw(made)
+        if not change.monitors.state(key, bet_name(target)):
+            change.monitors.set_state(key, bet_name(target), str(looks_of(change.monitors, head, target).count))
         entry = change.record("labels.asked", str(key), _facts(made))
     return made, entry.seq
 
@@ -102,8 +118,39 @@ def _unasked(ports: Ports, key: DeploymentKey, target: Target, known: Sequence[D
     return rows if rows.num_rows else None
 
 
-def _sampled(rows: pa.Table, n: int, seed: int) -> Sample:
-    return draw(shared_design(*_answers(rows)), n, np.random.default_rng(seed))
+def bet_name(target: Target) -> str:
+    """Return the state that holds how many windows of a target were judged before its first draw."""
+    return f"bet:{target.model}@{target.threshold:g}"
+
+
+def bet_of(ports: Ports, head: Revision, target: Target) -> Betting | None:
+    """Start the bet on a target's drawn labels against its registered metric; None if the metric is no ratio.
+
+    Its alpha is what the windows that were judged before the first draw have left of the registered half.
+    """
+    shelf = ports.stores.of(head.key.tenant)
+    policy = shelf.monitors.policy(head.key) or MonitorPolicy()
+    promised = registered(ports, head, target, policy.metric)
+    if promised is None or policy.metric not in RATIOS:
+        return None
+    before = shelf.monitors.state(head.key, bet_name(target)) or looks_of(shelf.monitors, head, target).count
+    return Betting.against(promised, tolerance=policy.tolerance, alpha=policy.alpha / 2 / (int(before) + 1))
+
+
+def _finds(ports: Ports, head: Revision, rows: pa.Table, design: Design, n: int) -> str:
+    """Say what so many labels of every such window can find in ten of them."""
+    bet = bet_of(ports, head, head.service.live)
+    if bet is None or n >= rows.num_rows:
+        return ""
+    try:
+        budget = budget_of(*_answers(rows), design, metric=bet.metric, limit=bet.limit, alpha=bet.alpha)
+    except InvalidInput:  # nothing was decided yes, say
+        return ""
+    drop = budget.finds(10 * n)
+    most = (
+        f"a drop of {bet.metric} {100 * drop:.1f} points past the tolerance" if drop is not None else f"no drop of {bet.metric}"
+    )
+    return f"{n:,} labels of every such window find {most} in about 10 windows"
 
 
 def _answers(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -133,8 +180,21 @@ def _asked(ports: Ports, one: Draw) -> list[dict[str, Any]]:
 
 
 def _read(ports: Ports, one: Draw) -> tuple[pa.Table, Sample]:
+    frame, sample, _ = read_draw(ports, one.frame, one.sample)
+    return frame, sample
+
+
+def read_draw(ports: Ports, frame: Digest, sample: Digest) -> tuple[pa.Table, Sample, Design]:
+    """Read a draw's answers, which of them were drawn, and the design that they were drawn by."""
     objects = ports.stores.objects
-    return ports.tables.from_parquet(objects.get(one.frame)), Sample.from_json(msgspec.json.decode(objects.get(one.sample)))
+    rows, kept = ports.tables.from_parquet(objects.get(frame)), msgspec.json.decode(objects.get(sample))
+    return rows, Sample.from_json(kept["sample"]), Design(rows.column("aim").to_numpy(), float(kept["uniform"]))
+
+
+def round_read(ports: Ports, frame: Digest, sample: Digest, metric: str) -> Round:
+    """Return what the labels of a draw can say about a metric, as it was fixed before any of them."""
+    rows, drawn, design = read_draw(ports, frame, sample)
+    return round_of(metric, *_answers(rows), design, drawn)
 
 
 def _questions(ports: Ports, one: Draw, wanted: Sequence[str]) -> list[Question]:

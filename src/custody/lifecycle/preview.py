@@ -24,9 +24,10 @@ from custody.lifecycle.windows import answers_of, measured, moment, registered, 
 from custody.monitoring.alert import AlertKind
 from custody.monitoring.detector import look, started
 from custody.monitoring.evaluation import Evaluation
+from custody.monitoring.feed import stuck
 from custody.monitoring.policy import MonitorPolicy
-from custody.monitoring.ports import Look
-from custody.monitoring.report import report, sentence_of
+from custody.monitoring.ports import Look, Monitors
+from custody.monitoring.report import DriftReport, report, sentence_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +77,35 @@ def preview(ports: Ports, caller: Caller, key: DeploymentKey, values: Mapping[st
 
 def _drift(ports: Ports, key: DeploymentKey, looks: Sequence[Look], policy: MonitorPolicy) -> Iterator[Would]:
     """Give the first alarm of each detector: it stays until its version is replaced."""
-    objects, monitors = ports.stores.objects, ports.stores.of(key.tenant).monitors
     for detector in dict.fromkeys(one.detector.rpartition(":")[0] for one in looks):
         mine = [one for one in looks if one.detector.rpartition(":")[0] == detector]
         kind, _, version = detector.partition(":")
-        place = {"training": f"reference:{version}", "development": ""}.get(kind, detector)
-        summary = str(monitors.state(key, place)) if place else ""
-        days = str(monitors.state(key, f"development:{version}:days")) if policy.clustered or not place else ""
-        on = references(objects, Compared(tolerance_of(policy), summary, days if kind != "labels" else "", policy.clustered))
-        state = started(on(mine[0].day))
+        on = references(ports.stores.objects, _compared(ports.stores.of(key.tenant).monitors, key, kind, version, policy))
+        state, found = started(on(mine[0].day)), list[Would]()
         for one in mine:
-            reference, batch = on(one.day), read_summary(objects, one.batch)
+            reference, batch = on(one.day), read_summary(ports.stores.objects, one.batch)
             state = look(reference, state, batch)
-            seen = report(reference, state, batch)
-            if seen.alarm:
-                quality = bool(seen.drifting) and seen.drifting[0].quality
-                yield Would(one.at, AlertKind.DATA_QUALITY if quality else AlertKind.DRIFT, sentence_of(seen, kind))
-                break
+            found += _would(report(reference, state, batch), kind, one.at)
+            check = stuck(reference, batch, looks=state.looks)
+            if kind == "training" and check.outcome is Outcome.FAIL:
+                found.append(Would(one.at, AlertKind.DATA_QUALITY, check.sentence))
+        yield from {would.kind: would for would in reversed(found)}.values()
+
+
+def _compared(monitors: Monitors, key: DeploymentKey, kind: str, version: str, policy: MonitorPolicy) -> Compared:
+    """Return what a detector of this policy would have compared with."""
+    place = {"training": f"reference:{version}", "development": ""}.get(kind, f"{kind}:{version}")
+    summary = str(monitors.state(key, place)) if place else ""
+    needs_days = kind == "development" or (kind == "training" and policy.clustered)
+    days = str(monitors.state(key, f"development:{version}:days")) if needs_days else ""
+    return Compared(tolerance_of(policy), summary, days, policy.clustered)
+
+
+def _would(found: DriftReport, kind: str, at: datetime) -> list[Would]:
+    if not found.alarm:
+        return []
+    quality = bool(found.drifting) and found.drifting[0].quality
+    return [Would(at, AlertKind.DATA_QUALITY if quality else AlertKind.DRIFT, sentence_of(found, kind))]
 
 
 def _lives(history: Sequence[Revision]) -> list[Revision]:

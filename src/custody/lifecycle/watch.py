@@ -21,6 +21,7 @@ from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.deployment.revision import Revision
 from custody.lifecycle.ask import answered_draws
+from custody.lifecycle.bets import bet_state, judge_bet
 from custody.lifecycle.captured import labelled_values, rows_between, with_labels
 from custody.lifecycle.drift import Arrived, look_at_labels
 from custody.lifecycle.explain import explain
@@ -87,7 +88,7 @@ def _watch_deployment(ports: Ports, head: Revision, now: datetime) -> int:
     found = _watch_one(ports, head, now)
     if any(check.outcome is Outcome.FAIL for check in found.checks):
         explain(ports, Caller(head.key.tenant, WORKER, now), head.key)
-    _measure_draws(ports, head, now)
+    _measure_draws(ports, head, ports.stores.of(head.key.tenant).monitors.policy(head.key) or MonitorPolicy(), now)
     _judge_canary(ports, head, now)
     return len(found.checks) > 0
 
@@ -136,7 +137,9 @@ def _revise(ports: Ports, head: Revision, now: datetime) -> int:
                 if live is not None and new.labelled >= 2 * looks.labelled.get(new.id, new.labelled):
                     first = recent[0] if recent[0].id != new.id else None
                     looks = looks.after(new)
-                    checks = judge_window(policy, promised, first, live, looks.count)
+                    checks = judge_window(
+                        policy, promised, first, live, looks.count, drawn=bool(shelf.labels.draws(head.key, limit=1))
+                    )
                     change.monitors.set_state(head.key, looks_name(target), msgspec.json.encode(looks).decode())
                 change.record("evaluation.revised", str(head.key), _facts(new, checks))
                 _raise(ports, change, head, policy, checks, now)
@@ -155,7 +158,14 @@ def _watch_one(ports: Ports, head: Revision, now: datetime) -> Found:
     past = judged(shelf.monitors, head, target)
     looks = looks_of(shelf.monitors, head, target).after(window.evaluation)
     first = past[0] if past else None
-    checks = judge_window(policy, registered(ports, head, target, policy.metric), first, live, looks.count)
+    checks = judge_window(
+        policy,
+        registered(ports, head, target, policy.metric),
+        first,
+        live,
+        looks.count,
+        drawn=bool(shelf.labels.draws(head.key, limit=1)),
+    )
     labels = _arrived(ports, head, target, window.evaluation)
     with ports.stores.change(head.key.tenant, WORKER, now) as change:
         if len(judged(change.monitors, head, target)) != len(past):  # another worker judged it meanwhile
@@ -181,29 +191,45 @@ def _arrived(ports: Ports, head: Revision, target: Target, evaluation: Evaluatio
     return Arrived(reference, ports.stores.objects.put(encoded(summary)), summary)
 
 
-def _measure_draws(ports: Ports, head: Revision, now: datetime) -> None:
-    """Measure what people were asked about, as far as they have answered; each draw is one window, measured anew with its labels."""
+def _measure_draws(ports: Ports, head: Revision, policy: MonitorPolicy, now: datetime) -> None:
+    """Measure what people were asked about, as far as they have answered, and place their labels on the bet.
+
+    Each draw is one window, measured anew with its labels; the bet may raise an alarm after any label.
+    """
     target, shelf = head.service.live, ports.stores.of(head.key.tenant)
     known = {one.id: one for one in shelf.monitors.evaluations(head.key, limit=1000) if one.asked}
-    for one in answered_draws(ports, head, target, now):
-        old = known.get(one.id)
-        if old is not None and (old.labelled, old.metrics) == (one.labelled, one.metrics):
-            continue
-        with ports.stores.change(head.key.tenant, WORKER, now) as change:
+    found = answered_draws(ports, head, target, now)
+    fresh = [
+        one
+        for one in found
+        if one.id not in known or (known[one.id].labelled, known[one.id].metrics) != (one.labelled, one.metrics)
+    ]
+    if not fresh:
+        return
+    judged_now = judge_bet(ports, head, target)
+    checks = [judged_now[0]] if judged_now else []
+    with ports.stores.change(head.key.tenant, WORKER, now) as change:
+        for one in fresh:
             change.monitors.add_evaluation(head.key, one)
-            change.record("evaluation.revised" if old else "evaluation.done", str(head.key), _facts(one, ()))
+            change.record("evaluation.revised" if one.id in known else "evaluation.done", str(head.key), _facts(one, checks))
+        if judged_now:
+            change.monitors.set_state(head.key, bet_state(target), msgspec.json.encode(judged_now[1]).decode())
+        _raise(ports, change, head, policy, checks, now)
 
 
 def judge_window(
-    policy: MonitorPolicy, promised: Estimate | None, first: Evaluation | None, live: Estimate, look: int
+    policy: MonitorPolicy, promised: Estimate | None, first: Evaluation | None, live: Estimate, look: int, *, drawn: bool = False
 ) -> list[Check]:
     """Compare a window with what the gate registered, and with the version's first window in production, if there is another.
 
     look: how many judgements of this version this makes. Each of the two references has half of the policy's alpha over
-    the life of the version; the first window is never compared with itself, so the second has had one look less.
+    the life of the version; the first window is never compared with itself, so the second has had one look less. drawn: people
+    are asked for labels, so that the bet on these compares with what was registered.
     """
     common = {"tolerance": policy.tolerance, "alpha": policy.alpha / 2, "min_labels": policy.min_labels}
-    checks = [degraded(policy.metric, promised, live, look=look, reference="registered", **common)]  # type: ignore[arg-type]  # one value per name
+    checks = []
+    if not drawn:
+        checks.append(degraded(policy.metric, promised, live, look=look, reference="registered", **common))  # type: ignore[arg-type]  # one value per name
     if first is not None:
         phase = first.metric(policy.metric)
         checks.append(degraded(policy.metric, phase, live, look=max(look - 1, 1), reference="development phase", **common))  # type: ignore[arg-type]
@@ -214,7 +240,7 @@ def _raise(ports: Ports, change: Change, head: Revision, policy: MonitorPolicy, 
     failed = [check for check in checks if check.outcome is Outcome.FAIL]
     opened = [alert for alert in change.monitors.open_alerts(head.key) if alert.kind is AlertKind.PERFORMANCE]
     if failed and not opened:
-        proof = ports.stores.objects.put(msgspec.json.encode(failed[0].facts))
+        proof = failed[0].facts.get("evidence") or ports.stores.objects.put(msgspec.json.encode(failed[0].facts))
         check = replace(failed[0], facts={**failed[0].facts, "evidence": proof})
         alert = Alert(ports.new_id(now), head.key, AlertKind.PERFORMANCE, check, now)
         change.monitors.save_alert(alert)
@@ -224,8 +250,11 @@ def _raise(ports: Ports, change: Change, head: Revision, policy: MonitorPolicy, 
             _ask(change, head.key, failed[0].sentence, now)
     if checks and not failed:
         for alert in opened:
-            change.monitors.save_alert(moved(alert, AlertState.RESOLVED, now))
-            change.record("alert.resolved", str(head.key), {"alert": alert.id, "because": checks[0].sentence})
+            if alert.check.name in {
+                check.name for check in checks if check.name.startswith("performance:")
+            }:  # a bet once won is won
+                change.monitors.save_alert(moved(alert, AlertState.RESOLVED, now))
+                change.record("alert.resolved", str(head.key), {"alert": alert.id, "because": checks[0].sentence})
 
 
 def _ask(change: Change, key: DeploymentKey, cause: str, now: datetime) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from custody.lifecycle.alerts import answer_alert, explain_alert
 from custody.lifecycle.ask import ask, questions
+from custody.lifecycle.bets import last_bet
 from custody.lifecycle.explain import explain
 from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.overview import describe
@@ -93,12 +94,14 @@ def put_monitor(
 def show_monitor(ports: Wired, caller: Called, tenant: str, environment: str, name: str) -> Response:
     """Show a deployment's monitor: policy, evaluations, drift, alerts."""
     key = key_of(caller, tenant, environment, name)
-    monitors = ports.stores.of(key.tenant).monitors
+    shelf = ports.stores.of(key.tenant)
+    monitors, head = shelf.monitors, shelf.deployments.head(key)
     body = {
         "policy": monitors.policy(key),
         "evaluations": monitors.evaluations(key),
         "looks": monitors.looks(key),
         "alerts": monitors.alerts(key).items,
+        "bet": last_bet(monitors, head) if head else None,
     }
     return answer(body)
 

@@ -7,10 +7,15 @@ import pytest
 from lifecycle_world import ACME, CHURN, CHURN_1, MALLORY, World
 
 from custody.core.errors import Conflict, InvalidInput, NotFound
+from custody.core.evidence import Outcome
 from custody.core.prediction import PredictionId, unique_at
+from custody.lifecycle.alerts import explain_alert
 from custody.lifecycle.ask import ask, questions
+from custody.lifecycle.bets import last_bet
+from custody.lifecycle.monitor import set_monitor
 from custody.lifecycle.record import record
 from custody.lifecycle.watch import Seen, watch
+from custody.monitoring.alert import AlertKind
 from custody.monitoring.evaluation import Evaluation
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
 
@@ -118,3 +123,43 @@ def test_another_tenant_can_neither_ask_nor_look(world: World) -> None:
         ask(world.ports, world.caller(MALLORY), CHURN, 10)
     with pytest.raises(NotFound):
         questions(world.ports, world.caller(MALLORY), CHURN)
+
+
+def test_a_loss_is_proven_by_few_drawn_labels_and_can_be_proven_again(world: World) -> None:
+    world.live()
+    set_monitor(world.ports, world.caller(), CHURN, {"metric": "accuracy", "tolerance": 0.05})
+    truth = answer(world, "jan", 900)
+    made, _ = ask(world.ports, world.caller(), CHURN, 200)
+    assert "labels of every such window find a drop of accuracy" in made.finds
+    wrong = {"Yes": "No", "No": "Yes"}
+    pairs = [(one.prediction, wrong[truth[one.prediction]]) for one in questions(world.ports, world.caller(), CHURN, limit=1000)]
+    record(world.ports, world.caller(), CHURN, pairs[:20], source="annotator")
+    evaluations(world)
+    head = world.ports.stores.of(ACME).deployments.head(CHURN)
+    assert head is not None
+    bet = last_bet(world.ports.stores.of(ACME).monitors, head)
+    assert bet is not None
+    assert bet.outcome is Outcome.PASS  # twenty labels prove nothing
+
+    record(world.ports, world.caller(), CHURN, pairs, source="annotator")
+    evaluations(world)
+    (alert,) = [one for one in world.ports.stores.of(ACME).monitors.open_alerts(CHURN) if one.kind is AlertKind.PERFORMANCE]
+    assert alert.check.name == "bet:accuracy"
+    assert explain_alert(world.ports, world.caller(), CHURN, alert.id).agrees
+
+
+def test_labels_that_bear_the_model_out_raise_nothing(world: World) -> None:
+    world.live()
+    set_monitor(world.ports, world.caller(), CHURN, {"metric": "recall", "tolerance": 0.3})
+    truth = answer(world, "jan", 900)
+    ask(world.ports, world.caller(), CHURN, 200)
+    tasks = questions(world.ports, world.caller(), CHURN, limit=1000)
+    record(world.ports, world.caller(), CHURN, [(one.prediction, truth[one.prediction]) for one in tasks], source="annotator")
+    evaluations(world)
+    head = world.ports.stores.of(ACME).deployments.head(CHURN)
+    assert head is not None
+    bet = last_bet(world.ports.stores.of(ACME).monitors, head)
+    assert bet is not None
+    assert bet.sequence is not None
+    assert bet.sequence.low < bet.sequence.value < bet.sequence.high
+    assert not [one for one in world.ports.stores.of(ACME).monitors.open_alerts(CHURN) if one.kind is AlertKind.PERFORMANCE]

@@ -67,4 +67,5 @@ def test_a_drift_alarm_opens_one_alert_and_names_the_column(world: World) -> Non
     opened = [alert for alert in monitors.open_alerts(CHURN) if alert.kind is AlertKind.DRIFT]
     assert len(opened) == 1
     assert "age" in opened[0].check.sentence
-    assert world.kinds().count("alert.raised") == 1
+    assert sorted(alert.check.name for alert in monitors.open_alerts(CHURN)) == ["constant", "drift:training"]
+    assert world.kinds().count("alert.raised") == 2

@@ -34,7 +34,7 @@ def test_the_policy_that_was_set_would_have_raised_what_it_raised(lived: World) 
     assert {one.check.sentence for one in raised if one.kind is AlertKind.DRIFT} <= {one.sentence for one in found.alerts}
     assert found.looks == 3  # one at answers, two at the labels of closed windows
     assert found.windows == 6
-    assert found.sentence.startswith("This policy would have alarmed 3 times in the last 90 days")
+    assert found.sentence.startswith("This policy would have alarmed 4 times in the last 90 days")
 
 
 def test_a_policy_that_tolerates_everything_would_have_said_nothing(lived: World) -> None:
