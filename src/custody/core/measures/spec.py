@@ -102,7 +102,14 @@ def _absent(value: object) -> bool:
     return value is None or (isinstance(value, float) and value != value)  # noqa: PLR0124 - only NaN differs from itself
 
 
-def _level(value: object) -> str:
+def _levels_of(values: Iterable[Any]) -> list[str | None]:
+    """Return values as levels; None for no value."""
+    return [value if type(value) is str else _level(value) for value in values]
+
+
+def _level(value: object) -> str | None:
+    if _absent(value):
+        return None
     return str(value).lower() if isinstance(value, (bool, np.bool_)) else str(value)
 
 
@@ -114,12 +121,11 @@ def levels_read(pieces: Iterable[Values]) -> Iterator[tuple[str | None, int]]:
     for known, group in groupby(pieces, arrow.is_arrow):
         if not known:
             for piece in group:
-                yield from Counter(None if _absent(value) else _level(value) for value in _listed(piece)).items()
+                yield from Counter(_levels_of(_listed(piece))).items()
             continue
         for values, rows, null in arrow.tally(chain.from_iterable(map(arrow.chunks_of, group))):
             yield None, null
-            levels = (None if _absent(value) else _level(value) for value in values)
-            yield from ((level, n) for level, n in zip(levels, rows.tolist(), strict=True) if n)
+            yield from ((level, n) for level, n in zip(_levels_of(values), rows.tolist(), strict=True) if n)
 
 
 def _seconds(value: date) -> float:
@@ -143,7 +149,7 @@ def _floats(values: Iterable[Any]) -> NDArray[np.float64]:
         return np.array([_number(value) for value in present], dtype=np.float64)
 
 
-def _numbers_in(spec: Spec, array: Any) -> tuple[NDArray[np.float64], int]:
+def _numbers_in(spec: Spec, array: Any) -> tuple[NDArray[Any], int]:
     plain = arrow.numbers(array) if spec.reading is Reading.VALUE else None
     if plain is not None:
         read, null = numbers_read(spec, plain[0])
@@ -159,10 +165,10 @@ def _numbers_in(spec: Spec, array: Any) -> tuple[NDArray[np.float64], int]:
     return lookup[kept], len(array) - len(kept)
 
 
-def numbers_read(spec: Spec, values: Values) -> tuple[NDArray[np.float64], int]:
-    """Read a numeric column, or a text's length or words: the non-null values as float64, and the number of nulls.
+def numbers_read(spec: Spec, values: Values) -> tuple[NDArray[Any], int]:
+    """Read a numeric column, or a text's length or words: the non-null values, and the number of nulls.
 
-    Times are seconds since 1970; what is no number is NaN.
+    Times are seconds since 1970; what is no number is NaN. Arrays of numbers keep their type: to be read as float64.
     """
     if arrow.is_arrow(values):
         parts = [_numbers_in(spec, chunk) for chunk in arrow.chunks_of(values)]
@@ -173,7 +179,7 @@ def numbers_read(spec: Spec, values: Values) -> tuple[NDArray[np.float64], int]:
         sizes = [len(text) if spec.reading is Reading.LENGTH else len(text.split()) for text in texts]
         return np.array(sizes, dtype=np.float64), len(_listed(values)) - len(texts)
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
-        return values.astype(np.float64, copy=False), 0
+        return values, 0
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":
         present = values[~np.isnat(values)]
         return present.astype("datetime64[us]").astype(np.int64) / 1e6, len(values) - len(present)
@@ -193,7 +199,7 @@ def _is_number(values: Values) -> bool:
     )
 
 
-def _thinned(pieces: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _thinned(pieces: Iterable[NDArray[Any]]) -> NDArray[np.float64]:
     """Keep every 2^k-th of the finite values, for the least k that leaves at most GRID_VALUES; the same for any split."""
     kept, seen, step = np.empty(0), 0, 1
     for numbers in pieces:

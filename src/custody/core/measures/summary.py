@@ -8,7 +8,7 @@ integers: commutative, associative, the same bits for any split and order.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,12 +156,10 @@ def _column_of(part: Json) -> ColumnSummary:
     return ColumnSummary.from_json(Spec.from_json(part["spec"]), part)
 
 
-def _prefixes(
-    spec: Spec, numbers: NDArray[np.float64], wide: NDArray[np.float64], narrow: NDArray[np.float32]
-) -> NDArray[np.uint32]:
+def _prefixes(spec: Spec, numbers: NDArray[Any], wide: NDArray[np.float64], narrow: NDArray[np.float32]) -> NDArray[np.uint32]:
     """Return the 17 leading bits of each standardised value as float32; wide and narrow are room to work in, same shape."""
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and counts as such
-        np.subtract(numbers, spec.center, out=wide)
+        np.subtract(numbers, spec.center, out=wide, dtype=np.float64)
         np.divide(wide, spec.scale, out=wide)
         narrow[:] = wide
     narrow += np.float32(0)  # folds -0 into 0
