@@ -8,9 +8,9 @@ import numpy as np
 
 from alarms_world import NUMBERS, ZERO, Column, Counts, Floats, World, alarms, mapped, number, shifted
 from custody.core.measures.summary import Summary, merge
-from custody.monitoring.calendar import Calendar, calendar_of
 from custody.monitoring.detector import observe, started
 from custody.monitoring.reference import Reference, count_events, reference_of
+from custody.monitoring.weekdays import Calendar, calendar_of
 
 MONDAY = date(2026, 1, 5)
 WAYS = ("rows taken as independent", "entities given at each look", "design effect between 30 quiet days")

@@ -28,12 +28,12 @@ from custody.core.measures.performance import confusion, estimates
 from custody.core.measures.spec import Spec, Values, specs_of
 from custody.core.measures.summary import Summary, summarise
 from custody.monitoring.betting import Betting
-from custody.monitoring.calendar import calendar_of
 from custody.monitoring.detector import look, started
 from custody.monitoring.evaluation import degraded
 from custody.monitoring.prior import label_spec, label_summary
 from custody.monitoring.reference import ALARM, Reference, reference_of
 from custody.monitoring.report import report
+from custody.monitoring.weekdays import calendar_of
 
 DATA = Path(os.environ.get("CUSTODY_DATA") or Path(__file__).parent.parent.parent / "shared" / "data")
 HALVES = 20

@@ -16,11 +16,11 @@ from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.profile import summary_of
 from custody.lifecycle.rows import columns_of, inputs_of, spoken, table_of
 from custody.lifecycle.stores import Ports, Shelf
-from custody.monitoring.calendar import calendar_of
 from custody.monitoring.days import FORTNIGHT
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.prior import label_spec, label_summary
 from custody.monitoring.reference import Reference, Tolerance, reference_of
+from custody.monitoring.weekdays import calendar_of
 
 WEEK = 7  # days, without which nothing is said about how days vary
 Days = Mapping[str, Summary]  # by ISO date

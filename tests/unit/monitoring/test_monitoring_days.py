@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from custody.core.errors import InvalidInput
 from custody.core.measures.spec import Values, specs_of
 from custody.core.measures.summary import Summary, summarise
-from custody.monitoring.calendar import Calendar, calendar_of
 from custody.monitoring.days import TOGETHER, WEEKDAYS, WEEKEND, Days, design_effect
 from custody.monitoring.detector import look, started
 from custody.monitoring.prior import label_spec, label_summary
 from custody.monitoring.reference import Tolerance, count_events, reference_of
 from custody.monitoring.report import report
+from custody.monitoring.weekdays import Calendar, calendar_of
 
 MONDAY = date(2026, 1, 5)
 SPEC = label_spec({"no": 700, "yes": 300})
