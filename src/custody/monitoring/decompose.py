@@ -19,7 +19,7 @@ from scipy.special import expit
 from custody.core.errors import InvalidInput
 from custody.core.measures.intervals import quantile
 from custody.core.measures.spec import Values
-from custody.monitoring.betting import ratio_terms
+from custody.monitoring.betting import RATIOS, ratio_terms
 from custody.monitoring.shift.outcome import expected
 from custody.monitoring.shift.pool import Pool, Side, pool_of
 from custody.monitoring.shift.ratio import Ratio, ratio_of
@@ -146,6 +146,8 @@ def _part(pool: Pool, value: float, pull: Floats, least: float, confidence: floa
 
 def labelled(columns: Mapping[str, Values], metric: str, decided: ArrayLike, actual: ArrayLike) -> Side:
     """Prepare labelled rows for `decompose`: accuracy, precision, recall or f1 of decisions against truth, shape (n,) each."""
+    if metric not in RATIOS:
+        raise InvalidInput(f"'{metric}' is not a ratio of row values.", why=f"Possible are {', '.join(RATIOS)}.")
     return Side(columns, extra=ratio_terms(metric, decided, actual))
 
 
