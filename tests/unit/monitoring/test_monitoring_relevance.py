@@ -80,7 +80,7 @@ def test_a_refit_in_two_chord_steps_is_close_to_a_new_fit() -> None:
     design, labels, weights, ridge = problem(5, n=2000)
     first = fit(design, labels, weights, ridge)
     again = weights[:, None] * np.random.default_rng(6).poisson(1, (2000, 4)).astype(np.float64)
-    found = refit(design, labels, again, ridge, first, curvature(design, weights, ridge, first))
+    found = refit(design, labels, again, ridge, start=first, factor=curvature(design, weights, ridge, first))
     exact = np.column_stack([fit(design, labels, again[:, b], ridge) for b in range(4)])
     assert np.abs(found - exact).max() < 0.05 * np.abs(exact - first[:, None]).max()
 

@@ -101,7 +101,8 @@ def _rows(side: Side, name: str) -> int:
             f"The {name} sample needs one row or more, and columns of one length.",
             facts={"shapes": [str(shape) for shape in sorted(shapes)]},
         )
-    return shapes.pop()[0]
+    (rows,) = shapes.pop()
+    return int(rows)
 
 
 def _numbers(spec: Spec, sides: Sequence[Side]) -> tuple[Floats, tuple[str, ...], Words]:
