@@ -8,7 +8,7 @@ weigh c (reference) and 1 - c (live) on the shared inputs: the overlap weights o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil, sqrt
 
@@ -19,7 +19,7 @@ from scipy.special import expit
 from custody.core.errors import InvalidInput
 from custody.core.measures.intervals import quantile
 from custody.core.measures.spec import Values
-from custody.monitoring.betting import ratio_terms
+from custody.monitoring.betting import RATIOS, ratio_terms
 from custody.monitoring.shift.outcome import expected
 from custody.monitoring.shift.pool import Pool, Side, pool_of
 from custody.monitoring.shift.ratio import Ratio, ratio_of
@@ -88,6 +88,15 @@ class Decomposition:
     overlap: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The metric's name, the sign of what is worse, and the intervals' confidence."""
+
+    metric: str
+    sign: int
+    confidence: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Mean:
     """A ratio of means and what each row pulls it by, shape (N,): its influence."""
@@ -134,18 +143,22 @@ def _least(pool: Pool, u: Floats, v: Floats) -> float:
     return sum((RULE_OF_THREE * spread / int(side.sum())) ** 2 for side in (pool.live, ~pool.live))
 
 
-def _part(pool: Pool, value: float, pull: Floats, least: float, confidence: float) -> Part:
-    variance = least
+def _part(ratio: Ratio, value: float, pull: Floats, least: float, confidence: float) -> Part:
+    """Return a part with its interval; its variance grows by d / n for the d columns that were fitted (MacKinnon and White 1985)."""
+    pool, variance = ratio.pool, least
     for side in (pool.live, ~pool.live):
         share = pool.weights[side] / pool.weights[side].sum()
         again = float(share @ share)  # one over the number of rows, for equal weights
-        variance += float(share**2 @ (pull[side] - share @ pull[side]) ** 2) / max(1 - again, again)
+        fitted = float(share**2 @ (pull[side] - share @ pull[side]) ** 2)
+        variance += fitted / max(1 - again * ratio.design.shape[1], 0.5)
     reach = quantile(confidence) * sqrt(variance)
     return Part(value, value - reach, value + reach)
 
 
 def labelled(columns: Mapping[str, Values], metric: str, decided: ArrayLike, actual: ArrayLike) -> Side:
     """Prepare labelled rows for `decompose`: accuracy, precision, recall or f1 of decisions against truth, shape (n,) each."""
+    if metric not in RATIOS:
+        raise InvalidInput(f"'{metric}' is not a ratio of row values.", why=f"Possible are {', '.join(RATIOS)}.")
     return Side(columns, extra=ratio_terms(metric, decided, actual))
 
 
@@ -171,25 +184,32 @@ def decompose(
     labels = (int((~pool.live).sum()), int(pool.live.sum()))
     if said := _too_few(pool, u, v, metric):
         return Decomposition(metric, labels, Cause.TOO_FEW, said)
-    ratio = ratio_of(pool)
-    means, least = _means(ratio, u, v), _least(pool, u, v)
+    return _split(ratio_of(pool), u, v, _Asked(metric, -1 if higher_is_better else 1, confidence))
+
+
+def _split(ratio: Ratio, u: Floats, v: Floats, asked: _Asked) -> Decomposition:
+    means, least = _means(ratio, u, v), _least(ratio.pool, u, v)
     first, shared, changed, last = means
 
     def part(*steps: tuple[_Mean, _Mean]) -> Part:
         value = sum(after.value - before.value for before, after in steps)
-        return _part(pool, value, sum((after.pull - before.pull for before, after in steps), np.zeros(len(u))), least, confidence)
+        pull = np.sum([after.pull - before.pull for before, after in steps], axis=0)
+        return _part(ratio, value, pull, least, asked.confidence)
 
-    difference = part((first, last))
-    said = f"{metric} went from {first.value:.3g} to {last.value:.3g} on {labels[0]:,} and {labels[1]:,} labels ({difference})"
-    overlap, met = _overlap(ratio)
+    difference, (overlap, met) = part((first, last)), _overlap(ratio)
+    m = int(ratio.pool.live.sum())
+    labels = (len(u) - m, m)
+    from_to = f"{asked.metric} went from {first.value:.3g} to {last.value:.3g}"
+    said = f"{from_to} on {labels[0]:,} and {labels[1]:,} labels ({difference})"
+    measured = (first.value, last.value, difference)
     if met < MIN_LABELS:
         why = f"nothing can be compared: of the reference's and the live inputs only about {met:.0f} rows meet"
-        found = Decomposition(metric, labels, Cause.NO_OVERLAP, f"{said}; {why}. Label rows where the live inputs are.")
-        return replace(found, reference=first.value, live=last.value, difference=difference, overlap=overlap)
+        words = f"{said}; {why}. Label rows where the live inputs are."
+        return Decomposition(asked.metric, labels, Cause.NO_OVERLAP, words, *measured, None, overlap)
     parts = Parts(part((first, shared)), part((shared, changed)), part((changed, last)), part((first, shared), (changed, last)))
-    cause = _cause(difference, parts, higher_is_better=higher_is_better)
-    words = f"{said}{_explained(cause, parts, labels, -1 if higher_is_better else 1)}"
-    return Decomposition(metric, labels, cause, words, first.value, last.value, difference, parts, overlap)
+    cause = _cause(difference, parts, asked.sign)
+    words = f"{said}{_explained(cause, parts, labels, asked.sign)}"
+    return Decomposition(asked.metric, labels, cause, words, *measured, parts, overlap)
 
 
 def _terms(pool: Pool) -> tuple[Floats, Floats]:
@@ -204,7 +224,8 @@ def _terms(pool: Pool) -> tuple[Floats, Floats]:
 def _too_few(pool: Pool, u: Floats, v: Floats, metric: str) -> str:
     counts = [int((side & (v > 0) & (pool.weights > 0)).sum()) for side in (~pool.live, pool.live)]
     if min(counts) < MIN_LABELS:
-        return f"Nothing can be said: {metric} rests on {counts[0]:,} reference and {counts[1]:,} live labels; {MIN_LABELS} of both are needed."
+        rests = f"{metric} rests on {counts[0]:,} reference and {counts[1]:,} live labels"
+        return f"Nothing can be said: {rests}; {MIN_LABELS} of both are needed."
     if np.ptp(u) == np.ptp(v) == 0:
         return f"Nothing can be said: {metric} is {u[0] / v[0]:.3g} on every row of both."
     return ""
@@ -217,10 +238,8 @@ def _overlap(ratio: Ratio) -> tuple[float, float]:
     return _both(ratio.pool, 4 * chance * (1 - chance)) / 2, met
 
 
-def _cause(difference: Part, parts: Parts, *, higher_is_better: bool) -> Cause:
-    whole, inputs, relation = (
-        (one.high < 0 if higher_is_better else one.low > 0) for one in (difference, parts.inputs, parts.relation)
-    )
+def _cause(difference: Part, parts: Parts, sign: int) -> Cause:
+    whole, inputs, relation = (min(sign * one.low, sign * one.high) > 0 for one in (difference, parts.inputs, parts.relation))
     if inputs or relation:
         return Cause.BOTH if inputs and relation else Cause.INPUTS if inputs else Cause.RELATION
     return Cause.UNCLEAR if whole else Cause.NOT_WORSE

@@ -1,6 +1,6 @@
 """How well the training data still covers live traffic: what it counts for, where it is thin, which slices it lacks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, log
 
 import numpy as np
@@ -128,7 +128,7 @@ def relevance(training: Side, live: Side, *, confidence: float = 0.95, seed: int
     effective, thin = _readings(ratio, confidence, np.random.default_rng(seed))
     slices = slices_lacking(pool, alpha=1 - confidence)
     found = Relevance(n, m, effective, thin, slices, ratio.encoding.left_out, "")
-    return Relevance(n, m, effective, thin, slices, ratio.encoding.left_out, _sentence(found, effective, thin))
+    return replace(found, sentence=_sentence(found, effective, thin))
 
 
 def importance_weights(training: Side, live: Side, *, seed: int = 0) -> NDArray[np.float64]:

@@ -58,10 +58,12 @@ class Axis:
 
 
 def _short(low: float, high: float) -> float:
-    """Return the shortest decimal in (low, high]."""
-    finest = 2 - floor(log10(high - low)) if isfinite(log10(high - low)) else 0
+    """Return the largest decimal of fewest digits in (low, high]."""
+    finest = 2 - floor(log10(high - low)) if high - low < np.inf else 0
     for digits in range(finest - 12, finest + 1):
-        if isfinite(tried := round(high, digits)) and low < tried <= high:
+        unit = np.float64(10.0) ** -digits
+        tried = float(f"{np.floor(high / unit) * unit:.15g}")
+        if isfinite(tried) and low < tried <= high:
             return tried
     return high
 

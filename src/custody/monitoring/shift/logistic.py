@@ -57,7 +57,9 @@ def curvature(design: Floats, weights: Floats, ridge: Floats, beta: Floats) -> t
     return found
 
 
-def refit(design: Floats, labels: Floats, weights: Floats, ridge: Floats, start: Floats, factor: tuple[Floats, bool]) -> Floats:
+def refit(
+    design: Floats, labels: Floats, weights: Floats, ridge: Floats, *, start: Floats, factor: tuple[Floats, bool]
+) -> Floats:
     """Fit again under b other weightings of the same rows, weights (n, b), in two steps from the first fit; shape (d, b).
 
     The curvature is the first fit's (the chord method), so a step costs two matrix products for all b together; the error

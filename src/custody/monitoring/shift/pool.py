@@ -95,13 +95,14 @@ def _weights(side: Side, rows: int, name: str) -> Floats:
 
 
 def _rows(side: Side, name: str) -> int:
-    lengths = {len(values) for values in side.columns.values()} | {np.shape(one)[0] for one in side.extra}
-    if len(lengths) != 1 or 0 in lengths:
+    shapes = {(len(values),) for values in side.columns.values()} | {np.shape(one) for one in side.extra}
+    if len(shapes) != 1 or (0,) in shapes:
         raise InvalidInput(
             f"The {name} sample needs one row or more, and columns of one length.",
-            facts={"lengths": [str(length) for length in sorted(lengths)]},
+            facts={"shapes": [str(shape) for shape in sorted(shapes)]},
         )
-    return lengths.pop()
+    (rows,) = shapes.pop()
+    return int(rows)
 
 
 def _numbers(spec: Spec, sides: Sequence[Side]) -> tuple[Floats, tuple[str, ...], Words]:
@@ -145,7 +146,7 @@ def pool_of(training: Side, live: Side, *, seed: int = 0) -> Pool:
     seed: another one gives other folds and subsamples.
     Raises: InvalidInput if a side has no row or no column, the columns' names differ, or lengths or weights do not fit.
     """
-    if set(training.columns) != set(live.columns) or not training.columns:
+    if set(training.columns) != set(live.columns) or not training.columns or len(training.extra) != len(live.extra):
         differing = sorted(set(training.columns) ^ set(live.columns))
         raise InvalidInput("Both samples need the same columns, one at least.", facts={"differing": differing})
     sides = tuple(

@@ -30,7 +30,7 @@ def resampled(ratio: Ratio, counts: Floats) -> Floats:
     for fold, beta in enumerate(ratio.betas):
         rows = folds != fold
         factor = curvature(ratio.design[rows], ratio.weights[rows], ratio.ridge, beta)
-        betas.append(refit(ratio.design[rows], labels[rows], weights[rows], ratio.ridge, beta, factor))
+        betas.append(refit(ratio.design[rows], labels[rows], weights[rows], ratio.ridge, start=beta, factor=factor))
     scores = out_of_fold(ratio.design, np.array(betas), folds)
     return on_line(line_of(scores, labels[:, None], weights), scores)
 
