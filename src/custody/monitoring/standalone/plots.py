@@ -116,14 +116,8 @@ def _histogram(reference: ColumnSummary, current: ColumnSummary) -> str:
     before, now = (np.diff(_cumulated_at(column, edges)) for column in (reference, current))
     most = float(max(before.max(), now.max())) or 1.0
     paths = f'<path class="r" d="{_steps(before, most)}Z"/><path class="cl" d="{_steps(now, most)}"/>'
-    label = f"Shares of {reference.spec.column} per bin, reference and current"
-    return _svg(
-        HEIGHT,
-        label,
-        _across(float(edges[0]), float(edges[-1]))
-        + _up(f"{100 * most:.0f} %" if most > 0.095 else f"{100 * most:.2g} %")
-        + paths,
-    )
+    axes = _across(float(edges[0]), float(edges[-1])) + _up(f"{100 * most:.{0 if most > 0.095 else 1}f} %")
+    return _svg(HEIGHT, f"Shares of {reference.spec.column} per bin, reference and current", axes + paths)
 
 
 def _cumulated(reference: ColumnSummary, current: ColumnSummary) -> str:
@@ -148,7 +142,7 @@ def level_shares(column: ColumnSummary) -> dict[str, float]:
 
 def _levels(reference: ColumnSummary, current: ColumnSummary) -> str:
     before, now = level_shares(reference), level_shares(current)
-    names = sorted({*before, *now}, key=lambda name: -max(before.get(name, 0.0), now.get(name, 0.0)))[:LEVELS]
+    names = sorted({**before, **now}, key=lambda name: -max(before.get(name, 0.0), now.get(name, 0.0)))[:LEVELS]
     most = max((max(before.get(name, 0.0), now.get(name, 0.0)) for name in names), default=0.0) or 1.0
     bars = "".join(_level(place, name, (before.get(name, 0.0), now.get(name, 0.0)), most) for place, name in enumerate(names))
     return _svg(BAR * max(len(names), 1) + 4, f"Shares of {reference.spec.column} per level, reference and current", bars)
