@@ -37,14 +37,32 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Drawn:
-    """Draws with a label, shape (n,): terms, scores, labels, weights; and their windows' means of fu and fv, shape (n, 2)."""
+class _Rows:
+    """Rows of one or more windows, shape (n,): terms, scores, weights w; their windows' means of fu and fv, shape (n, 2)."""
 
     terms: Terms
     scores: Floats
-    actual: Bools
     weights: Floats
     means: Floats
+
+    def scaled(self, factor: float) -> "_Rows":
+        """Return rows that count `factor` times as much."""
+        return _Rows(self.terms, self.scores, self.weights * factor, self.means * factor)
+
+    def parts(self, u: Floats, v: Floats, lam: float) -> tuple[Floats, Floats]:
+        """Return what each row adds to numerator and denominator at these u and v, the scores' share lam taken out and put back."""
+        (mean_u, mean_v), (fu, fv) = self.means.T, self.terms.expected(self.scores)
+        return lam * mean_u + self.weights * (u - lam * fu), lam * mean_v + self.weights * (v - lam * fv)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """Draws with a label, shape (n,), and rows that stand for all that could be drawn, shape (k,), with their chances."""
+
+    rows: _Rows
+    actual: Bools
+    cells: _Rows
+    chances: Floats
 
 
 def estimates(
@@ -92,10 +110,13 @@ def _drawn(window: Labelled, metric: str, group: ArrayLike | None) -> _Drawn:
         if inside.shape != q.shape:
             raise InvalidInput(f"A group column has {inside.size} values for {len(q)} predictions.")
         terms = terms.within(inside)
-    rows = sample.rows[came]
     means = np.array([float(part.mean()) for part in terms.expected(q)])
-    weights = sample.weights[came]
-    return _Drawn(terms.at(rows), q[rows], actual[came] == 1, weights, np.tile(means, (len(rows), 1)))
+    rows, cells = sample.rows[came], sample.cells
+    drawn = _Rows(terms.at(rows), q[rows], sample.weights[came], np.tile(means, (len(rows), 1)))
+    if not len(cells.rows):  # of a design that knew no scores: the draws stand for themselves
+        return _Drawn(drawn, actual[came] == 1, drawn, np.full(len(rows), 1 / len(rows)))
+    others = _Rows(terms.at(cells.rows), q[cells.rows], cells.weights(sample.size), np.tile(means, (len(cells.rows), 1)))
+    return _Drawn(drawn, actual[came] == 1, others, cells.shares)
 
 
 def _pooled(parts: Sequence[_Drawn], windows: Sequence[Labelled]) -> _Drawn:
@@ -105,36 +126,39 @@ def _pooled(parts: Sequence[_Drawn], windows: Sequence[Labelled]) -> _Drawn:
     """
     total = sum(window.sample.size for window in windows)
     labels = sum(len(part.actual) for part in parts)
-    scales = [
-        np.full(len(part.actual), labels * window.sample.size / (len(part.actual) * total))
-        for part, window in zip(parts, windows, strict=True)
-    ]
-    scale = np.concatenate(scales)
-    terms = Terms(*(np.concatenate([getattr(part.terms, name) for part in parts]) for name in ("u0", "v0", "u1", "v1")))
+    factors = [labels * window.sample.size / (len(part.actual) * total) for part, window in zip(parts, windows, strict=True)]
     return _Drawn(
-        terms,
-        np.concatenate([part.scores for part in parts]),
+        _joined([part.rows.scaled(factor) for part, factor in zip(parts, factors, strict=True)]),
         np.concatenate([part.actual for part in parts]),
-        np.concatenate([part.weights for part in parts]) * scale,
-        np.concatenate([part.means for part in parts]) * scale[:, None],
+        _joined([part.cells.scaled(factor) for part, factor in zip(parts, factors, strict=True)]),
+        np.concatenate([part.chances * len(part.actual) / labels for part in parts]),
     )
 
 
-def _metric(metric: str, drawn: _Drawn, confidence: float) -> Estimate | None:
-    """Estimate one metric by the score interval over both labels that each row can have."""
-    fu, fv = drawn.terms.expected(drawn.scores)
-    u, v = drawn.terms.seen(drawn.actual)
-    lam = _power(u, v, fu, fv, drawn.weights, drawn.means)
-    no = _parts(drawn.terms.u0, drawn.terms.v0, fu, fv, drawn, lam)
-    yes = _parts(drawn.terms.u1, drawn.terms.v1, fu, fv, drawn, lam)
-    matter = int(drawn.terms.matter.sum())
-    interval = tilted_ratio(Outcomes(no, yes, drawn.actual, drawn.scores, matter), confidence=confidence)
-    return Estimate(metric, *interval, matter, confidence) if interval else None
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    terms = Terms(*(np.concatenate([getattr(part.terms, name) for part in parts]) for name in ("u0", "v0", "u1", "v1")))
+    return _Rows(terms, *(np.concatenate([getattr(part, name) for part in parts]) for name in ("scores", "weights", "means")))
 
 
-def _parts(u: Floats, v: Floats, fu: Floats, fv: Floats, drawn: _Drawn, lam: float) -> tuple[Floats, Floats]:
-    w, (mean_u, mean_v) = drawn.weights, drawn.means.T
-    return lam * mean_u + w * (u - lam * fu), lam * mean_v + w * (v - lam * fv)
+def _metric(metric: str, drawn: _Drawn, confidence: float, lam: float | None = None) -> Estimate | None:
+    """Estimate one metric by the score interval of tilted laws; lam is tuned on these labels if not given."""
+    power = _tuned(drawn) if lam is None else lam
+    rows, cells = drawn.rows, drawn.cells
+    outcomes = Outcomes(
+        seen=rows.parts(*rows.terms.seen(drawn.actual), power),
+        no=cells.parts(cells.terms.u0, cells.terms.v0, power),
+        yes=cells.parts(cells.terms.u1, cells.terms.v1, power),
+        chances=drawn.chances,
+        scores=cells.scores,
+        matter=int(rows.terms.matter.sum()),
+    )
+    interval = tilted_ratio(outcomes, confidence=confidence)
+    return Estimate(metric, *interval, outcomes.matter, confidence) if interval else None
+
+
+def _tuned(drawn: _Drawn) -> float:
+    rows = drawn.rows
+    return _power(*rows.terms.seen(drawn.actual), *rows.terms.expected(rows.scores), rows.weights, rows.means)
 
 
 def _power(u: Floats, v: Floats, fu: Floats, fv: Floats, weights: Floats, means: Floats) -> float:
@@ -199,17 +223,20 @@ def missing_bounds(windows: Sequence[Labelled], metric: str, *, confidence: floa
     """Bound what missing labels can hide: a label that never comes is not missing at random.
 
     Right means that the label agrees with the decision; that makes accuracy, precision, recall, specificity and f1 highest,
-    and wrong makes them lowest. Whatever the missing labels are, the interval from worst.low to best.high holds the metric.
+    and wrong makes them lowest. How far to trust the scores is tuned on the labels that came and then kept, so that no way
+    to fill in the missing ones gives a value outside worst.value to best.value.
     """
     if metric == "prevalence":
         raise InvalidInput("The prevalence has no right and wrong labels.", fix="Bound accuracy, say.")
+    answered = [window for window in windows if window.response > 0]
+    lam = _tuned(_pooled([_drawn(window, metric, None) for window in answered], answered)) if answered else 0.0
+    bounds = []
+    for right in (False, True):
+        filled = [_filled(window, right) for window in windows]
+        bounds.append(_metric(metric, _pooled([_drawn(window, metric, None) for window in filled], filled), confidence, lam))
     labels = sum(len(window.sample.rows) for window in windows)
-    came = sum(int(np.isfinite(np.asarray(window.actual, dtype=np.float64)).sum()) for window in windows)
-    worst, best = (
-        estimates([_filled(window, right) for window in windows], metrics=[metric], confidence=confidence)
-        for right in (False, True)
-    )
-    return Bounds(came / labels, worst[0] if worst else None, best[0] if best else None)
+    came = sum(window.response * len(window.sample.rows) for window in windows)
+    return Bounds(came / labels, *bounds)
 
 
 def _filled(window: Labelled, right: bool) -> Labelled:

@@ -1,7 +1,7 @@
 """Which predictions to ask labels for: known chances, drawn before any label, so that few labels say much and say it rightly."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,6 +16,27 @@ Rows = NDArray[np.int64]
 DESIGNED = ("accuracy", "precision", "recall", "f1")
 RESERVE, HALF = 0.2, 0.5
 SAMPLE_VERSION = 1
+_MIDDLES = (np.arange(16) + 0.5) / 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Few rows that stand for all that could be drawn, shape (k,): for an interval, what was not drawn is possible too.
+
+    rows: places in the window. chances: pi of each. shares: how likely a draw is of a row like it, summing to 1.
+    """
+
+    rows: Rows
+    chances: Floats
+    shares: Floats
+
+    def weights(self, size: int) -> Floats:
+        """Return w = 1 / (N pi) of each row, in a window of `size` predictions."""
+        weights: Floats = 1 / (size * self.chances)
+        return weights
+
+
+NO_CELLS = Cells(np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +48,7 @@ class Design:
 
     aim: Floats
     uniform: float
+    cells: Cells = NO_CELLS
 
     @property
     def size(self) -> int:
@@ -44,14 +66,15 @@ class Sample:
     """The draws from one closed window of `size` predictions, in the order drawn, shape (n,) each; store it before any label.
 
     rows: places in the window; one drawn twice is labelled once and counts twice. chances: pi of each row. reserve: draws that
-    ignored the scores; alone they are a plain random sample, for measures that nobody designed for. census: every prediction
-    was taken, once.
+    ignored the scores; alone they are a plain random sample, for measures that nobody designed for. cells: the design's.
+    census: every prediction was taken, once.
     """
 
     size: int
     rows: Rows
     chances: Floats
     reserve: Bools
+    cells: Cells = NO_CELLS
     census: bool = False
 
     @property
@@ -83,27 +106,38 @@ class Sample:
     def to_json(self) -> dict[str, Json]:
         """Write the sample as JSON values; every chance is written exactly."""
         columns = {"rows": self.rows, "chances": self.chances, "reserve": self.reserve}
+        cells = {"rows": self.cells.rows, "chances": self.cells.chances, "shares": self.cells.shares}
         lists: dict[str, Json] = {name: [*column.tolist()] for name, column in columns.items()}
-        return {"version": SAMPLE_VERSION, "size": self.size, "census": self.census, **lists}
+        stand: dict[str, Json] = {name: [*column.tolist()] for name, column in cells.items()}
+        return {"version": SAMPLE_VERSION, "size": self.size, "census": self.census, "cells": stand, **lists}
 
     @classmethod
     def from_json(cls, body: Json) -> Self:
         """Read a sample back; one of another version or a broken text is InvalidInput."""
         try:
-            if not isinstance(body, dict) or body["version"] != SAMPLE_VERSION:
+            if not isinstance(body, dict) or body["version"] != SAMPLE_VERSION or not isinstance(body["cells"], dict):
                 raise TypeError
-            size, census = int(str(body["size"])), body["census"] is True
-            rows = np.array(body["rows"], dtype=np.int64)
-            chances, reserve = np.array(body["chances"], dtype=np.float64), np.array(body["reserve"], dtype=np.bool_)
-            if rows.ndim != 1 or not rows.shape == chances.shape == reserve.shape or not (chances > 0).all():
+            size = int(str(body["size"]))
+            rows, (chances,) = _read(body, size, "chances")
+            reserve = np.array(body["reserve"], dtype=np.bool_)
+            if reserve.shape != rows.shape:
                 raise ValueError
-            if rows.size and not 0 <= rows.min() <= rows.max() < size:
-                raise ValueError
+            places, (likely, shares) = _read(body["cells"], size, "chances", "shares")
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(
                 "The stored sample is not readable.", why="It is of another version, was cut or edited."
             ) from error
-        return cls(size, rows, chances, reserve, census)
+        return cls(size, rows, chances, reserve, Cells(places, likely, shares), body["census"] is True)
+
+
+def _read(body: Mapping[str, Json], size: int, *names: str) -> tuple[Rows, list[Floats]]:
+    rows = np.array(body["rows"], dtype=np.int64)
+    columns = [np.array(body[name], dtype=np.float64) for name in names]
+    if rows.ndim != 1 or any(column.shape != rows.shape or not (column > 0).all() for column in columns):
+        raise ValueError
+    if rows.size and not 0 <= rows.min() <= rows.max() < size:
+        raise ValueError
+    return rows, columns
 
 
 def design_of(spread: ArrayLike, *, uniform: float = RESERVE) -> Design:
@@ -129,9 +163,10 @@ def design_of(spread: ArrayLike, *, uniform: float = RESERVE) -> Design:
     return Design(aim / aim.sum(), uniform)
 
 
-def uniform_design(size: int) -> Design:
-    """Draw every prediction of a window alike."""
-    return design_of(np.zeros(size), uniform=1.0)
+def uniform_design(scores: ArrayLike, decided: ArrayLike) -> Design:
+    """Draw every prediction of a window alike; scores P(y = 1) and decisions, shape (N,) each, only steady its estimates."""
+    q, h = scored(scores, decided)
+    return _celled(design_of(np.zeros(len(q)), uniform=1.0), q, h)
 
 
 def shared_design(
@@ -149,7 +184,7 @@ def shared_design(
         asked = _spread(metric, q, h, None)
         if mean := float(asked.mean()):
             total += (asked / mean) ** 2
-    return design_of(np.sqrt(total), uniform=uniform)
+    return _celled(design_of(np.sqrt(total), uniform=uniform), q, h)
 
 
 def betting_design(scores: ArrayLike, decided: ArrayLike, metric: str, limit: float, *, uniform: float = HALF) -> Design:
@@ -158,7 +193,7 @@ def betting_design(scores: ArrayLike, decided: ArrayLike, metric: str, limit: fl
     Source: the proportional aim of `shared_design`, at the limit in place of the metric's likely value.
     """
     q, h = scored(scores, decided)
-    return design_of(_spread(metric, q, h, limit), uniform=uniform)
+    return _celled(design_of(_spread(metric, q, h, limit), uniform=uniform), q, h)
 
 
 def _spread(metric: str, q: Floats, h: Bools, ratio: float | None) -> Floats:
@@ -167,6 +202,19 @@ def _spread(metric: str, q: Floats, h: Bools, ratio: float | None) -> Floats:
     at = plug_in(terms, q) if ratio is None else ratio
     spread: Floats = np.zeros(len(q)) if at is None else np.sqrt(q * (1 - q)) * np.abs(terms.swing(at))
     return spread
+
+
+def _celled(design: Design, q: Floats, h: Bools) -> Design:
+    """Add the stand-ins: of either decision, rows in the middle of 16 groups by score that are drawn equally often."""
+    rows, shares = [], []
+    for places in (np.flatnonzero(~h), np.flatnonzero(h)):
+        if places.size:
+            ordered = places[np.argsort(q[places], kind="stable")]
+            mass = np.cumsum(design.chances[ordered])
+            rows.append(ordered[np.searchsorted(mass, mass[-1] * _MIDDLES)])
+            shares.append(np.full(len(_MIDDLES), mass[-1] / len(_MIDDLES)))
+    chosen = np.concatenate(rows)
+    return replace(design, cells=Cells(chosen, design.chances[chosen], np.concatenate(shares)))
 
 
 def draw(design: Design, labels: int, rng: np.random.Generator) -> Sample:
@@ -179,9 +227,9 @@ def draw(design: Design, labels: int, rng: np.random.Generator) -> Sample:
     size = design.size
     if labels >= size:
         every = np.arange(size, dtype=np.int64)
-        return Sample(size, every, np.full(size, 1 / size), np.ones(size, dtype=np.bool_), census=True)
+        return Sample(size, every, np.full(size, 1 / size), np.ones(size, dtype=np.bool_), design.cells, census=True)
     reserve = rng.random(labels) < design.uniform
     steps = np.cumsum(design.aim)
     aimed = np.searchsorted(steps, rng.random(labels) * steps[-1], side="right")
     rows = np.where(reserve, rng.integers(size, size=labels), aimed).astype(np.int64)
-    return Sample(size, rows, design.chances[rows], reserve)
+    return Sample(size, rows, design.chances[rows], reserve, design.cells)

@@ -95,62 +95,54 @@ def _walk(excess: Callable[[float], float], value: float, step: float, limit: fl
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcomes:
-    """Rows whose label is yes or no: what each adds at either label, the label, and the score P(yes), shape (n,) each.
+    """Labelled rows, and what else could have been drawn and answered: each row's parts of numerator and denominator.
 
-    no, yes: parts of numerator and denominator, with weights. matter: rows whose label can change the ratio.
+    seen: parts of n draws at their labels, shape (n,). no, yes: parts of k rows that stand for all that could be drawn, at
+    either label; chances: how likely a draw is of such a row, summing to 1; scores: P(yes), shape (k,) each. matter: draws
+    whose label could change the ratio.
     """
 
+    seen: Pair
     no: Pair
     yes: Pair
-    actual: Bools
+    chances: Floats
     scores: Floats
     matter: int
-
-    @property
-    def means(self) -> tuple[float, float]:
-        """Return the means of numerator and denominator at the labels that came."""
-        u, v = (np.where(self.actual, yes, no) for no, yes in zip(self.no, self.yes, strict=True))
-        return float(u.mean()), float(v.mean())
 
 
 def tilted_ratio(rows: Outcomes, *, confidence: float = 0.95) -> Interval | None:
     """Bound a ratio of means in 0..1 from weighted yes/no labels: value, low, high. It has width even if every label agrees.
 
-    For each possible ratio m the labels' law is tilted, as little as possible, until m is true; the observed mean is then
+    For each possible ratio m the law of a draw is tilted, as little as possible, until m is true; the observed mean is then
     judged by the spread and skewness of that law. With equal weights this is a score interval of a share, close to
-    Wilson's. The law before tilting: each row's own label, and with weight 0.1 the label its score expects, smoothed by half
-    a row in n for either, so that a label that was never seen stays possible, however sure the model is.
-    None where nothing can be said: no row whose label matters, or a mean denominator that is not above 0.
+    Wilson's. The law before tilting: the draws and labels seen, and with weight 0.1 what the scores expect of any draw,
+    smoothed by half a row in n for either label, so that what was never seen stays possible, however sure the model is.
+    None where nothing can be said: no draw whose label matters, or a mean denominator that is not above 0.
     Source: Efron 1981 (Canadian Journal of Statistics 9, 139-158, nonparametric tilting); Wilson and Hilferty 1931 for the
     skewed tail, a gamma law's; a t quantile with as many rows as matter.
     """
-    top, bottom = rows.means if len(rows.actual) else (0.0, 0.0)
-    if not rows.matter or not bottom > 0:
+    n = len(rows.seen[0])
+    if not rows.matter or not rows.seen[1].mean() > 0:
         return None
+    top, bottom = (float(part.mean()) for part in rows.seen)
     value = min(max(top / bottom, 0.0), 1.0)
-    reach = t_quantile(confidence, rows.matter)
-    score = _Tilting(rows).score
-    step = reach * max(_spread(rows, value) / bottom, 0.1) / sqrt(len(rows.actual))
+    score, reach = _Tilting(rows).score, t_quantile(confidence, rows.matter)
+    step = reach * max(float((rows.seen[0] - value * rows.seen[1]).std()) / bottom, 0.1) / sqrt(n)
     low = _walk(lambda m: score(m) - reach, value, -step, 0.0)
     high = _walk(lambda m: -score(m) - reach, value, step, 1.0)
     return value, low, high
 
 
-def _spread(rows: Outcomes, ratio: float) -> float:
-    u, v = (np.where(rows.actual, yes, no) for no, yes in zip(rows.no, rows.yes, strict=True))
-    return float((u - ratio * v).std())
-
-
 class _Tilting:
-    """The test of "the ratio is m" by the label law that is tilted to it; remembers the last tilt to start the next from."""
+    """The test of "the ratio is m" by the law that is tilted to it; remembers the last tilt to start the next from."""
 
     def __init__(self, rows: Outcomes) -> None:
-        n = len(rows.actual)
-        likely = (1 - 1 / n) * rows.scores + 0.5 / n
-        yes = (1 - SMOOTHING) * rows.actual + SMOOTHING * likely
-        self.u, self.v = (np.concatenate(sides) for sides in zip(rows.yes, rows.no, strict=True))
-        self.law = np.concatenate([yes, 1 - yes]) / n
-        self.means, self.n, self.tilt = rows.means, n, 0.0
+        self.n, self.tilt = len(rows.seen[0]), 0.0
+        self.means = float(rows.seen[0].mean()), float(rows.seen[1].mean())
+        yes = (1 - 1 / self.n) * rows.scores + 0.5 / self.n
+        expected = SMOOTHING * rows.chances
+        self.law = np.concatenate([np.full(self.n, (1 - SMOOTHING) / self.n), expected * (1 - yes), expected * yes])
+        self.u, self.v = (np.concatenate(parts) for parts in zip(rows.seen, rows.no, rows.yes, strict=True))
 
     def score(self, m: float) -> float:
         """Return how far the observed mean of u - m v lies above 0, as a standard normal would, if m were the ratio."""
