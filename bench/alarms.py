@@ -213,10 +213,10 @@ def peers() -> None:
             found.setdefault("custody, tolerance 0", []).append(own(reference, clean, moved))
         for name, runs in found.items():
             share, ever, first = 100 * np.mean([r[0] for r in runs]), sum(r[1] for r in runs), np.median([r[2] for r in runs])
-            sees = f"0.2 sd on 3: day {first:.0f}" if first < np.inf else "0.2 sd on 3: not in 5 days"
+            sees = f"0.2 sd from day 1: day {first:.0f}" if first < np.inf else "0.2 sd: not in 5 days"
             ours = name.startswith("custody")
-            text = f"days {share:5.1f} %, ever {rate(ever, len(runs))}"
-            told(f"reference {n0:,}: {name}", text, "<= 5 % of runs" if ours else sees, good=not ours or ever <= 0.05 * len(runs))
+            text = f"days {share:5.1f} %, ever {rate(ever, len(runs))}; {sees}"
+            told(f"reference {n0:,}: {name}", text, "<= 5 % of runs" if ours else "", good=not ours or ever <= 0.05 * len(runs))
 
 
 def own(reference: Rows, clean: Sequence[Rows], moved: Sequence[Rows]) -> tuple[float, bool, float]:
