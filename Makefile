@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check fix lock docs bench bench-lists bench-start story-youtube clean
+.PHONY: help demo test check fix lock docs bench bench-labels bench-lists bench-start story-youtube clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -50,7 +50,9 @@ lock: ## write the hashed locks again
 docs: $(VENV)/dev.stamp ## write the generated references again
 	@$(BIN)/python docs/generate.py
 
-bench: bench-lists bench-start ## every benchmark
+bench: bench-labels bench-lists bench-start ## every benchmark
+bench-labels: $(VENV)/dev.stamp ## what few labels are worth: coverage, savings, alarms; QUICK=1 for less
+	@OMP_NUM_THREADS=1 $(BIN)/python bench/labels.py
 bench-lists: $(VENV)/dev.stamp ## lists with 10,000 model versions and 100,000 runs on SQLite; QUICK=1 for less
 	@$(BIN)/python bench/lists.py
 bench-start: $(VENV)/dev.stamp ## how long `custody --help` takes
