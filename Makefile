@@ -55,7 +55,7 @@ bench-alarms: $(VENV)/dev.stamp ## false alarms and delays of drift detectors, b
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/alarms.py
 bench-drift: $(VENV)/dev.stamp ## what a drift report costs beside peers, which it installs under .bench; QUICK=1 for less
 	@$(BIN)/python bench/drift.py
-bench-labels: $(VENV)/dev.stamp ## what few labels tell: coverage, labels saved, false alarms; QUICK=1 for less
+bench-labels: $(VENV)/dev.stamp ## what few labels are worth: coverage, savings, alarms; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/labels.py
 bench-lists: $(VENV)/dev.stamp ## lists with 10,000 model versions and 100,000 runs on SQLite; QUICK=1 for less
 	@$(BIN)/python bench/lists.py

@@ -61,7 +61,7 @@ class Budget:
 
         The world imagined: the odds of every decision being right fall by one factor, until the metric is that low.
         """
-        chances = self._fallen(self.limit - drop)
+        chances = self.fallen(self.limit - drop)
         weights = self.chances * np.stack([1 - chances, chances])
         return np.array([float((weights * np.log1p(-stake * self.z)).sum()) for stake in STAKES])
 
@@ -96,7 +96,8 @@ class Budget:
             raise InvalidInput("A budget needs at least one label a day and one day.")
         return Plan(self.metric, self.limit, per_day, days, self.finds(per_day * days))
 
-    def _fallen(self, value: float) -> Floats:
+    def fallen(self, value: float) -> Floats:
+        """Return each prediction's chance of yes in the imagined world in which the metric is `value`, shape (N,)."""
         odds, signs = logit(np.clip(self.scores, _SURE, 1 - _SURE)), 2 * self.decided - 1
         terms = terms_of(self.metric, self.decided)
         against = brentq(lambda shift: _ratio(terms, expit(odds - shift * signs)) - value, -_FAR, _FAR)

@@ -44,6 +44,10 @@ class Round:
         most: Floats = np.maximum(no, yes) if high else np.minimum(no, yes)
         return np.where(came, np.where(labels == 1, yes, no), most)
 
+    def between(self, start: int, end: int) -> "Round":
+        """Return the draws from start to before end only; their stakes stay those of the whole window."""
+        return Round(self.metric, self.no[start:end], self.yes[start:end], self.top, self.bottom)
+
     def largest(self, m: ArrayLike) -> Floats:
         """Return the largest Z that any prediction of the window could have had at ratio m, in the shape of m."""
         found: Floats = _lines(self.top, m).max(axis=-1)

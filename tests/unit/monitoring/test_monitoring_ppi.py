@@ -162,6 +162,7 @@ def test_a_slice_is_estimated_from_its_own_rows() -> None:
         assert found.n == group[one.sample.rows].sum()
         hits += found.low <= truth("accuracy", h[group], y[group]) <= found.high
     assert hits >= 53
+    one, _ = labelled(rng, 200)
     nobody = np.zeros(500, dtype=bool)
     assert estimates([one], groups=[nobody]) == ()
     everyone = estimates([one], groups=[~nobody])
