@@ -5,29 +5,26 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from math import log2
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from custody.core.digest import Json
 from custody.core.errors import CustodyError, NotFound
 from custody.core.evidence import Check, Estimate, Outcome
-from custody.core.manifest import Mode, Target
-from custody.core.measures.performance import measure
+from custody.core.manifest import Target
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.deployment.revision import Revision
 from custody.lifecycle.ask import answered_draws
 from custody.lifecycle.bets import bet_state, judge_bet
-from custody.lifecycle.captured import labelled_values, rows_between, with_labels
+from custody.lifecycle.canary import judge_canary
+from custody.lifecycle.captured import labelled_values, rows_between
 from custody.lifecycle.drift import Arrived, look_at_labels
 from custody.lifecycle.explain import explain
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.references import encoded, label_reference
-from custody.lifecycle.release import advance
 from custody.lifecycle.retrain import STATE, WORKER, Request, read_request
 from custody.lifecycle.stores import Caller, Change, Ports
 from custody.lifecycle.windows import (
@@ -48,7 +45,6 @@ from custody.monitoring.prior import label_summary
 
 log = logging.getLogger("custody.worker")
 REVISED = 12  # windows, newest first, that late labels are counted into
-CANARY_DROP = 0.05  # a canary that looks worse than live by more than this is taken away, proven or not
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +82,19 @@ def watch(ports: Ports, now: datetime, seen: Seen) -> int:
 def _watch_deployment(ports: Ports, head: Revision, now: datetime) -> int:
     _revise(ports, head, now)
     found = _watch_one(ports, head, now)
-    if any(check.outcome is Outcome.FAIL for check in found.checks):
-        explain(ports, Caller(head.key.tenant, WORKER, now), head.key)
     _measure_draws(ports, head, ports.stores.of(head.key.tenant).monitors.policy(head.key) or MonitorPolicy(), now)
-    _judge_canary(ports, head, now)
+    judge_canary(ports, head, now)
+    if any(check.outcome is Outcome.FAIL for check in found.checks):
+        _explain(ports, head.key, now)
     return len(found.checks) > 0
+
+
+def _explain(ports: Ports, key: DeploymentKey, now: datetime) -> None:
+    """Say why a loss may be; an explanation that cannot be made holds nothing up."""
+    try:
+        explain(ports, Caller(key.tenant, WORKER, now), key)
+    except (CustodyError, pa.ArrowException, ArithmeticError, ValueError) as error:
+        log.warning("the loss of %s cannot be explained: %s", key, type(error).__name__)
 
 
 def evaluate_now(ports: Ports, caller: Caller, key: DeploymentKey) -> tuple[Found, int | None]:
@@ -262,93 +266,6 @@ def _ask(change: Change, key: DeploymentKey, cause: str, now: datetime) -> None:
     if old is None or old.outcome:
         change.monitors.set_state(key, STATE, msgspec.json.encode(Request(cause, now)).decode())
         change.record("retrain.decided", str(key), {"cause": cause})
-
-
-def _judge_canary(ports: Ports, head: Revision, now: datetime) -> None:
-    """Promote a canary that is not worse than the live version on labels of the same days, take away one that is.
-
-    A canary that a person staged is only taken away, never promoted, unless the deployment's policy retrains by itself.
-    """
-    candidate = head.service.candidate
-    policy = ports.stores.of(head.key.tenant).monitors.policy(head.key) or MonitorPolicy()
-    if candidate is None or candidate.mode is not Mode.CANARY:
-        return
-    judgement = _compare(ports, head, candidate.target, policy, now)
-    if judgement is None:
-        return
-    check, worse = judgement
-    if not worse and policy.on_degradation is not OnDegradation.RETRAIN:
-        return
-    reason = f"canary is {'worse' if worse else 'not shown to be worse'}: {check.sentence}"
-    try:
-        advance(
-            ports,
-            Caller(head.owner, WORKER, now),
-            head.key,
-            "reject" if worse else "promote",
-            reason=reason,
-            expected=head.number,
-        )
-    except CustodyError as error:
-        _note_canary(ports, head, replace(check, sentence=f"{candidate.target.model} cannot be promoted: {error.what}"), now)
-        return
-    if not worse:
-        _resolve(ports, head, str(candidate.target.model), now)
-
-
-def _compare(ports: Ports, head: Revision, canary: Target, policy: MonitorPolicy, now: datetime) -> tuple[Check, bool] | None:
-    """Compare a canary with the live version on labels of the same days; None if it is too early to say.
-
-    Without the minimum of labels on both sides nothing is said, however long it takes; after that it is judged again each
-    time its labels have doubled, each judgement one look.
-    """
-    shelf = ports.stores.of(head.key.tenant)
-    rows = rows_between(ports, head.key, since=head.at)
-    if rows is None or not (theirs := answers_of(rows, canary)).num_rows:
-        return None
-    ours = answers_of(rows, head.service.live)
-    ours = ours.filter(pc.greater_equal(ours.column("event"), pc.min(theirs.column("event"))))
-    labels, positive = window_labels(shelf, head.key), canary.signature.classes[1]
-    live, new = (_metric(policy.metric, *with_labels(side, labels, positive)) for side in (ours, theirs))
-    least = policy.canary_min_labels
-    if live is None or new is None or new.n < least or live.n < min(policy.min_labels, least):
-        return None
-    name = f"canary:{head.number}"
-    if new.n < 2 * int(shelf.monitors.state(head.key, name) or 0):
-        return None
-    common = {"tolerance": policy.tolerance, "alpha": policy.alpha, "look": int(log2(new.n / least)) + 1}
-    check = degraded(
-        policy.metric,
-        live,
-        new,
-        reference=f"{head.service.live.model}, same days",
-        min_labels=least,
-        **common,  # type: ignore[arg-type]  # one value per name
-    )
-    with ports.stores.change(head.key.tenant, WORKER, now) as change:
-        change.monitors.set_state(head.key, name, str(new.n))
-    return check, check.outcome is Outcome.FAIL or live.value - new.value > max(policy.tolerance, CANARY_DROP)
-
-
-def _metric(name: str, rows: pa.Table, actual: np.ndarray) -> Estimate | None:
-    decided = rows.column("decision").to_numpy(zero_copy_only=False).astype(bool)
-    return next((one for one in measure(rows.column("score").to_numpy(), decided, actual) if one.metric == name), None)
-
-
-def _note_canary(ports: Ports, head: Revision, check: Check, now: datetime) -> None:
-    with ports.stores.change(head.key.tenant, WORKER, now) as change:
-        if any(alert.kind is AlertKind.CANARY for alert in change.monitors.open_alerts(head.key)):
-            return
-        alert = Alert(ports.new_id(now), head.key, AlertKind.CANARY, check, now)
-        change.monitors.save_alert(alert)
-        change.record("alert.raised", str(head.key), {"alert": alert.id, "kind": alert.kind.value, "check": check.sentence})
-
-
-def _resolve(ports: Ports, head: Revision, by: str, now: datetime) -> None:
-    with ports.stores.change(head.key.tenant, WORKER, now) as change:
-        for alert in change.monitors.open_alerts(head.key):
-            change.monitors.save_alert(moved(alert, AlertState.RESOLVED, now))
-            change.record("alert.resolved", str(head.key), {"alert": alert.id, "because": f"{by} was promoted"})
 
 
 def _facts(evaluation: Evaluation, checks: Sequence[Check]) -> dict[str, Json]:
