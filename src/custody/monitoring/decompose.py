@@ -222,13 +222,18 @@ def _terms(pool: Pool) -> tuple[Floats, Floats]:
 
 
 def _too_few(pool: Pool, u: Floats, v: Floats, metric: str) -> str:
-    counts = [int((side & (v > 0) & (pool.weights > 0)).sum()) for side in (~pool.live, pool.live)]
+    counts = [_worth(pool.weights[side] * v[side]) for side in (~pool.live, pool.live)]
     if min(counts) < MIN_LABELS:
-        rests = f"{metric} rests on {counts[0]:,} reference and {counts[1]:,} live labels"
+        rests = f"{metric} rests on {counts[0]:,.0f} reference and {counts[1]:,.0f} live labels"
         return f"Nothing can be said: {rests}; {MIN_LABELS} of both are needed."
     if np.ptp(u) == np.ptp(v) == 0:
         return f"Nothing can be said: {metric} is {u[0] / v[0]:.3g} on every row of both."
     return ""
+
+
+def _worth(weights: Floats) -> float:
+    """Return how many rows of equal weight these are worth, 0 if none weighs anything (Kish 1965)."""
+    return float(weights.sum() ** 2 / max(weights @ weights, 1e-300))
 
 
 def _overlap(ratio: Ratio) -> tuple[float, float]:

@@ -39,7 +39,8 @@ class Reading:
 class Relevance:
     """What the training data says about live traffic.
 
-    effective: the share of the training rows that count for live traffic, 0..1; None with fewer than 30 rows on a side.
+    effective: the share of the training rows that count for live traffic, 0..1; None with fewer than 30 rows (of equal weight)
+    on a side.
     thin: the share of live rows where training is less than a tenth as dense, 0..1. slices: what training lacks, most first.
     left_out: columns that the classifier had no room for; slices look at all.
     """
@@ -104,9 +105,7 @@ def _readings(ratio: Ratio, confidence: float, rng: np.random.Generator) -> tupl
     again = _shares(resampled(ratio, counts), live, weights * counts)
     dealt = shuffled(pool, DEALS, rng)
     still = _shares(without_drift(ratio, dealt), dealt, weights)
-    now = pool.weights[pool.live]
-    rows = float(now.sum() ** 2 / (now**2).sum())
-    return _effective(effective, again[0], still[0], confidence), _thin(thin, again[1], still[1], rows, confidence)
+    return _effective(effective, again[0], still[0], confidence), _thin(thin, again[1], still[1], pool.sizes[1], confidence)
 
 
 def relevance(training: Side, live: Side, *, confidence: float = 0.95, seed: int = 0) -> Relevance:
@@ -121,8 +120,9 @@ def relevance(training: Side, live: Side, *, confidence: float = 0.95, seed: int
     pool = pool_of(training, live, seed=seed)
     m = int(pool.live.sum())
     n = len(pool.live) - m
-    if min(n, m) < MIN_ROWS:
-        said = f"Nothing can be said: {MIN_ROWS} rows of both are needed, and there are {n:,} training and {m:,} live rows."
+    if min(pool.sizes) < MIN_ROWS:
+        there = f"there are {pool.sizes[0]:,.0f} training and {pool.sizes[1]:,.0f} live rows"
+        said = f"Nothing can be said: {MIN_ROWS} rows of both are needed, and {there}."
         return Relevance(n, m, None, None, (), 0, said)
     ratio = ratio_of(pool.first(SAMPLE))
     effective, thin = _readings(ratio, confidence, np.random.default_rng(seed))
@@ -135,10 +135,12 @@ def importance_weights(training: Side, live: Side, *, seed: int = 0) -> NDArray[
     """Return how much each training row counts for live traffic, shape (n,), in the order given; their (weighted) mean is 1.
 
     Training again with these weights optimises for the inputs of live traffic, as far as there are rows there. Each row's
-    weight comes from a fit without its fold.
+    weight comes from a fit without its fold. All are 1 with fewer than 30 rows on a side.
     Raises: as `relevance`. Source: Shimodaira 2000; the weights: Bickel, Brueckner and Scheffer 2009.
     """
     pool = pool_of(training, live, seed=seed)
+    if min(pool.sizes) < MIN_ROWS:
+        return np.ones(int((~pool.live).sum()))
     ratio = ratio_of(pool.first(SAMPLE))
     found = np.empty(int((~pool.live).sum()))
     rows = np.flatnonzero(~pool.live)

@@ -307,6 +307,9 @@ def test_too_few_rows_say_so() -> None:
     found = relevance(Side(rows(1, 29)), Side(rows(2, 500)))
     assert (found.effective, found.thin, found.slices, found.moved, found.effective_rows) == (None, None, (), False, 0)
     assert found.sentence == "Nothing can be said: 30 rows of both are needed, and there are 29 training and 500 live rows."
+    assert (importance_weights(Side(rows(1, 29)), Side(rows(2, 500))) == 1).all()
+    heavy = Side(rows(1, 500), weights=[1.0] * 20 + [0.0] * 480)  # 500 rows that are worth 20
+    assert relevance(heavy, Side(rows(2, 500))).sentence.endswith("there are 20 training and 500 live rows.")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,12 @@ class Pool:
     def _places(self) -> Counts:
         return np.where(self.live, np.cumsum(self.live), np.cumsum(~self.live)) - 1
 
+    @property
+    def sizes(self) -> tuple[float, float]:
+        """Return how many rows of equal weight training and live rows are worth (Kish 1965); n and m without weights."""
+        training, live = (self.weights[side] for side in (~self.live, self.live))
+        return float(training.sum() ** 2 / (training @ training)), float(live.sum() ** 2 / (live @ live))
+
     def first(self, rows: int) -> "Pool":
         """Return at most so many rows of each side: those of the smallest hashes, a random sample."""
         return self if len(self.live) <= rows else self.taken(self._places < rows)
@@ -143,7 +149,7 @@ def _hashed(parts: Sequence[Words], seed: int) -> Words:
 def pool_of(training: Side, live: Side, *, seed: int = 0) -> Pool:
     """Read two samples of the same columns; the kinds of columns are those of the first, as a reference would have them.
 
-    seed: another one gives other folds and subsamples.
+    seed: >= 0; another one gives other folds and subsamples.
     Raises: InvalidInput if a side has no row or no column, the columns' names differ, or lengths or weights do not fit.
     """
     if set(training.columns) != set(live.columns) or not training.columns or len(training.extra) != len(live.extra):

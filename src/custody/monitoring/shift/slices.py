@@ -78,8 +78,7 @@ class _Counted:
 def _counted(pool: Pool, axes: Sequence[Axis]) -> _Counted:
     rows = pool.taken(~pool.cutting)
     cells = tuple(axis.cells(values) for axis, values in zip(axes, rows.values, strict=True))
-    sizes = [float(part.sum() ** 2 / (part**2).sum()) for part in (rows.weights[~rows.live], rows.weights[rows.live])]
-    return _Counted(cells, rows.live, rows.weights, (sizes[0], sizes[1]))
+    return _Counted(cells, rows.live, rows.weights, rows.sizes)
 
 
 def bounds(share: Floats, n: float, tail: float) -> tuple[Floats, Floats]:
