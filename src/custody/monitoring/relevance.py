@@ -16,7 +16,6 @@ from custody.monitoring.shift.slices import Slice, slices_lacking
 MIN_ROWS = 30
 SAMPLE = 5_000  # rows of each side that the classifier sees
 RESAMPLES, DEALS, CHUNK = 100, 39, 50_000
-ONE_IN_20 = 1  # of 39 deals, the second: beyond it a sample without drift reads with chance 2 / 40
 THIN = log(10)  # training is thin where live rows are more than ten times as dense
 
 
@@ -24,8 +23,8 @@ THIN = log(10)  # training is thin where live rows are more than ten times as de
 class Reading:
     """A share with its interval, and what it reads with no drift.
 
-    no_drift: the mean over samples of the same sizes without drift. limit: what only one such sample in 20 reads beyond, below
-    it for the effective share, above it for the thin share.
+    no_drift: the mean over samples of the same sizes without drift. limit: what only one such sample in 40 reads beyond,
+    below it for the effective share, above it for the thin share.
     """
 
     value: float
@@ -60,7 +59,7 @@ class Relevance:
 
     @property
     def moved(self) -> bool:
-        """Tell whether live traffic reads farther from training than 95 % of samples without drift, or a slice is lacking."""
+        """Tell whether a share reads beyond its limit or a slice is lacking; without drift in about one of 20 samples."""
         if self.effective is None or self.thin is None:
             return False
         return self.effective.value < self.effective.limit or self.thin.value > self.thin.limit or bool(self.slices)
@@ -85,16 +84,14 @@ def _effective(value: float, again: Floats, still: Floats, confidence: float) ->
     tiny = 1e-12
     reach = quantile(confidence) * float(np.log(np.maximum(again, tiny)).std())
     low, high = (min(exp(log(max(value, tiny)) + sign * reach), 1.0) for sign in (-1, 1))
-    return Reading(value, min(low, value), high, float(still.mean()), float(np.sort(still)[ONE_IN_20]))
+    return Reading(value, min(low, value), high, float(still.mean()), float(still.min()))
 
 
 def _thin(value: float, again: Floats, still: Floats, rows: float, confidence: float) -> Reading:
     low, high = wilson(min(value * rows, rows), rows, confidence)
     tail = (1 - confidence) / 2
     least, most = (float(bound) for bound in np.quantile(again, (tail, 1 - tail)))
-    return Reading(
-        value, min(low, least, value), max(high, most, value), float(still.mean()), float(np.sort(still)[-1 - ONE_IN_20])
-    )
+    return Reading(value, min(low, least, value), max(high, most, value), float(still.mean()), float(still.max()))
 
 
 def _readings(ratio: Ratio, confidence: float, rng: np.random.Generator) -> tuple[Reading, Reading]:

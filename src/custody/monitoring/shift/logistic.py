@@ -42,8 +42,8 @@ def fit(design: Floats, labels: Floats, weights: Floats, ridge: Floats, *, start
 
 
 def slope_of(design: Floats, labels: Floats, weights: Floats, ridge: Floats, beta: Floats) -> Floats:
-    """Return the gradient of the objective, shape of beta: (d,), or (d, b) with weights of shape (n, b)."""
-    errors = weights * (expit(design @ beta) - (labels if beta.ndim == 1 else labels[:, None]))
+    """Return the gradient of the objective, shape of beta: (d,), or (d, b) with weights, and maybe labels, of shape (n, b)."""
+    errors = weights * (expit(design @ beta) - (labels if beta.ndim == labels.ndim else labels[:, None]))
     slope: Floats = design.T @ errors + (ridge * beta.T).T
     return slope
 

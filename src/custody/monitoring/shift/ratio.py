@@ -17,7 +17,7 @@ from custody.monitoring.shift.pool import FOLDS, Pool
 from custody.monitoring.shift.rows import Counts, Flags, Floats
 
 PENALTIES = (1000.0, 100.0, 10.0, 1.0)
-ROUNDS, PAIRS, PAIR_PENALTY, PAIR_ALPHA, PAIR_ROWS = 2, 16, 0.5, 0.01, 10.0
+ROUNDS, PAIRS, PAIR_PENALTY, PAIR_ALPHA, PAIR_ROWS = 2, 16, 0.5, 0.005, 10.0
 CONSTANT = 1e-6  # the penalty of the constant: none, but for numerical safety
 CALIBRATION_STEPS, TINY = 8, 1e-12
 REACH = 30.0  # log odds beyond say no more

@@ -1,9 +1,9 @@
 """How the odds of live over training would read for other samples: drawn again, or with no drift between them."""
 
 import numpy as np
-from scipy.linalg import solve
+from scipy.linalg import cho_solve
 
-from custody.monitoring.shift.logistic import curvature, refit
+from custody.monitoring.shift.logistic import curvature, refit, slope_of
 from custody.monitoring.shift.pool import FOLDS, Pool
 from custody.monitoring.shift.ratio import PENALTIES, Ratio, line_of, on_line, out_of_fold, ridge_of
 from custody.monitoring.shift.rows import Floats
@@ -36,28 +36,36 @@ def resampled(ratio: Ratio, counts: Floats) -> Floats:
 
 
 def shuffled(pool: Pool, times: int, rng: np.random.Generator) -> Floats:
-    """Deal the rows to the two sides at random, so many times: which are live, shape (N, times), 0 or 1."""
-    return np.array([rng.permutation(pool.live) for _ in range(times)], dtype=np.float64).T
+    """Deal the rows of each fold to the two sides at random, so many times: which are live, shape (N, times), 0 or 1."""
+    found = np.repeat(pool.live[:, None].astype(np.float64), times, axis=1)
+    for fold in range(FOLDS):
+        rows = pool.folds == fold
+        found[rows] = rng.permuted(found[rows], axis=0)
+    return found
 
 
 def without_drift(ratio: Ratio, live: Floats) -> Floats:
-    """Return the log odds out of fold if the rows had been dealt at random, live (N, b), each with its own best penalty.
+    """Return the log odds out of fold if the rows had been dealt at random, live (N, b), each with its own penalty, chosen alike.
 
     One Newton step from "knows nothing", close where there is nothing to know; shape (N, b).
     """
-    smooth = ratio.encoding.smooth
-    matrix, folds, base = ratio.design[:, : len(smooth)], ratio.pool.folds, ratio.pool.weights[:, None]
+    matrix, folds, base = ratio.encoding.paired(()).matrix(ratio.pool), ratio.pool.folds, ratio.pool.weights[:, None]
     half = len(live) / 2
     weights = base * np.where(live > 0, half / (base * live).sum(axis=0), half / (base * (1 - live)).sum(axis=0))
-    kept = [folds != fold for fold in range(FOLDS)]
-    slopes = [matrix[rows].T @ (weights[rows] * (live[rows] - 0.5)) for rows in kept]
-    bends = [(matrix[rows] * (base[rows] / 4)).T @ matrix[rows] for rows in kept]
-    best, least = np.zeros_like(live), np.full(live.shape[1], np.inf)
+    best, least, going = np.zeros_like(live), np.full(live.shape[1], np.inf), np.ones(live.shape[1], dtype=np.bool_)
     for penalty in PENALTIES:
-        ridge = np.diag(ridge_of(penalty, smooth))
-        betas = [solve(bend + ridge, slope, assume_a="pos") for bend, slope in zip(bends, slopes, strict=True)]
+        ridge = ridge_of(penalty, ratio.encoding.smooth)
+        kept = [folds != fold for fold in range(FOLDS)]
+        betas = [_one_step(matrix[rows], live[rows], weights[rows], ridge) for rows in kept]
         scores = out_of_fold(matrix, np.array(betas), folds)
         losses = (weights * (np.logaddexp(0, scores) - live * scores)).sum(axis=0)
-        better = losses < least
-        best[:, better], least = scores[:, better], np.minimum(losses, least)
+        going &= losses < least
+        best[:, going], least = scores[:, going], np.where(going, losses, least)
     return on_line(line_of(best, live, weights), best)
+
+
+def _one_step(matrix: Floats, live: Floats, weights: Floats, ridge: Floats) -> Floats:
+    start = np.zeros((matrix.shape[1], live.shape[1]))
+    factor = curvature(matrix, weights.mean(axis=1), ridge, start[:, 0])
+    step: Floats = cho_solve(factor, slope_of(matrix, live, weights, ridge, start))
+    return -step
