@@ -12,6 +12,9 @@ from typing import IO
 
 from custody.core.errors import Conflict, CustodyError, InvalidInput
 from custody.core.objects import Objects
+from custody.inference.captures.record import Recorder, new_unique
+from custody.inference.captures.shadow import Shadow
+from custody.inference.captures.spool import Spool, ship
 from custody.inference.exchange import (
     Answer,
     ClientGone,
@@ -24,12 +27,10 @@ from custody.inference.exchange import (
     error_answer,
     send_answer,
 )
-from custody.inference.follow import Follower
-from custody.inference.loading import Cache, Library, State, sentence_of
 from custody.inference.metrics import Metrics
-from custody.inference.predict import Recorder, Shadow, new_unique
+from custody.inference.models.follow import Follower
+from custody.inference.models.loading import Cache, Library, State, sentence_of
 from custody.inference.routes import Desk, Route, routes_of
-from custody.inference.spool import Spool, ship
 from custody.serving import Loader
 
 _ROLL_S = 1.0
@@ -93,8 +94,6 @@ class InferenceApp:
             return
         await send_answer(send, answer)
         self.metrics.answered(route.key if route else None, answer.status, time.perf_counter() - started)
-        if answer.after is not None:
-            answer.after()
 
     async def _answer(self, exchange: Exchange, view: View, route: Route | None) -> Answer:
         try:

@@ -42,12 +42,11 @@ class ClientGone(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """Status, body, extra headers, and what to do once it was sent."""
+    """Status, body and headers."""
 
     status: int
     body: bytes
     headers: Headers = (JSON_TYPE,)
-    after: Callable[[], None] | None = None
 
 
 def error_answer(status: int, sentence: str, headers: Headers = ()) -> Answer:

@@ -4,21 +4,22 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 import orjson
 
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import HOUSE, TenantId
+from custody.inference.captures.record import Recorder
+from custody.inference.captures.shadow import Shadow
 from custody.inference.exchange import Answer, Exchange, Refused, error_answer
-from custody.inference.loading import Arm, Served, State
 from custody.inference.metrics import Metrics
-from custody.inference.predict import DECISION, SCORE, Predictor, Recorder, Shadow, own_outputs
-from custody.serving import CaptureMode
+from custody.inference.models.loading import Served, State
+from custody.inference.predict import Predictor
+from custody.inference.protocols.describe import answering, config, indexed, metadata, statistic
+from custody.inference.protocols.v2 import Infer
 
 Handler = Callable[[Exchange], Awaitable[Answer]]
 PRODUCTION = "prod"
-_PLATFORM = "onnxruntime_onnx"
 _VERSION = version("custody-ml")
 
 
@@ -68,7 +69,7 @@ def _place(state: State, desk: Desk, tenant: TenantId, environment: str) -> dict
     """Return the routes below one prefix."""
     served = {key.name: one for key, one in state.served.items() if (key.tenant, key.environment) == (tenant, environment)}
     failures = {key.name: why for key, why in state.failures.items() if (key.tenant, key.environment) == (tenant, environment)}
-    index = [_indexed(name, arm, failures.get(name, "")) for name, one in served.items() for arm in answering(one)]
+    index = [indexed(name, arm, failures.get(name, "")) for name, one in served.items() for arm in answering(one)]
     index += [
         {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why}
         for name, why in failures.items()
@@ -99,18 +100,13 @@ def _model(served: Served, desk: Desk) -> dict[str, Route]:
         arm = pinned or served.live
         predictor = Predictor(served, pinned, desk.recorder, desk.shadow, desk.pool)
         routes |= {
-            path: Route(key.tenant, "GET", _fixed(_metadata(served, arm))),
+            path: Route(key.tenant, "GET", _fixed(metadata(served, arm))),
             f"{path}/ready": Route(key.tenant, "GET", _fixed({"name": key.name, "ready": True})),
-            f"{path}/config": Route(key.tenant, "GET", _fixed(_config(arm))),
+            f"{path}/config": Route(key.tenant, "GET", _fixed(config(arm))),
             f"{path}/stats": Route(key.tenant, "GET", _statistics((served,), desk.metrics)),
-            f"{path}/infer": Route(key.tenant, "POST", predictor, key),
+            f"{path}/infer": Route(key.tenant, "POST", Infer(predictor), key),
         }
     return routes
-
-
-def answering(served: Served) -> tuple[Arm, ...]:
-    """Return the arms that answer callers: the live one and a canary, never a shadow."""
-    return tuple(arm for arm in served.arms if arm.mode is not CaptureMode.SHADOW)
 
 
 def _fixed(document: object) -> Handler:
@@ -145,59 +141,8 @@ def _server(state: State, failures: dict[str, str], desk: Desk) -> Handler:
     return handler
 
 
-def _indexed(name: str, arm: Arm, reason: str) -> dict[str, str]:
-    return {"name": name, "version": str(arm.target.model.version), "state": "READY", "reason": reason}
-
-
-def _outputs(arm: Arm) -> list[dict[str, Any]]:
-    own = own_outputs(arm)
-    shapes = {tensor.name: tensor.shape for tensor in arm.target.signature.outputs}
-    made = [{"name": SCORE, "datatype": "FP64", "shape": [-1]}, {"name": DECISION, "datatype": "BOOL", "shape": [-1]}]
-    return [*made, *({"name": name, "datatype": datatype, "shape": shapes[name]} for name, datatype in own.items())]
-
-
-def _metadata(served: Served, arm: Arm) -> dict[str, Any]:
-    signature = arm.target.signature
-    return {
-        "name": served.service.key.name,
-        "versions": [str(one.target.model.version) for one in answering(served)],
-        "platform": _PLATFORM,
-        "inputs": [{"name": one.name, "datatype": one.datatype, "shape": one.shape} for one in signature.inputs],
-        "outputs": _outputs(arm),
-    }
-
-
-def _config(arm: Arm) -> dict[str, Any]:
-    """Return the model's configuration in the protocol's older words; max_batch_size 0: shapes include the batch."""
-
-    def described(name: str, datatype: str, shape: object) -> dict[str, Any]:
-        return {"name": name, "data_type": f"TYPE_{'STRING' if datatype == 'BYTES' else datatype}", "dims": shape}
-
-    return {
-        "name": arm.key.name,
-        "platform": _PLATFORM,
-        "max_batch_size": 0,
-        "input": [described(one.name, one.datatype, one.shape) for one in arm.target.signature.inputs],
-        "output": [described(one["name"], one["datatype"], one["shape"]) for one in _outputs(arm)],
-    }
-
-
 def _statistics(served: tuple[Served, ...], metrics: Metrics) -> Handler:
     async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
-        return Answer(200, orjson.dumps({"model_stats": [_statistic(one, metrics) for one in served]}))
+        return Answer(200, orjson.dumps({"model_stats": [statistic(one, metrics) for one in served]}))
 
     return handler
-
-
-def _statistic(served: Served, metrics: Metrics) -> dict[str, Any]:
-    key = served.service.key
-    latency = metrics.latency.get(key)
-    count, total_ns = (sum(latency.counts), int(latency.total_s * 1e9)) if latency else (0, 0)
-    failed = sum(n for (one, status), n in metrics.requests.items() if one == key and status != 200)
-    return {
-        "name": key.name,
-        "version": str(served.live.target.model.version),
-        "inference_count": count,
-        "execution_count": count,
-        "inference_stats": {"success": {"count": count, "ns": total_ns}, "fail": {"count": failed, "ns": 0}},
-    }

@@ -17,10 +17,11 @@ from test_inference_manifest import until
 from custody.core.manifest import Mode
 from custody.core.prediction import PredictionId
 from custody.core.refs import ModelRef
+from custody.inference.captures.record import Recorder
+from custody.inference.captures.shadow import Shadow
+from custody.inference.captures.spool import Spool, ship
 from custody.inference.metrics import Metrics
-from custody.inference.predict import Recorder, Shadow
-from custody.inference.spool import Spool, ship
-from custody.inference.wire import read_request
+from custody.inference.protocols.v2_request import read_request
 from custody.serving import CaptureMode, Parameters
 
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from custody.core.objects import Objects
-from custody.inference.loading import Cache, Library, State, sentence_of
 from custody.inference.metrics import Metrics
+from custody.inference.models.loading import Cache, Library, State, sentence_of
 from custody.serving import open_manifest, require_newer
 
 DOCUMENT = "manifest/current"
