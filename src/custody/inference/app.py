@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -30,23 +29,17 @@ from custody.inference.exchange import (
 from custody.inference.metrics import Metrics
 from custody.inference.models.follow import Follower
 from custody.inference.models.loading import Cache, Library, State, sentence_of
-from custody.inference.routes import Desk, Route, routes_of
+from custody.inference.protocols.mlflow import invocation_error
+from custody.inference.reception import INVOCATIONS, View
+from custody.inference.routes import LIVE, PONG, READY, VERSION, Desk, Route, routes_of, same
 from custody.serving import Loader
 
 _ROLL_S = 1.0
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
 _CLOSE = (b"connection", b"close")
-_UNSUPPORTED = (b"/v2/trace/", b"/v2/logging", b"/v2/systemsharedmemory/", b"/v2/cudasharedmemory/")
+_PINGS = (b"/ping", b"/health")
 _log = logging.getLogger("custody.inference")
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A state and its routes; requests read it once, so that each finishes on what it began with."""
-
-    state: State
-    routes: dict[bytes, Route]
 
 
 class InferenceApp:
@@ -77,6 +70,12 @@ class InferenceApp:
         self._shipping = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._view = View(State(), {})
+        self._open = {
+            b"/v2/health/live": Route(None, "GET", same(LIVE)),
+            b"/metrics": Route(None, "GET", self._metrics),
+            b"/version": Route(None, "GET", same(VERSION)),
+            **{path: Route(None, "GET", self._health) for path in (b"/v2/health/ready", *_PINGS)},
+        }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or run the process's life."""
@@ -86,7 +85,7 @@ class InferenceApp:
         started = time.perf_counter()
         exchange = Exchange(scope, receive, self._limits)
         view = self._view
-        route = view.routes.get(exchange.path)
+        route = view.routes.get(exchange.path) or self._other(exchange, view)
         try:
             answer = await self._answer(exchange, view, route)
         except ClientGone:
@@ -96,34 +95,49 @@ class InferenceApp:
         self.metrics.answered(route.key if route else None, answer.status, time.perf_counter() - started)
 
     async def _answer(self, exchange: Exchange, view: View, route: Route | None) -> Answer:
+        refuse = route.refuse if route else invocation_error if exchange.path == INVOCATIONS else error_answer
         try:
-            if route is None and (answer := self._public(exchange, view)):
-                return answer
-            return await _authorised(exchange, view, route).handler(exchange)
+            if route is None or route.tenant is not None:
+                route = view.admit(exchange.key(), route, exchange.method, exchange.path)
+            return await route.handler(exchange)
         except InvalidInput as error:
-            return error_answer(400, str(error))
+            return refuse(400, str(error), ())
         except Refused as error:
             closing = error.status in {408, 413} or exchange.leaves_much_unread()
-            return error_answer(error.status, error.sentence, (_CLOSE,) if closing else ())
+            return refuse(error.status, error.sentence, (_CLOSE,) if closing else ())
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
             _log.exception("a request failed in an unexpected way")
-            return error_answer(
-                503 if isinstance(error, CustodyError) else 500, "The server failed on this request; its log says why."
-            )
+            status = 503 if isinstance(error, CustodyError) else 500
+            return refuse(status, "The server failed on this request; its log says why.", ())
 
-    def _public(self, exchange: Exchange, view: View) -> Answer | None:
-        """Answer what needs no key: health (the same for every tenant, so that names cannot be guessed) and metrics."""
-        if exchange.path == b"/metrics":
-            self.metrics.spool_bytes = self._spool.size_bytes
-            return Answer(200, self.metrics.text().encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
-        if exchange.path.endswith(b"/v2/health/live"):
-            return Answer(200, b'{"live":true}')
-        if exchange.path.endswith(b"/v2/health/ready"):
-            ready = view.state.sequence >= 0 and (bool(view.state.served) or not view.state.failures)
-            return Answer(200, b'{"ready":true}') if ready else error_answer(503, "No manifest is served yet.")
-        return None
+    def _other(self, exchange: Exchange, view: View) -> Route | None:
+        """Return the route of a path that no state lists: what needs no key, and `/invocations` of a key's only deployment.
+
+        Health is the same for every tenant, so that names cannot be guessed.
+        """
+        path = exchange.path
+        if path == INVOCATIONS:
+            return view.only(exchange.key())
+        if path.endswith(b"/v2/health/live"):
+            path = b"/v2/health/live"
+        elif path.endswith(b"/v2/health/ready"):
+            path = b"/v2/health/ready"
+        return self._open.get(path)
+
+    def _is_ready(self) -> bool:
+        state = self._view.state
+        return state.sequence >= 0 and (bool(state.served) or not state.failures)
+
+    async def _health(self, exchange: Exchange) -> Answer:
+        if not self._is_ready():
+            raise Refused(503, "No manifest is served yet.")
+        return PONG if exchange.path in _PINGS else READY
+
+    async def _metrics(self, exchange: Exchange) -> Answer:  # noqa: ARG002 - one shape for all handlers
+        self.metrics.spool_bytes = self._spool.size_bytes
+        return Answer(200, self.metrics.text().encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
 
     def _publish(self, state: State) -> None:
         self._view = View(state, routes_of(state, self._desk))
@@ -174,25 +188,6 @@ class InferenceApp:
         self._shipper.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False)
         self._lock.close()
-
-
-def _authorised(exchange: Exchange, view: View, route: Route | None) -> Route:
-    """Return the route if this caller may use it: 401 without a known key, 404 for what is not there or not theirs."""
-    if view.state.sequence < 0:
-        raise Refused(503, "No manifest is served yet; try again in a moment.")
-    key = exchange.key()
-    tenants = view.state.grants.get(key) if key else None
-    if tenants is None:
-        raise Refused(401, "This needs a key of the tenant: send it as 'Authorization: Bearer KEY'.")
-    if route is None or not (None in tenants or route.tenant in tenants):
-        if any(part in exchange.path for part in _UNSUPPORTED):
-            raise Refused(501, "Trace, logging and shared memory are not supported by this server.")
-        raise Refused(
-            404, f"There is no '{exchange.path.decode('ascii', 'replace')[:200]}' here. List models: POST v2/repository/index"
-        )
-    if exchange.method != route.method:
-        raise Refused(405, f"Use {route.method} for this path.")
-    return route
 
 
 def _locked(state_dir: Path) -> IO[bytes]:

@@ -76,17 +76,20 @@ class Follower:
             state = await self._run(lambda: self._library.advance(manifest, self.state))
             self._publish(state)
             self.state, self._metrics.manifest_sequence = state, state.sequence
+            self._tell(state)  # in the same step: who sees the new state also sees what is said about it
             if keep:
                 await self._run(lambda: self._cache.keep(state, body))
         except Exception as error:  # noqa: BLE001 - whatever a manifest does, the old one goes on serving
             self._report(sentence_of(error))
             return False
+        return not state.failures
+
+    def _tell(self, state: State) -> None:
         if state.failures:
             self._report("; ".join(f"{key}: {why}" for key, why in state.failures.items()))
         else:
             _log.info("manifest %d is served: %d services", state.sequence, len(state.served))
             self.problem = ""
-        return not state.failures
 
     def _report(self, problem: str) -> None:
         self._metrics.counts["manifest_failures"] += 1
