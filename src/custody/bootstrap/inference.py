@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
@@ -12,9 +13,25 @@ import uvicorn
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.core.errors import CustodyError, InvalidInput
-from custody.inference.app import InferenceApp
+from custody.inference.app import Door, InferenceApp
 
 _CONCURRENT = 4096  # connections; above it uvicorn answers 503
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an inference process is started with.
+
+    public_key: the control plane's Ed25519 key, 32 bytes. port, grpc_port: 0 takes a free one, printed when ready; no
+    grpc_port, no gRPC. state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
+    """
+
+    objects: str
+    public_key: bytes
+    state_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8090
+    grpc_port: int | None = None
 
 
 class _Server(uvicorn.Server):
@@ -23,25 +40,29 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = self.servers[0].sockets[0].getsockname()[:2]
-        sys.stdout.write(f"inference ready on http://{host}:{port}\n")
+        app = self.config.app
+        doors = "".join(f"grpc ready on {host}:{door.port}\n" for door in app.doors) if isinstance(app, InferenceApp) else ""
+        sys.stdout.write(f"inference ready on http://{host}:{port}\n{doors}")
         sys.stdout.flush()
 
 
-def run(objects_url: str, public_key: bytes, host: str, port: int, state_dir: Path) -> None:
+def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight and ship their captures.
 
-    public_key: the control plane's Ed25519 key, 32 bytes. port: 0 takes a free one, printed when ready.
-    state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
-    Raises: InvalidInput for a bad URL or key, Conflict if another process owns the state_dir.
+    Raises: InvalidInput for a bad URL or key, or a missing extra; Conflict if another process owns the state_dir or a port.
     """
-    if len(public_key) != 32:
-        raise InvalidInput(f"The public key has {len(public_key)} bytes.", why="An Ed25519 key has 32, written as 64 hex digits.")
+    if len(options.public_key) != 32:
+        raise InvalidInput(
+            f"The public key has {len(options.public_key)} bytes.", why="An Ed25519 key has 32, written as 64 hex digits."
+        )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    app = InferenceApp(open_objects(objects_url, environ=os.environ), OnnxModel, public_key, state_dir)
+    app = InferenceApp(open_objects(options.objects, environ=os.environ), OnnxModel, options.public_key, options.state_dir)
+    if options.grpc_port is not None:
+        app.doors.append(_grpc_door(app, options.host, options.grpc_port))
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
+        host=options.host,
+        port=options.port,
         loop="uvloop",
         http="httptools",
         lifespan="on",
@@ -59,6 +80,14 @@ def run(objects_url: str, public_key: bytes, host: str, port: int, state_dir: Pa
     _Server(config).run()
 
 
+def _grpc_door(app: InferenceApp, host: str, port: int) -> Door:
+    try:
+        from custody.inference.oip.door import GrpcDoor  # noqa: PLC0415 - an extra, loaded when it is asked for
+    except ImportError as error:
+        raise InvalidInput("Serving gRPC needs grpcio.", why=f"{error}.", fix="pip install 'custody-ml[grpc]'") from error
+    return GrpcDoor(app, host, port)
+
+
 def main() -> None:
     """Read the arguments of a supervisor and serve."""
     parser = argparse.ArgumentParser(prog="custody.bootstrap.inference", description="Serve what the signed manifest says.")
@@ -66,10 +95,11 @@ def main() -> None:
     parser.add_argument("--public-key", required=True, type=bytes.fromhex, help="the control plane's Ed25519 key, 64 hex digits")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090)
+    parser.add_argument("--grpc-port", type=int, help="also serve gRPC on this port")
     parser.add_argument("--state-dir", required=True, type=Path, help="folder for the cached manifest and unshipped captures")
     given = parser.parse_args()
     try:
-        run(given.objects, given.public_key, given.host, given.port, given.state_dir)
+        run(Options(**vars(given)))
     except CustodyError as error:
         parser.exit(1, f"{error}\n")
 

@@ -7,10 +7,11 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from custody.core.errors import Conflict, CustodyError, InvalidInput
 from custody.core.objects import Objects
+from custody.inference.asked import Asked
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.spool import Spool, ship
@@ -29,6 +30,7 @@ from custody.inference.exchange import (
 from custody.inference.metrics import Metrics
 from custody.inference.models.follow import Follower
 from custody.inference.models.loading import Cache, Library, State, sentence_of
+from custody.inference.predict import Predicted
 from custody.inference.protocols.mlflow import invocation_error
 from custody.inference.reception import INVOCATIONS, View
 from custody.inference.routes import LIVE, PONG, READY, VERSION, Desk, Route, routes_of, same
@@ -40,6 +42,20 @@ _DRAIN_S = 5.0
 _CLOSE = (b"connection", b"close")
 _PINGS = (b"/ping", b"/health")
 _log = logging.getLogger("custody.inference")
+
+
+class Door(Protocol):
+    """Another protocol's server beside HTTP, in the same process."""
+
+    port: int
+
+    async def open(self) -> None:
+        """Listen."""
+        ...
+
+    async def close(self, seconds: float) -> None:
+        """Take no more calls, and wait until those in flight are answered, but not longer."""
+        ...
 
 
 class InferenceApp:
@@ -69,7 +85,8 @@ class InferenceApp:
         self._shipper = ThreadPoolExecutor(1, "ship")
         self._shipping = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._view = View(State(), {})
+        self.view = View(State(), {})
+        self.doors: list[Door] = []
         self._open = {
             b"/v2/health/live": Route(None, "GET", same(LIVE)),
             b"/metrics": Route(None, "GET", self._metrics),
@@ -84,7 +101,7 @@ class InferenceApp:
             return
         started = time.perf_counter()
         exchange = Exchange(scope, receive, self._limits)
-        view = self._view
+        view = self.view
         route = view.routes.get(exchange.path) or self._other(exchange, view)
         try:
             answer = await self._answer(exchange, view, route)
@@ -100,17 +117,31 @@ class InferenceApp:
             if route is None or route.tenant is not None:
                 route = view.admit(exchange.key(), route, exchange.method, exchange.path)
             return await route.handler(exchange)
-        except InvalidInput as error:
-            return refuse(400, str(error), ())
-        except Refused as error:
-            closing = error.status in {408, 413} or exchange.leaves_much_unread()
-            return refuse(error.status, error.sentence, (_CLOSE,) if closing else ())
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
-            _log.exception("a request failed in an unexpected way")
-            status = 503 if isinstance(error, CustodyError) else 500
-            return refuse(status, "The server failed on this request; its log says why.", ())
+            status, sentence = failed(error)
+            closing = status in {408, 413} or (400 <= status < 500 and exchange.leaves_much_unread())
+            return refuse(status, sentence, (_CLOSE,) if closing else ())
+
+    async def predict(self, route: Route, request: Asked, since: int) -> Predicted:
+        """Answer an infer call that came by another door, and count it; a failure is Refused, whatever it was."""
+        status = 499
+        assert route.predictor is not None
+        try:
+            predicted = await route.predictor.answer(request, _as_it_is, since)
+            status = 200
+        except Exception as error:
+            status, sentence = failed(error)
+            raise Refused(status, sentence) from error
+        finally:
+            self.metrics.answered(route.key, status, (time.perf_counter_ns() - since) / 1e9)
+        return predicted
+
+    async def tell(self, route: Route) -> Answer:
+        """Answer a question that has no body and that came by another door."""
+        scope = {"method": route.method, "raw_path": b"", "headers": ()}
+        return await route.handler(Exchange(scope, _nothing, self._limits))
 
     def _other(self, exchange: Exchange, view: View) -> Route | None:
         """Return the route of a path that no state lists: what needs no key, and `/invocations` of a key's only deployment.
@@ -126,12 +157,13 @@ class InferenceApp:
             path = b"/v2/health/ready"
         return self._open.get(path)
 
-    def _is_ready(self) -> bool:
-        state = self._view.state
+    def is_ready(self) -> bool:
+        """Tell whether requests can be answered."""
+        state = self.view.state
         return state.sequence >= 0 and (bool(state.served) or not state.failures)
 
     async def _health(self, exchange: Exchange) -> Answer:
-        if not self._is_ready():
+        if not self.is_ready():
             raise Refused(503, "No manifest is served yet.")
         return PONG if exchange.path in _PINGS else READY
 
@@ -140,7 +172,7 @@ class InferenceApp:
         return Answer(200, self.metrics.text().encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
 
     def _publish(self, state: State) -> None:
-        self._view = View(state, routes_of(state, self._desk))
+        self.view = View(state, routes_of(state, self._desk))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -154,6 +186,8 @@ class InferenceApp:
         await self._follower.start()
         follow = asyncio.create_task(self._follower.look())
         await asyncio.wait((follow,), timeout=_FIRST_LOOK_S)  # a slow store must not keep cached models from serving
+        for door in self.doors:
+            await door.open()
         works = (self._follow_after(follow), self._shadow.work(), self._ship_often())
         self._tasks = [asyncio.create_task(work) for work in works]
 
@@ -180,6 +214,8 @@ class InferenceApp:
                 self.metrics.counts["shipped_batches"] += 1
 
     async def _stop(self) -> None:
+        for door in self.doors:
+            await door.close(_DRAIN_S)
         await self._shadow.drain(_DRAIN_S)
         await asyncio.wait((asyncio.create_task(self._ship()),), timeout=_DRAIN_S)  # what is left is shipped at the next start
         for task in self._tasks:
@@ -188,6 +224,24 @@ class InferenceApp:
         self._shipper.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False)
         self._lock.close()
+
+
+def failed(error: Exception) -> tuple[int, str]:
+    """Return the status and the sentence that a failure is answered with; one that nobody expected is logged."""
+    if isinstance(error, InvalidInput):
+        return 400, str(error)
+    if isinstance(error, Refused):
+        return error.status, error.sentence
+    _log.error("a request failed in an unexpected way", exc_info=error)
+    return 503 if isinstance(error, CustodyError) else 500, "The server failed on this request; its log says why."
+
+
+def _as_it_is(predicted: Predicted) -> Predicted:
+    return predicted
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _locked(state_dir: Path) -> IO[bytes]:

@@ -31,7 +31,7 @@ class Route:
     """Who may call it, how, and what answers; key names the deployment it counts for.
 
     tenant: whose key is needed; None means that it needs no key and takes any method.
-    refuse: says an error in the protocol's shape.
+    refuse: says an error in the protocol's shape. predictor: behind an infer call of a deployment that is served.
     """
 
     tenant: TenantId | None
@@ -39,6 +39,7 @@ class Route:
     handler: Handler
     key: DeploymentKey | None = None
     refuse: Callable[[int, str, Headers], Answer] = error_answer
+    predictor: Predictor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +124,12 @@ def _model(name: str, served: Served, desk: Desk) -> dict[str, Route]:
             f"{path}/ready": Route(key.tenant, "GET", _fixed({"name": key.name, "ready": True})),
             f"{path}/config": Route(key.tenant, "GET", _fixed(config(arm))),
             f"{path}/stats": Route(key.tenant, "GET", _statistics((served,), desk.metrics)),
-            f"{path}/infer": Route(key.tenant, "POST", Infer(predictor), key),
+            f"{path}/infer": Route(key.tenant, "POST", Infer(predictor), key, predictor=predictor),
         }
     predictor = Predictor(served, None, desk.recorder, desk.shadow, desk.pool)
     below = f"/deployments/{name}"
     routes |= {f"{below}/{path}": Route(key.tenant, "GET", same(PONG), refuse=invocation_error) for path in ("ping", "health")}
-    routes[f"{below}/invocations"] = Route(key.tenant, "POST", Invocations(predictor), key, invocation_error)
+    routes[f"{below}/invocations"] = Route(key.tenant, "POST", Invocations(predictor), key, invocation_error, predictor)
     return routes
 
 

@@ -107,10 +107,11 @@ def body(n: int = 1, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """A running process and how to call it as a tenant."""
+    """A running process and how to call it as a tenant; grpc is its address, if it was started with a port for that."""
 
     process: "subprocess.Popen[str]"
     url: str
+    grpc: str = ""
 
     def client(self, tenant: TenantId | None = ACME) -> httpx.Client:
         return httpx.Client(base_url=f"{self.url}/tenants/{tenant or ACME}", headers=bearer(tenant), timeout=20)
@@ -164,16 +165,19 @@ class World:
         return self.sequence
 
     @contextmanager
-    def server(self) -> Iterator[Server]:
+    def server(self, *more: str) -> Iterator[Server]:
+        """Start a server; more: further arguments, such as `--grpc-port 0`."""
         command = [sys.executable, "-m", "custody.bootstrap.inference", "--objects", f"file:{self.folder / 'objects'}"]
-        command += ["--public-key", self.public_key.hex(), "--port", "0", "--state-dir", str(self.folder / "state")]
+        command += ["--public-key", self.public_key.hex(), "--port", "0", "--state-dir", str(self.folder / "state"), *more]
         log = (self.folder / f"log-{secrets.token_hex(3)}").open("w")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "TZ": "UTC"})
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
             assert line.startswith("inference ready on "), Path(log.name).read_text()
-            yield Server(process, line.removeprefix("inference ready on ").strip())
+            url = line.removeprefix("inference ready on ").strip()
+            grpc = process.stdout.readline().removeprefix("grpc ready on ").strip() if "--grpc-port" in more else ""
+            yield Server(process, url, grpc)
         finally:
             if process.poll() is None:
                 process.kill()

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,19 +97,30 @@ def _unreadable(body: bytes, error: Exception) -> InvalidInput:
     )
 
 
-def _wanted(output: _Output, binary: bool) -> Wanted:
-    if output.parameters.get("classification"):
+def refuse_classification(name: str, parameters: Mapping[str, object]) -> None:
+    """Refuse an output that is asked for as classes with names: it would change the answer."""
+    if parameters.get("classification"):
         raise InvalidInput(
-            f"Output '{output.name[:80]}': classification is not supported.", fix="Ask for the output without class_count."
+            f"Output '{name[:80]}': classification is not supported.", fix="Ask for the output without class_count."
         )
+
+
+def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """Return a shape whose lengths are possible, else InvalidInput."""
+    if not all(0 <= length < 2**63 for length in shape):
+        raise InvalidInput(f"Input '{name[:80]}' has an impossible shape.")
+    return tuple(shape)
+
+
+def _wanted(output: _Output, binary: bool) -> Wanted:
+    refuse_classification(output.name, output.parameters)
     return Wanted(output.name, bool(output.parameters.get("binary_data", binary)))
 
 
 def _tensor(one: _Input, body: bytes, at: int) -> tuple[Given, int]:
     dtype_of(one.datatype)
-    if not all(0 <= length < 2**63 for length in one.shape):
-        raise InvalidInput(f"Input '{one.name[:80]}' has an impossible shape.")
-    count = math.prod(one.shape)
+    shape = check_shape(one.name, one.shape)
+    count = math.prod(shape)
     size = one.parameters.get("binary_data_size")
     if size is None:
         values = _from_json(one, count)
@@ -120,7 +131,7 @@ def _tensor(one: _Input, body: bytes, at: int) -> tuple[Given, int]:
         )
     else:
         values, at = raw(one.name, one.datatype, count, memoryview(body)[at : at + size]), at + size
-    return Given(one.name, one.datatype, tuple(one.shape), values), at
+    return Given(one.name, one.datatype, shape, values), at
 
 
 def _from_json(one: _Input, count: int) -> NDArray[Any]:
