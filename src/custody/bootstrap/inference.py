@@ -24,6 +24,7 @@ class Options:
 
     public_key: the control plane's Ed25519 key, 32 bytes. port, grpc_port: 0 takes a free one, printed when ready; no
     grpc_port, no gRPC. state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
+    memory_mb: MiB that the models may take together; without it all are loaded at once.
     """
 
     objects: str
@@ -32,6 +33,7 @@ class Options:
     host: str = "127.0.0.1"
     port: int = 8090
     grpc_port: int | None = None
+    memory_mb: float | None = None
 
 
 class _Server(uvicorn.Server):
@@ -56,7 +58,13 @@ def run(options: Options) -> None:
             f"The public key has {len(options.public_key)} bytes.", why="An Ed25519 key has 32, written as 64 hex digits."
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    app = InferenceApp(open_objects(options.objects, environ=os.environ), OnnxModel, options.public_key, options.state_dir)
+    app = InferenceApp(
+        open_objects(options.objects, environ=os.environ),
+        OnnxModel,
+        options.public_key,
+        options.state_dir,
+        memory_bytes=int(options.memory_mb * 2**20) if options.memory_mb is not None else None,
+    )
     if options.grpc_port is not None:
         app.doors.append(_grpc_door(app, options.host, options.grpc_port))
     config = uvicorn.Config(
@@ -96,6 +104,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090)
     parser.add_argument("--grpc-port", type=int, help="also serve gRPC on this port")
+    parser.add_argument(
+        "--memory-mb", type=float, help="MiB that models may take; more are loaded when asked for, others dropped"
+    )
     parser.add_argument("--state-dir", required=True, type=Path, help="folder for the cached manifest and unshipped captures")
     given = parser.parse_args()
     try:

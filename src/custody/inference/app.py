@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Protocol
@@ -14,7 +15,8 @@ from custody.core.objects import Objects
 from custody.inference.asked import Asked
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
-from custody.inference.captures.spool import Spool, ship
+from custody.inference.captures.ship import Shipper
+from custody.inference.captures.spool import Spool
 from custody.inference.exchange import (
     Answer,
     ClientGone,
@@ -28,15 +30,15 @@ from custody.inference.exchange import (
     send_answer,
 )
 from custody.inference.metrics import Metrics
+from custody.inference.models.cache import Cache
 from custody.inference.models.follow import Follower
-from custody.inference.models.loading import Cache, Library, State, sentence_of
-from custody.inference.predict import Predicted
+from custody.inference.models.library import Library, State
+from custody.inference.predict import Desk, Predicted
 from custody.inference.protocols.mlflow import invocation_error
 from custody.inference.reception import INVOCATIONS, View
-from custody.inference.routes import LIVE, PONG, READY, VERSION, Desk, Route, routes_of, same
+from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
 from custody.serving import Loader
 
-_ROLL_S = 1.0
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
 _CLOSE = (b"connection", b"close")
@@ -59,7 +61,10 @@ class Door(Protocol):
 
 
 class InferenceApp:
-    """Serves what the manifest says. One process owns `state_dir`: cache of the manifest, spool of captures."""
+    """Serves what the manifest says. One process owns `state_dir`: cache of the manifest, spool of captures.
+
+    memory_bytes: what the models may take together; None loads all of them at once and drops none.
+    """
 
     def __init__(
         self,
@@ -70,20 +75,22 @@ class InferenceApp:
         *,
         limits: Limits | None = None,
         spool_bytes: int = 256 * 1024 * 1024,
+        memory_bytes: int | None = None,
     ) -> None:
-        self._objects, self._state_dir, self._limits = objects, state_dir, limits or Limits()
+        self._limits = limits or Limits()
         state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(state_dir)
         self.metrics = Metrics()
         self._spool = Spool(state_dir / "spool", new_unique, most_bytes=spool_bytes)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
-        recorder = Recorder(self._spool, self.metrics)
-        self._shadow = Shadow(recorder, self.metrics)
-        cache = Cache(state_dir)
-        self._follower = Follower(objects, public_key, Library(objects, cache, load), cache, self.metrics, self._publish)
-        self._desk = Desk(recorder, self._shadow, self._pool, self.metrics, lambda: self._follower.problem)
-        self._shipper = ThreadPoolExecutor(1, "ship")
-        self._shipping = asyncio.Lock()
+        self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
+        self._shipper = Shipper(self._spool, objects, self.metrics)
+        recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
+        library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
+        self._memory = library.memory
+        self._shadow = Shadow(recorder, self.metrics, self._memory)
+        self._follower = Follower(objects, public_key, library, cache, self.metrics, self._prepare)
+        self._desk = Desk(recorder, self._shadow, self._memory, self._pool, self.metrics, lambda: self._follower.problem)
         self._tasks: list[asyncio.Task[None]] = []
         self.view = View(State(), {})
         self.doors: list[Door] = []
@@ -168,11 +175,20 @@ class InferenceApp:
         return PONG if exchange.path in _PINGS else READY
 
     async def _metrics(self, exchange: Exchange) -> Answer:  # noqa: ARG002 - one shape for all handlers
-        self.metrics.spool_bytes = self._spool.size_bytes
+        memory = self._memory
+        for name, count in (("loads", memory.loads), ("evictions", memory.evictions), ("failures", memory.failures)):
+            self.metrics.counts[f"model_{name}"] = count
+        gauges = {"spool_bytes": self._spool.size_bytes, "models_loaded": memory.loaded, "models_bytes": memory.bytes}
+        self.metrics.gauges.update(gauges)
         return Answer(200, self.metrics.text().encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
 
-    def _publish(self, state: State) -> None:
-        self.view = View(state, routes_of(state, self._desk))
+    def _prepare(self, state: State) -> Callable[[], None]:
+        view = View(state, routes_of(state, self._desk))
+
+        def publish() -> None:
+            self.view = view
+
+        return publish
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -188,41 +204,23 @@ class InferenceApp:
         await asyncio.wait((follow,), timeout=_FIRST_LOOK_S)  # a slow store must not keep cached models from serving
         for door in self.doors:
             await door.open()
-        works = (self._follow_after(follow), self._shadow.work(), self._ship_often())
+        works = (self._follow_after(follow), self._shadow.work(), self._shipper.work())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow_after(self, first: asyncio.Task[None]) -> None:
         await first
         await self._follower.follow()
 
-    async def _ship_often(self) -> None:
-        while True:
-            await self._ship()
-            await asyncio.sleep(_ROLL_S)
-
-    async def _ship(self) -> None:
-        self._spool.roll()
-        async with self._shipping:
-            for path in self._spool.pending():
-                try:
-                    size = await asyncio.get_running_loop().run_in_executor(self._shipper, ship, path, self._objects)
-                except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
-                    self.metrics.counts["ship_failures"] += 1
-                    _log.debug("captures were not shipped, they wait: %s", sentence_of(error))
-                    return
-                self._spool.shipped(path, size)
-                self.metrics.counts["shipped_batches"] += 1
-
     async def _stop(self) -> None:
         for door in self.doors:
             await door.close(_DRAIN_S)
         await self._shadow.drain(_DRAIN_S)
-        await asyncio.wait((asyncio.create_task(self._ship()),), timeout=_DRAIN_S)  # what is left is shipped at the next start
+        await self._shipper.close(_DRAIN_S)
         for task in self._tasks:
             task.cancel()
         self._follower.close()
-        self._shipper.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False)
+        self._loaders.shutdown(wait=False, cancel_futures=True)
         self._lock.close()
 
 

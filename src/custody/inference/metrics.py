@@ -18,6 +18,15 @@ _HELP = {
     "shadow_failures": "Requests that a shadow candidate could not answer.",
     "manifest_failures": "Manifests refused, or with a service that did not load.",
     "store_failures": "Looks at the object store that failed.",
+    "model_loads": "Models loaded into memory.",
+    "model_evictions": "Models dropped from memory to make room for others.",
+    "model_failures": "Attempts to load a model that failed.",
+}
+_GAUGES = {
+    "manifest_sequence": "Sequence of the newest manifest served.",
+    "spool_bytes": "Bytes of captures waiting to be shipped.",
+    "models_loaded": "Models in memory.",
+    "models_bytes": "Bytes that the models in memory take, estimated.",
 }
 
 
@@ -41,8 +50,7 @@ class Metrics:
         self.requests: Counter[tuple[DeploymentKey | None, int]] = Counter()
         self.latency: dict[DeploymentKey, Latency] = {}
         self.counts: Counter[str] = Counter()
-        self.manifest_sequence = 0
-        self.spool_bytes = 0
+        self.gauges = dict.fromkeys(_GAUGES, 0)
 
     def answered(self, key: DeploymentKey | None, status: int, seconds: float) -> None:
         """Count an answer; latency is kept per deployment, of successes only."""
@@ -65,10 +73,8 @@ class Metrics:
             lines += _histogram(_labels(key), latency)
         for name, text in list(_HELP.items())[1:]:
             lines += [*_head(f"custody_{name}_total", text, "counter"), f"custody_{name}_total {self.counts[name]}"]
-        lines += [*_head("custody_manifest_sequence", "Sequence of the newest manifest served.", "gauge")]
-        lines += [f"custody_manifest_sequence {self.manifest_sequence}"]
-        lines += [*_head("custody_spool_bytes", "Bytes of captures waiting to be shipped.", "gauge")]
-        lines += [f"custody_spool_bytes {self.spool_bytes}"]
+        for name, text in _GAUGES.items():
+            lines += [*_head(f"custody_{name}", text, "gauge"), f"custody_{name} {self.gauges[name]}"]
         return "\n".join(lines) + "\n"
 
 

@@ -7,13 +7,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from custody.core.errors import InvalidInput
+from custody.core.errors import InvalidInput, Unavailable
 from custody.core.prediction import PredictionId
 from custody.inference.asked import Asked, Wanted
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
 from custody.inference.exchange import Refused
-from custody.inference.models.loading import Arm, Served
+from custody.inference.metrics import Metrics
+from custody.inference.models.library import Arm, Served
+from custody.inference.models.memory import Loaded, Memory
 from custody.inference.models.scoring import DECISION, SCORE, Scored, own_outputs, score
 from custody.serving import CaptureMode, canary_answers, check_inputs, point_of, read_parameters
 
@@ -33,12 +35,23 @@ class Predicted:
     wanted: tuple[Wanted, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What answering needs besides a state; problem tells why the newest manifest is not (fully) served."""
+
+    recorder: Recorder
+    shadow: Shadow
+    memory: Memory
+    pool: Executor
+    metrics: Metrics
+    problem: Callable[[], str]
+
+
 class Predictor:
     """Answers the infer calls of one served deployment, or of one pinned version of it."""
 
-    def __init__(self, served: Served, pinned: Arm | None, recorder: Recorder, shadow: Shadow, pool: Executor) -> None:
-        self._served, self._pinned = served, pinned
-        self._recorder, self._shadow, self._pool = recorder, shadow, pool
+    def __init__(self, served: Served, pinned: Arm | None, desk: Desk) -> None:
+        self._served, self._pinned, self._desk = served, pinned, desk
 
     async def answer(self, request: Asked, write: Callable[[Predicted], T], since: int) -> T:
         """Predict, write the answer and record it; InvalidInput or Refused if it cannot be answered.
@@ -56,22 +69,30 @@ class Predictor:
         parameters.keys(rows)  # a wrong count is refused before the model runs
         wanted = _wanted(arm, request)
         own = tuple(output.name for output in wanted if output.name not in {SCORE, DECISION})
-        if arm.loaded.seconds_per_row * rows > _INLINE_S:
-            scored = await self.elsewhere(lambda: score(arm, inputs, own))
+        loaded = arm.slot.loaded or await self._loaded(arm)
+        arm.slot.used = since
+        if loaded.seconds_per_row * rows > _INLINE_S:
+            scored = await self.elsewhere(lambda: score(arm, loaded, inputs, own))
         else:
-            scored = score(arm, inputs, own)
+            scored = score(arm, loaded, inputs, own)
         if parameters.timeout_us and (time.perf_counter_ns() - since) // 1000 > parameters.timeout_us:
             raise Refused(504, f"The answer was ready after the {parameters.timeout_us} microseconds that the request allows.")
         prediction = PredictionId(arm.key, arm.revision, arm.target.model, unique)
         written = write(Predicted(arm, prediction, request.id, scored, wanted))
-        self._recorder.record(arm, scored, parameters, unique=unique, of=None, since=since)
+        self._desk.recorder.record(arm, scored, parameters, unique=unique, of=None, since=since)
         if (candidate := self._served.candidate) is not None and candidate.mode is CaptureMode.SHADOW:
-            self._shadow.show(candidate, request, parameters, prediction)
+            self._desk.shadow.show(candidate, request, parameters, prediction)
         return written
 
     async def elsewhere(self, work: Callable[[], T]) -> T:
         """Do work that takes long off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        return await asyncio.get_running_loop().run_in_executor(self._desk.pool, work)
+
+    async def _loaded(self, arm: Arm) -> Loaded:
+        try:
+            return await self._desk.memory.ready(arm.slot, arm.key.tenant)
+        except Unavailable as error:
+            raise Refused(503, f"Model '{arm.key.name}' is not loaded: {error}") from error
 
     def _arm(self, entity: str) -> Arm:
         if self._pinned is not None:

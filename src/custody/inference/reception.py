@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from custody.core.digest import Digest
 from custody.core.tenancy import TenantId
 from custody.inference.exchange import Refused
-from custody.inference.models.loading import State
+from custody.inference.models.library import State
 from custody.inference.routes import PRODUCTION, Route
 
 INVOCATIONS = b"/invocations"

@@ -1,7 +1,6 @@
 """Every path that a state answers, as one dict from raw path to bound handler."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 
@@ -9,12 +8,10 @@ import orjson
 
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import HOUSE, TenantId
-from custody.inference.captures.record import Recorder
-from custody.inference.captures.shadow import Shadow
 from custody.inference.exchange import Answer, Exchange, Headers, Refused, error_answer
 from custody.inference.metrics import Metrics
-from custody.inference.models.loading import Served, State
-from custody.inference.predict import Predictor
+from custody.inference.models.library import Arm, Served, State
+from custody.inference.predict import Desk, Predictor
 from custody.inference.protocols.describe import answering, config, indexed, metadata, statistic
 from custody.inference.protocols.mlflow import Invocations, invocation_error
 from custody.inference.protocols.v2 import Infer
@@ -40,17 +37,6 @@ class Route:
     key: DeploymentKey | None = None
     refuse: Callable[[int, str, Headers], Answer] = error_answer
     predictor: Predictor | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What handlers need besides a state; problem tells why the newest manifest is not (fully) served."""
-
-    recorder: Recorder
-    shadow: Shadow
-    pool: Executor
-    metrics: Metrics
-    problem: Callable[[], str]
 
 
 def routes_of(state: State, desk: Desk) -> dict[bytes, Route]:
@@ -90,15 +76,9 @@ def _prefixes(tenant: TenantId, environment: str) -> Iterator[str]:
 def _below(place: _Place, here: DeploymentKey, state: State, desk: Desk) -> dict[str, Route]:
     """Return the routes below one prefix."""
     tenant, served, failures = here.tenant, place.served, place.failures
-    index = [indexed(name, arm, failures.get(name, "")) for name, one in served.items() for arm in answering(one)]
-    index += [
-        {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why}
-        for name, why in failures.items()
-        if name not in served
-    ]
     routes = {
         "/v2": Route(tenant, "GET", _server(state, failures, desk)),
-        "/v2/repository/index": Route(tenant, "POST", _fixed(index)),
+        "/v2/repository/index": Route(tenant, "POST", _index(place)),
         "/v2/models/stats": Route(tenant, "GET", _statistics(tuple(served.values()), desk.metrics)),
     }
     for name, one in served.items():
@@ -118,19 +98,41 @@ def _model(name: str, served: Served, desk: Desk) -> dict[str, Route]:
     for pinned in (None, *reversed(answering(served))):
         path = f"/v2/models/{name}" + (f"/versions/{pinned.target.model.version}" if pinned else "")
         arm = pinned or served.live
-        predictor = Predictor(served, pinned, desk.recorder, desk.shadow, desk.pool)
+        predictor = Predictor(served, pinned, desk)
         routes |= {
             path: Route(key.tenant, "GET", _fixed(metadata(served, arm))),
-            f"{path}/ready": Route(key.tenant, "GET", _fixed({"name": key.name, "ready": True})),
+            f"{path}/ready": Route(key.tenant, "GET", _ready(arm)),
             f"{path}/config": Route(key.tenant, "GET", _fixed(config(arm))),
             f"{path}/stats": Route(key.tenant, "GET", _statistics((served,), desk.metrics)),
             f"{path}/infer": Route(key.tenant, "POST", Infer(predictor), key, predictor=predictor),
         }
-    predictor = Predictor(served, None, desk.recorder, desk.shadow, desk.pool)
+    predictor = Predictor(served, None, desk)
     below = f"/deployments/{name}"
     routes |= {f"{below}/{path}": Route(key.tenant, "GET", same(PONG), refuse=invocation_error) for path in ("ping", "health")}
     routes[f"{below}/invocations"] = Route(key.tenant, "POST", Invocations(predictor), key, invocation_error, predictor)
     return routes
+
+
+def _index(place: _Place) -> Handler:
+    async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
+        failures = place.failures
+        index = [indexed(name, arm, failures.get(name, "")) for name, one in place.served.items() for arm in answering(one)]
+        missing = [(name, why) for name, why in failures.items() if name not in place.served]
+        index += [{"name": name, "version": "", "state": "UNAVAILABLE", "reason": why} for name, why in missing]
+        return Answer(200, orjson.dumps(index))
+
+    return handler
+
+
+def _ready(arm: Arm) -> Handler:
+    answer = Answer(200, orjson.dumps({"name": arm.key.name, "ready": True}))
+
+    async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
+        if problem := arm.slot.problem:
+            raise Refused(503, f"Model '{arm.key.name}' is not loaded: {problem}")
+        return answer
+
+    return handler
 
 
 def _unloaded(key: DeploymentKey, why: str) -> dict[str, Route]:

@@ -6,7 +6,7 @@ import time
 from custody.core.prediction import PredictionId, unique_at
 from custody.inference.captures.spool import Spool
 from custody.inference.metrics import Metrics
-from custody.inference.models.loading import Arm
+from custody.inference.models.library import Arm
 from custody.inference.models.scoring import Scored
 from custody.serving import Capture, Parameters, columns, line_of
 
@@ -42,4 +42,3 @@ class Recorder:
         )
         kept = self._spool.append(arm.key, line_of(capture))
         self._metrics.counts["captured_predictions" if kept else "shed_predictions"] += rows
-        self._metrics.spool_bytes = self._spool.size_bytes

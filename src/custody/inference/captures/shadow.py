@@ -10,7 +10,8 @@ from custody.core.prediction import PredictionId
 from custody.inference.asked import Asked
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.metrics import Metrics
-from custody.inference.models.loading import Arm
+from custody.inference.models.library import Arm
+from custody.inference.models.memory import Loaded, Memory
 from custody.inference.models.scoring import Scored, score
 from custody.serving import Parameters, check_inputs
 
@@ -28,8 +29,10 @@ class _Shadowed:
 class Shadow:
     """Shows answered requests to shadow candidates, in the background; what does not fit the queue is dropped and counted."""
 
-    def __init__(self, recorder: Recorder, metrics: Metrics, *, most: int = 1024, most_bytes: int = 64 * 1024 * 1024) -> None:
-        self._recorder, self._metrics = recorder, metrics
+    def __init__(
+        self, recorder: Recorder, metrics: Metrics, memory: Memory, *, most: int = 1024, most_bytes: int = 64 * 1024 * 1024
+    ) -> None:
+        self._recorder, self._metrics, self._memory = recorder, metrics, memory
         self._queue: asyncio.Queue[_Shadowed] = asyncio.Queue(most)
         self._bytes, self._most_bytes = 0, most_bytes
         self._thread = ThreadPoolExecutor(1, "shadow")
@@ -48,7 +51,9 @@ class Shadow:
             job = await self._queue.get()
             started = time.perf_counter_ns()
             try:
-                scored = await asyncio.get_running_loop().run_in_executor(self._thread, _score_shadowed, job)
+                loaded = await self._memory.ready(job.arm.slot, job.arm.key.tenant)
+                job.arm.slot.used = started
+                scored = await asyncio.get_running_loop().run_in_executor(self._thread, _score_shadowed, job, loaded)
                 self._recorder.record(job.arm, scored, job.parameters, unique=new_unique(), of=job.of, since=started)
                 self._metrics.counts["shadow_predictions"] += len(scored.scores)
             except Exception as error:  # noqa: BLE001 - a candidate on trial may fail in any way
@@ -67,7 +72,7 @@ class Shadow:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _score_shadowed(job: _Shadowed) -> Scored:
+def _score_shadowed(job: _Shadowed, loaded: Loaded) -> Scored:
     signature = job.arm.target.signature
     inputs, _ = check_inputs(signature, job.request.tensors_for(signature))
-    return score(job.arm, inputs)
+    return score(job.arm, loaded, inputs)

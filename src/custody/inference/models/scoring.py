@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from custody.inference.models.loading import Arm
+from custody.inference.models.library import Arm
+from custody.inference.models.memory import Loaded
 from custody.serving import decide, positive
 
 SCORE, DECISION = "score", "decision"  # every deployment has these outputs, whatever its model calls its own
@@ -28,9 +29,9 @@ def own_outputs(arm: Arm) -> dict[str, str]:
     return {tensor.name: tensor.datatype for tensor in arm.target.signature.outputs if tensor.name not in {SCORE, DECISION}}
 
 
-def score(arm: Arm, inputs: Mapping[str, NDArray[Any]], wanted: tuple[str, ...] = ()) -> Scored:
-    """Run an arm's model on checked inputs and decide at its threshold."""
+def score(arm: Arm, loaded: Loaded, inputs: Mapping[str, NDArray[Any]], wanted: tuple[str, ...] = ()) -> Scored:
+    """Run an arm's loaded model on checked inputs and decide at its threshold."""
     name = arm.target.signature.score
-    outputs = arm.loaded.model.run(inputs, tuple(dict.fromkeys((name, *wanted))))
+    outputs = loaded.model.run(inputs, tuple(dict.fromkeys((name, *wanted))))
     scores = positive(outputs[name])
     return Scored(inputs, scores, decide(scores, arm.target.threshold), outputs)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from custody.inference.metrics import Metrics
-from custody.inference.models.loading import Arm, Served
+from custody.inference.models.library import Arm, Served
 from custody.inference.models.scoring import DECISION, SCORE, own_outputs
 from custody.serving import CaptureMode
 
@@ -16,8 +16,13 @@ def answering(served: Served) -> tuple[Arm, ...]:
 
 
 def indexed(name: str, arm: Arm, reason: str) -> dict[str, str]:
-    """Return a model version's line in the index."""
-    return {"name": name, "version": str(arm.target.model.version), "state": "READY", "reason": reason}
+    """Return a model version's line in the index; reason: why a newer revision of it is not served."""
+    state = "READY"
+    if problem := arm.slot.problem:
+        state, reason = "UNAVAILABLE", problem
+    elif arm.slot.loaded is None:
+        reason = reason or "not in memory: it is loaded when it is asked for"
+    return {"name": name, "version": str(arm.target.model.version), "state": state, "reason": reason}
 
 
 def _outputs(arm: Arm) -> list[dict[str, Any]]:
