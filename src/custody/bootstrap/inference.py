@@ -3,19 +3,16 @@
 import argparse
 import logging
 import os
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import uvicorn
-
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.frameworks.onnx import OnnxModel
+from custody.bootstrap.listener import listen
 from custody.core.errors import CustodyError, InvalidInput
 from custody.inference.app import Door, InferenceApp
-
-_CONCURRENT = 4096  # connections; above it uvicorn answers 503
+from custody.inference.exchange import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,8 @@ class Options:
 
     public_key: the control plane's Ed25519 key, 32 bytes. port, grpc_port: 0 takes a free one, printed when ready; no
     grpc_port, no gRPC. state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
-    memory_mb: MiB that the models may take together; without it all are loaded at once.
+    memory_mb: MiB that the models may take together; without it all are loaded at once. drain_seconds: after SIGTERM it says
+    that it is not ready, and goes on answering so long, before it stops listening.
     """
 
     objects: str
@@ -34,18 +32,9 @@ class Options:
     port: int = 8090
     grpc_port: int | None = None
     memory_mb: float | None = None
-
-
-class _Server(uvicorn.Server):
-    """Says when it listens, for a supervisor that waits for it."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        app = self.config.app
-        doors = "".join(f"grpc ready on {host}:{door.port}\n" for door in app.doors) if isinstance(app, InferenceApp) else ""
-        sys.stdout.write(f"inference ready on http://{host}:{port}\n{doors}")
-        sys.stdout.flush()
+    tenant_requests: int = 512
+    server_requests: int = 2048
+    drain_seconds: float = 1.0
 
 
 def run(options: Options) -> None:
@@ -63,29 +52,12 @@ def run(options: Options) -> None:
         OnnxModel,
         options.public_key,
         options.state_dir,
+        limits=Limits(tenant_requests=options.tenant_requests, server_requests=options.server_requests),
         memory_bytes=int(options.memory_mb * 2**20) if options.memory_mb is not None else None,
     )
     if options.grpc_port is not None:
         app.doors.append(_grpc_door(app, options.host, options.grpc_port))
-    config = uvicorn.Config(
-        app,
-        host=options.host,
-        port=options.port,
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        ws="none",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        log_config=None,
-        log_level="warning",
-        limit_concurrency=_CONCURRENT,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-    )
-    _Server(config).run()
+    listen(app, options.host, options.port, drain_seconds=options.drain_seconds)
 
 
 def _grpc_door(app: InferenceApp, host: str, port: int) -> Door:
@@ -107,6 +79,9 @@ def main() -> None:
     parser.add_argument(
         "--memory-mb", type=float, help="MiB that models may take; more are loaded when asked for, others dropped"
     )
+    parser.add_argument("--tenant-requests", type=int, default=512, help="requests of a tenant in flight; more are told 429")
+    parser.add_argument("--server-requests", type=int, default=2048, help="requests of all tenants in flight; more are told 503")
+    parser.add_argument("--drain-seconds", type=float, default=1.0, help="seconds between SIGTERM and the end of listening")
     parser.add_argument("--state-dir", required=True, type=Path, help="folder for the cached manifest and unshipped captures")
     given = parser.parse_args()
     try:

@@ -1,22 +1,20 @@
 """The ASGI application: who calls, which handler, what goes wrong; and the work in the background."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
-from custody.core.errors import Conflict, CustodyError, InvalidInput
 from custody.core.objects import Objects
 from custody.inference.asked import Asked
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
-from custody.inference.captures.spool import Spool
+from custody.inference.captures.spool import Spool, locked
 from custody.inference.exchange import (
     Answer,
     ClientGone,
@@ -27,6 +25,7 @@ from custody.inference.exchange import (
     Refused,
     Send,
     error_answer,
+    failed,
     send_answer,
 )
 from custody.inference.metrics import Metrics
@@ -37,11 +36,13 @@ from custody.inference.predict import Desk, Predicted
 from custody.inference.protocols.mlflow import invocation_error
 from custody.inference.reception import INVOCATIONS, View
 from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
+from custody.inference.turns import Turns
 from custody.serving import Loader
 
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
 _CLOSE = (b"connection", b"close")
+_LATER = (b"retry-after", b"1")
 _PINGS = (b"/ping", b"/health")
 _log = logging.getLogger("custody.inference")
 
@@ -79,9 +80,10 @@ class InferenceApp:
     ) -> None:
         self._limits = limits or Limits()
         state_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(state_dir)
+        self._lock = locked(state_dir)
         self.metrics = Metrics()
         self._spool = Spool(state_dir / "spool", new_unique, most_bytes=spool_bytes)
+        self._turns = Turns(self._limits)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
         self._shipper = Shipper(self._spool, objects, self.metrics)
@@ -90,10 +92,13 @@ class InferenceApp:
         self._memory = library.memory
         self._shadow = Shadow(recorder, self.metrics, self._memory)
         self._follower = Follower(objects, public_key, library, cache, self.metrics, self._prepare)
-        self._desk = Desk(recorder, self._shadow, self._memory, self._pool, self.metrics, lambda: self._follower.problem)
+        self._desk = Desk(
+            recorder, self._shadow, self._memory, self._pool, self._turns, self.metrics, lambda: self._follower.problem
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self.view = View(State(), {})
         self.doors: list[Door] = []
+        self.draining = False
         self._open = {
             b"/v2/health/live": Route(None, "GET", same(LIVE)),
             b"/metrics": Route(None, "GET", self._metrics),
@@ -115,6 +120,8 @@ class InferenceApp:
         except ClientGone:
             self.metrics.answered(route.key if route else None, 499, 0.0)
             return
+        if self.draining:
+            answer.headers = (*answer.headers, _CLOSE)
         await send_answer(send, answer)
         self.metrics.answered(route.key if route else None, answer.status, time.perf_counter() - started)
 
@@ -123,25 +130,45 @@ class InferenceApp:
         try:
             if route is None or route.tenant is not None:
                 route = view.admit(exchange.key(), route, exchange.method, exchange.path)
-            return await route.handler(exchange)
+            return await (self._in_turn(exchange, route) if route.predictor else route.handler(exchange))
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
             status, sentence = failed(error)
-            closing = status in {408, 413} or (400 <= status < 500 and exchange.leaves_much_unread())
-            return refuse(status, sentence, (_CLOSE,) if closing else ())
+            closing = isinstance(error, Refused) and (status in {408, 413} or exchange.leaves_much_unread())
+            later = (_LATER,) if status in {429, 503} else ()
+            return refuse(status, sentence, (_CLOSE, *later) if closing else later)
+
+    async def _in_turn(self, exchange: Exchange, route: Route) -> Answer:
+        assert route.predictor is not None
+        turns, turn, size = self._turns, route.predictor.turn, exchange.announced()
+        crowded = turns.enter(turn, size)
+        try:
+            if crowded:
+                await turns.wait(turn)
+            return await route.handler(exchange)
+        finally:
+            turns.leave(turn, size)
 
     async def predict(self, route: Route, request: Asked, since: int) -> Predicted:
         """Answer an infer call that came by another door, and count it; a failure is Refused, whatever it was."""
-        status = 499
         assert route.predictor is not None
+        turns, turn, status = self._turns, route.predictor.turn, 499
         try:
+            crowded = turns.enter(turn, request.size_bytes)
+        except Refused as error:
+            self.metrics.answered(route.key, error.status, 0.0)
+            raise
+        try:
+            if crowded:
+                await turns.wait(turn)
             predicted = await route.predictor.answer(request, _as_it_is, since)
             status = 200
         except Exception as error:
             status, sentence = failed(error)
             raise Refused(status, sentence) from error
         finally:
+            turns.leave(turn, request.size_bytes)
             self.metrics.answered(route.key, status, (time.perf_counter_ns() - since) / 1e9)
         return predicted
 
@@ -164,14 +191,18 @@ class InferenceApp:
             path = b"/v2/health/ready"
         return self._open.get(path)
 
+    def drain(self) -> None:
+        """Say that requests should be sent elsewhere from now on; those that come are still answered."""
+        self.draining = True
+
     def is_ready(self) -> bool:
-        """Tell whether requests can be answered."""
+        """Tell whether requests should be sent here."""
         state = self.view.state
-        return state.sequence >= 0 and (bool(state.served) or not state.failures)
+        return not self.draining and state.sequence >= 0 and (bool(state.served) or not state.failures)
 
     async def _health(self, exchange: Exchange) -> Answer:
         if not self.is_ready():
-            raise Refused(503, "No manifest is served yet.")
+            raise Refused(503, "The server is about to stop." if self.draining else "No manifest is served yet.")
         return PONG if exchange.path in _PINGS else READY
 
     async def _metrics(self, exchange: Exchange) -> Answer:  # noqa: ARG002 - one shape for all handlers
@@ -224,33 +255,9 @@ class InferenceApp:
         self._lock.close()
 
 
-def failed(error: Exception) -> tuple[int, str]:
-    """Return the status and the sentence that a failure is answered with; one that nobody expected is logged."""
-    if isinstance(error, InvalidInput):
-        return 400, str(error)
-    if isinstance(error, Refused):
-        return error.status, error.sentence
-    _log.error("a request failed in an unexpected way", exc_info=error)
-    return 503 if isinstance(error, CustodyError) else 500, "The server failed on this request; its log says why."
-
-
 def _as_it_is(predicted: Predicted) -> Predicted:
     return predicted
 
 
 async def _nothing() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
-
-
-def _locked(state_dir: Path) -> IO[bytes]:
-    lock = (state_dir / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise Conflict(
-            "Another inference server uses this state folder.",
-            why="Captures of two processes in one spool would be shipped twice or lost.",
-            fix="Give each server its own --state-dir.",
-        ) from error
-    return lock

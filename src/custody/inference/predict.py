@@ -1,6 +1,5 @@
 """Answering an inference request: choose the arm, check, score, decide, capture."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -17,14 +16,16 @@ from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm, Served
 from custody.inference.models.memory import Loaded, Memory
 from custody.inference.models.scoring import DECISION, SCORE, Scored, own_outputs, score
+from custody.inference.turns import Turns
 from custody.serving import CaptureMode, canary_answers, check_inputs, point_of, read_parameters
 
 _INLINE_S = 0.001  # above this estimate a run leaves the event loop
 INLINE_BYTES = 128 * 1024  # above this size a body is decoded off the event loop
+_USUAL = {binary: (Wanted(SCORE, binary), Wanted(DECISION, binary)) for binary in (False, True)}
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: made for every request, and that costs three times as much
 class Predicted:
     """What is told to the caller. request: its own name for the request, or empty; wanted: the outputs in its order."""
 
@@ -43,6 +44,7 @@ class Desk:
     shadow: Shadow
     memory: Memory
     pool: Executor
+    turns: Turns
     metrics: Metrics
     problem: Callable[[], str]
 
@@ -52,6 +54,7 @@ class Predictor:
 
     def __init__(self, served: Served, pinned: Arm | None, desk: Desk) -> None:
         self._served, self._pinned, self._desk = served, pinned, desk
+        self.turn = desk.turns.of(served.service.key.tenant)
 
     async def answer(self, request: Asked, write: Callable[[Predicted], T], since: int) -> T:
         """Predict, write the answer and record it; InvalidInput or Refused if it cannot be answered.
@@ -68,7 +71,7 @@ class Predictor:
             inputs, rows = check_inputs(signature, request.tensors_for(signature))
         parameters.keys(rows)  # a wrong count is refused before the model runs
         wanted = _wanted(arm, request)
-        own = tuple(output.name for output in wanted if output.name not in {SCORE, DECISION})
+        own = tuple(one.name for one in wanted if one.name not in {SCORE, DECISION}) if request.outputs else ()
         loaded = arm.slot.loaded or await self._loaded(arm)
         arm.slot.used = since
         if loaded.seconds_per_row * rows > _INLINE_S:
@@ -79,14 +82,14 @@ class Predictor:
             raise Refused(504, f"The answer was ready after the {parameters.timeout_us} microseconds that the request allows.")
         prediction = PredictionId(arm.key, arm.revision, arm.target.model, unique)
         written = write(Predicted(arm, prediction, request.id, scored, wanted))
-        self._desk.recorder.record(arm, scored, parameters, unique=unique, of=None, since=since)
+        self._desk.recorder.record(arm, scored, parameters, prediction, of=None, since=since)
         if (candidate := self._served.candidate) is not None and candidate.mode is CaptureMode.SHADOW:
             self._desk.shadow.show(candidate, request, parameters, prediction)
         return written
 
     async def elsewhere(self, work: Callable[[], T]) -> T:
         """Do work that takes long off the event loop."""
-        return await asyncio.get_running_loop().run_in_executor(self._desk.pool, work)
+        return await self.turn.away(self._desk.pool, work)
 
     async def _loaded(self, arm: Arm) -> Loaded:
         try:
@@ -105,7 +108,7 @@ class Predictor:
 
 def _wanted(arm: Arm, request: Asked) -> tuple[Wanted, ...]:
     if not request.outputs:
-        return Wanted(SCORE, request.binary), Wanted(DECISION, request.binary)
+        return _USUAL[request.binary]
     known = (SCORE, DECISION, *own_outputs(arm))
     if unknown := [output.name[:80] for output in request.outputs if output.name not in known]:
         raise InvalidInput(f"There is no output {', '.join(map(repr, unknown[:8]))}; the outputs are: {', '.join(known)}.")

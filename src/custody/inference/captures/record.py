@@ -23,12 +23,12 @@ class Recorder:
         self._spool, self._metrics = spool, metrics
 
     def record(
-        self, arm: Arm, scored: Scored, parameters: Parameters, *, unique: str, of: PredictionId | None, since: int
+        self, arm: Arm, scored: Scored, parameters: Parameters, prediction: PredictionId, *, of: PredictionId | None, since: int
     ) -> None:
         """Write one capture; since: `time.perf_counter_ns()` when the work began."""
         rows = len(scored.scores)
         capture = Capture(
-            id=PredictionId(arm.key, arm.revision, arm.target.model, unique),
+            id=prediction,
             at_ms=time.time_ns() // 1_000_000,
             event_ms=parameters.event_ms,
             keys=parameters.keys(rows),

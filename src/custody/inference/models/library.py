@@ -25,13 +25,14 @@ _WARM_ROWS = 64
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A target of one service, and the place of its model in memory."""
+    """A target of one service, and the place of its model in memory; told: what every answer says about where it came from."""
 
     key: DeploymentKey
     revision: int
     mode: CaptureMode
     target: Target
     slot: Slot
+    told: Mapping[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,13 @@ class Library:
         changed = old is not None and identity(target) not in {identity(arm.target) for arm in old.arms}
         if slot.loaded is None and (self.memory.has_room(slot) or (changed and not slot.checked)):
             self.memory.load(slot)
-        return Arm(service.key, service.revision, mode, target, slot)
+        told: dict[str, str | int | float] = {
+            "deployment": str(service.key),
+            "revision": service.revision,
+            "model": str(target.model),
+            "threshold": target.threshold,
+        }
+        return Arm(service.key, service.revision, mode, target, slot, told)
 
     def _fetched(self, target: Target) -> int:
         if target.parity is not None:

@@ -2,10 +2,13 @@
 
 import asyncio
 import hashlib
+import threading
 import time
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import grpc
@@ -22,7 +25,7 @@ from custody.inference.oip.service import Call, Service
 from custody.inference.oip.tensors import read_request, write_answer
 from custody.inference.routes import PRODUCTION, Route
 
-_THREADS = 32
+_THREADS = 128
 _LONGEST_S = 600.0  # a call without a deadline says it has centuries left
 _WAITING = 1024  # calls that may wait for a thread; more are refused
 T = TypeVar("T")
@@ -44,6 +47,7 @@ class GrpcDoor:
             ("grpc.max_send_message_length", -1),
         ]
         self._server: Any = None
+        self._lock, self._threads = threading.Lock(), Counter[TenantId | None]()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
@@ -99,7 +103,8 @@ class GrpcDoor:
         except InvalidInput:
             self._count(route, 400)
             raise
-        return write_answer(self._wait(self._app.predict(route, asked, since), context))
+        with self._thread_of(route):
+            return write_answer(self._wait(self._app.predict(route, asked, since), context))
 
     def _model_ready(self, request: wire.ModelReadyRequest, context: grpc.ServicerContext) -> wire.ModelReadyResponse:
         try:
@@ -155,6 +160,22 @@ class GrpcDoor:
         environment = given.get("x-custody-environment", PRODUCTION)
         raw = f"/tenants/{tenant}/environments/{environment}/v2{path}".encode()
         return view.admit(key, view.routes.get(raw), method, raw)
+
+    @contextmanager
+    def _thread_of(self, route: Route) -> Iterator[None]:
+        """Hold one of the tenant's threads; 429 if it has too many, so that others still find one."""
+        with self._lock:
+            if self._threads[route.tenant] >= _THREADS * 3 // 4:
+                self._count(route, 429)
+                raise Refused(
+                    429, f"{self._threads[route.tenant]} calls of this tenant are not answered yet; send fewer at a time."
+                )
+            self._threads[route.tenant] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads[route.tenant] -= 1
 
     def _count(self, route: Route, status: int) -> None:
         assert self._loop is not None

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from custody.inference.app import failed
+from custody.inference.exchange import failed
 
 SERVICE = "inference.GRPCInferenceService"
 _CODES = {

@@ -1,0 +1,70 @@
+"""The HTTP server of an inference process: says when it listens, and drains before it stops."""
+
+import resource
+import signal
+import socket
+import sys
+import time
+from types import FrameType
+
+import uvicorn
+
+from custody.inference.app import InferenceApp
+
+_CONNECTIONS = 8192  # above it uvicorn answers 503 in its own words; the limits on requests are far below
+
+
+class Listener(uvicorn.Server):
+    """Says when it listens, for a supervisor that waits for it; drains before it stops."""
+
+    def __init__(self, config: uvicorn.Config, app: InferenceApp, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._app, self._drain_seconds, self._end = app, drain_seconds, 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say where."""
+        await super().startup(sockets)
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        doors = "".join(f"grpc ready on {host}:{door.port}\n" for door in self._app.doors)
+        sys.stdout.write(f"inference ready on http://{host}:{port}\n{doors}")
+        sys.stdout.flush()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a signal's handler
+        """Drain at the first SIGTERM; stop at a second one, and at SIGINT; stop without waiting at a second SIGINT."""
+        if sig == signal.SIGTERM and not self._app.draining:
+            self._app.drain()
+            self._end = time.monotonic() + self._drain_seconds
+        elif sig == signal.SIGINT and self.should_exit:
+            self.force_exit = True
+        else:
+            self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Tell whether it is time to stop."""
+        return await super().on_tick(counter) or (self._app.draining and time.monotonic() >= self._end)
+
+
+def listen(app: InferenceApp, host: str, port: int, *, drain_seconds: float) -> None:
+    """Serve the app until a signal; port 0 takes a free one."""
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most_files != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # one file for each connection
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        ws="none",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        log_config=None,
+        log_level="warning",
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+    )
+    Listener(config, app, drain_seconds).run()
