@@ -3,13 +3,14 @@
 import argparse
 import logging
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.frameworks.onnx import OnnxModel
-from custody.bootstrap.listener import listen
+from custody.bootstrap.listener import Listener
 from custody.core.errors import CustodyError, InvalidInput
 from custody.inference.app import Door, InferenceApp
 from custody.inference.exchange import Limits
@@ -23,6 +24,8 @@ class Options:
     grpc_port, no gRPC. state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
     memory_mb: MiB that the models may take together; without it all are loaded at once. drain_seconds: after SIGTERM it says
     that it is not ready, and goes on answering so long, before it stops listening.
+    worker: its number among processes that share the ports; then fd is the listening socket, and parent the process that
+    started it, without which it stops.
     """
 
     objects: str
@@ -35,6 +38,9 @@ class Options:
     tenant_requests: int = 512
     server_requests: int = 2048
     drain_seconds: float = 1.0
+    worker: int | None = None
+    fd: int | None = None
+    parent: int | None = None
 
 
 def run(options: Options) -> None:
@@ -54,18 +60,20 @@ def run(options: Options) -> None:
         options.state_dir,
         limits=Limits(tenant_requests=options.tenant_requests, server_requests=options.server_requests),
         memory_bytes=int(options.memory_mb * 2**20) if options.memory_mb is not None else None,
+        worker=options.worker,
     )
     if options.grpc_port is not None:
-        app.doors.append(_grpc_door(app, options.host, options.grpc_port))
-    listen(app, options.host, options.port, drain_seconds=options.drain_seconds)
+        app.doors.append(_grpc_door(app, options))
+    listener = Listener(app, options.host, options.port, drain_seconds=options.drain_seconds, parent=options.parent)
+    listener.run([socket.socket(fileno=options.fd)] if options.fd is not None else None)
 
 
-def _grpc_door(app: InferenceApp, host: str, port: int) -> Door:
+def _grpc_door(app: InferenceApp, options: Options) -> Door:
     try:
         from custody.inference.oip.door import GrpcDoor  # noqa: PLC0415 - an extra, loaded when it is asked for
     except ImportError as error:
         raise InvalidInput("Serving gRPC needs grpcio.", why=f"{error}.", fix="pip install 'custody-ml[grpc]'") from error
-    return GrpcDoor(app, host, port)
+    return GrpcDoor(app, options.host, options.grpc_port or 0, shared=options.worker is not None)
 
 
 def main() -> None:
@@ -83,6 +91,9 @@ def main() -> None:
     parser.add_argument("--server-requests", type=int, default=2048, help="requests of all tenants in flight; more are told 503")
     parser.add_argument("--drain-seconds", type=float, default=1.0, help="seconds between SIGTERM and the end of listening")
     parser.add_argument("--state-dir", required=True, type=Path, help="folder for the cached manifest and unshipped captures")
+    parser.add_argument("--worker", type=int, help="number among the processes of `custody serve`")
+    parser.add_argument("--fd", type=int, help="listening socket that was inherited")
+    parser.add_argument("--parent", type=int, help="process without which this one stops")
     given = parser.parse_args()
     try:
         run(Options(**vars(given)))

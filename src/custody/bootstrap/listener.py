@@ -1,5 +1,6 @@
 """The HTTP server of an inference process: says when it listens, and drains before it stops."""
 
+import os
 import resource
 import signal
 import socket
@@ -17,9 +18,12 @@ _CONNECTIONS = 8192  # above it uvicorn answers 503 in its own words; the limits
 class Listener(uvicorn.Server):
     """Says when it listens, for a supervisor that waits for it; drains before it stops."""
 
-    def __init__(self, config: uvicorn.Config, app: InferenceApp, drain_seconds: float) -> None:
-        super().__init__(config)
-        self._app, self._drain_seconds, self._end = app, drain_seconds, 0.0
+    def __init__(self, app: InferenceApp, host: str, port: int, *, drain_seconds: float, parent: int | None = None) -> None:
+        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most_files != resource.RLIM_INFINITY:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # one file for each connection
+        super().__init__(_config(app, host, port))
+        self._app, self._drain_seconds, self._parent, self._end = app, drain_seconds, parent, 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where."""
@@ -40,16 +44,14 @@ class Listener(uvicorn.Server):
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell whether it is time to stop."""
+        """Tell whether it is time to stop: the drain is over, or the process that started this one is gone."""
+        if self._parent is not None and os.getppid() != self._parent:
+            self.should_exit = True
         return await super().on_tick(counter) or (self._app.draining and time.monotonic() >= self._end)
 
 
-def listen(app: InferenceApp, host: str, port: int, *, drain_seconds: float) -> None:
-    """Serve the app until a signal; port 0 takes a free one."""
-    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most_files != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # one file for each connection
-    config = uvicorn.Config(
+def _config(app: InferenceApp, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         host=host,
         port=port,
@@ -67,4 +69,3 @@ def listen(app: InferenceApp, host: str, port: int, *, drain_seconds: float) -> 
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
     )
-    Listener(config, app, drain_seconds).run()

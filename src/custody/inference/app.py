@@ -11,10 +11,11 @@ from typing import Protocol
 
 from custody.core.objects import Objects
 from custody.inference.asked import Asked
+from custody.inference.captures.lock import locked
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
-from custody.inference.captures.spool import Spool, locked
+from custody.inference.captures.spool import Spool
 from custody.inference.exchange import (
     Answer,
     ClientGone,
@@ -36,11 +37,13 @@ from custody.inference.predict import Desk, Predicted
 from custody.inference.protocols.mlflow import invocation_error
 from custody.inference.reception import INVOCATIONS, View
 from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
+from custody.inference.scrape import Scrape
 from custody.inference.turns import Turns
 from custody.serving import Loader
 
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
+_NOTE_S = 1.0
 _CLOSE = (b"connection", b"close")
 _LATER = (b"retry-after", b"1")
 _PINGS = (b"/ping", b"/health")
@@ -64,7 +67,8 @@ class Door(Protocol):
 class InferenceApp:
     """Serves what the manifest says. One process owns `state_dir`: cache of the manifest, spool of captures.
 
-    memory_bytes: what the models may take together; None loads all of them at once and drops none.
+    memory_bytes: what the models may take together; None loads all of them at once and drops none. worker: its number among
+    the processes that share a port; their state folders lie side by side.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class InferenceApp:
         limits: Limits | None = None,
         spool_bytes: int = 256 * 1024 * 1024,
         memory_bytes: int | None = None,
+        worker: int | None = None,
     ) -> None:
         self._limits = limits or Limits()
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -89,11 +94,20 @@ class InferenceApp:
         self._shipper = Shipper(self._spool, objects, self.metrics)
         recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
         library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
-        self._memory = library.memory
-        self._shadow = Shadow(recorder, self.metrics, self._memory)
+        self._shadow = Shadow(recorder, self.metrics, library.memory)
         self._follower = Follower(objects, public_key, library, cache, self.metrics, self._prepare)
         self._desk = Desk(
-            recorder, self._shadow, self._memory, self._pool, self._turns, self.metrics, lambda: self._follower.problem
+            recorder, self._shadow, library.memory, self._pool, self._turns, self.metrics, lambda: self._follower.problem
+        )
+        self._scrape = Scrape(
+            self.metrics,
+            self._spool,
+            library.memory,
+            self._turns,
+            self._shadow,
+            lambda: max(self.view.state.sequence, 0),
+            state_dir,
+            worker,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self.view = View(State(), {})
@@ -206,12 +220,8 @@ class InferenceApp:
         return PONG if exchange.path in _PINGS else READY
 
     async def _metrics(self, exchange: Exchange) -> Answer:  # noqa: ARG002 - one shape for all handlers
-        memory = self._memory
-        for name, count in (("loads", memory.loads), ("evictions", memory.evictions), ("failures", memory.failures)):
-            self.metrics.counts[f"model_{name}"] = count
-        gauges = {"spool_bytes": self._spool.size_bytes, "models_loaded": memory.loaded, "models_bytes": memory.bytes}
-        self.metrics.gauges.update(gauges)
-        return Answer(200, self.metrics.text().encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
+        text = await asyncio.get_running_loop().run_in_executor(None, self._scrape.all)
+        return Answer(200, text.encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
 
     def _prepare(self, state: State) -> Callable[[], None]:
         view = View(state, routes_of(state, self._desk))
@@ -235,12 +245,17 @@ class InferenceApp:
         await asyncio.wait((follow,), timeout=_FIRST_LOOK_S)  # a slow store must not keep cached models from serving
         for door in self.doors:
             await door.open()
-        works = (self._follow_after(follow), self._shadow.work(), self._shipper.work())
+        works = (self._follow_after(follow), self._shadow.work(), self._shipper.work(), self._note())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow_after(self, first: asyncio.Task[None]) -> None:
         await first
         await self._follower.follow()
+
+    async def _note(self) -> None:
+        while True:
+            await asyncio.get_running_loop().run_in_executor(None, self._scrape.write)
+            await asyncio.sleep(_NOTE_S)
 
     async def _stop(self) -> None:
         for door in self.doors:

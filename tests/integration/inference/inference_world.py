@@ -167,7 +167,18 @@ class World:
     @contextmanager
     def server(self, *more: str) -> Iterator[Server]:
         """Start a server; more: further arguments, such as `--grpc-port 0`."""
-        command = [sys.executable, "-m", "custody.bootstrap.inference", "--objects", f"file:{self.folder / 'objects'}"]
+        with self._started("custody.bootstrap.inference", more) as server:
+            yield server
+
+    @contextmanager
+    def serve(self, *more: str) -> Iterator[Server]:
+        """Start `custody serve`; more: further arguments, such as `--workers 3`."""
+        with self._started("custody.cli.main", more, "serve") as server:
+            yield server
+
+    @contextmanager
+    def _started(self, module: str, more: Sequence[str], *verb: str) -> Iterator[Server]:
+        command = [sys.executable, "-m", module, *verb, "--objects", f"file:{self.folder / 'objects'}"]
         command += ["--public-key", self.public_key.hex(), "--port", "0", "--state-dir", str(self.folder / "state"), *more]
         log = (self.folder / f"log-{secrets.token_hex(3)}").open("w")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "TZ": "UTC"})
@@ -181,7 +192,7 @@ class World:
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(20)
+            process.wait(20)  # workers of a killed process notice, and stop
             process.stdout.close()
             log.close()
 
@@ -198,7 +209,7 @@ class World:
     def spooled(self) -> list[Path]:
         """Return the spool files that hold lines; the server may remove one while it is looked at."""
         found = []
-        for path in (self.folder / "state/spool").glob("*/*.ndjson"):
+        for path in (self.folder / "state").glob("**/spool/*/*.ndjson"):
             with suppress(FileNotFoundError):
                 if path.stat().st_size:
                     found.append(path)

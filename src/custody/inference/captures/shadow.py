@@ -45,6 +45,11 @@ class Shadow:
         self._bytes += request.size_bytes
         self._queue.put_nowait(_Shadowed(arm, request, parameters, of))
 
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait to be shown."""
+        return self._queue.qsize()
+
     async def work(self) -> None:
         """Answer queued requests, for ever; a candidate that fails harms nobody."""
         while True:

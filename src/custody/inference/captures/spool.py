@@ -1,13 +1,10 @@
 """Captures between the answer and the object store: written to files first, shipped in batches later, never lost silently."""
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from custody.core.errors import Conflict
 from custody.core.objects import Objects
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import TenantId
@@ -92,18 +89,3 @@ def ship(path: Path, objects: Objects) -> int:
         objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), write_batch(lines))
     path.unlink()
     return len(body)
-
-
-def locked(state_dir: Path) -> IO[bytes]:
-    """Take a state folder for this process until the file is closed; Conflict if another process has it."""
-    lock = (state_dir / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise Conflict(
-            "Another inference server uses this state folder.",
-            why="Captures of two processes in one spool would be shipped twice or lost.",
-            fix="Give each server its own --state-dir.",
-        ) from error
-    return lock

@@ -80,7 +80,7 @@ class Follower:
             state = await self._run(lambda: self._library.advance(manifest, self.state))
             publish = await self._run(lambda: self._prepare(state))
             publish()
-            self.state, self._metrics.gauges["manifest_sequence"] = state, state.sequence
+            self.state = state
             self._tell(state)  # in the same step: who sees the new state also sees what is said about it
             if keep:
                 await self._run(lambda: self._library.keep(state, body))
