@@ -18,7 +18,7 @@ class Worker:
     """One process; it says on its standard output where it listens, in `says` lines."""
 
     arguments: Sequence[str]
-    fd: int
+    fds: tuple[int, ...]
     says: int
     process: "subprocess.Popen[str] | None" = None
     lines: list[str] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Worker:
     def start(self) -> None:
         """Start it in a group of its own: Ctrl-C comes to this process alone, which hands it on."""
         command = [sys.executable, "-m", "custody.bootstrap.inference", *self.arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=(self.fd,), process_group=0)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=self.fds, process_group=0)
         self.started = time.monotonic()
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
 

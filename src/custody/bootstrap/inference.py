@@ -24,8 +24,8 @@ class Options:
     grpc_port, no gRPC. state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
     memory_mb: MiB that the models may take together; without it all are loaded at once. drain_seconds: after SIGTERM it says
     that it is not ready, and goes on answering so long, before it stops listening.
-    worker: its number among processes that share the ports; then fd is the listening socket, and parent the process that
-    started it, without which it stops.
+    worker: its number among processes that share the ports; then fds are their listening sockets, and parent the process that
+    started them, without which they stop.
     """
 
     objects: str
@@ -39,7 +39,7 @@ class Options:
     server_requests: int = 2048
     drain_seconds: float = 1.0
     worker: int | None = None
-    fd: int | None = None
+    fds: tuple[int, ...] = ()
     parent: int | None = None
 
 
@@ -64,8 +64,13 @@ def run(options: Options) -> None:
     )
     if options.grpc_port is not None:
         app.doors.append(_grpc_door(app, options))
-    listener = Listener(app, options.host, options.port, drain_seconds=options.drain_seconds, parent=options.parent)
-    listener.run([socket.socket(fileno=options.fd)] if options.fd is not None else None)
+    sockets = [socket.socket(fileno=fd) for fd in options.fds]
+    own = sockets[options.worker : options.worker + 1] if options.worker is not None else None
+    others = [one for one in sockets if own and one is not own[0]]
+    listener = Listener(
+        app, options.host, options.port, drain_seconds=options.drain_seconds, parent=options.parent, others=others
+    )
+    listener.run(own)
 
 
 def _grpc_door(app: InferenceApp, options: Options) -> Door:
@@ -74,6 +79,10 @@ def _grpc_door(app: InferenceApp, options: Options) -> Door:
     except ImportError as error:
         raise InvalidInput("Serving gRPC needs grpcio.", why=f"{error}.", fix="pip install 'custody-ml[grpc]'") from error
     return GrpcDoor(app, options.host, options.grpc_port or 0, shared=options.worker is not None)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 def main() -> None:
@@ -92,7 +101,7 @@ def main() -> None:
     parser.add_argument("--drain-seconds", type=float, default=1.0, help="seconds between SIGTERM and the end of listening")
     parser.add_argument("--state-dir", required=True, type=Path, help="folder for the cached manifest and unshipped captures")
     parser.add_argument("--worker", type=int, help="number among the processes of `custody serve`")
-    parser.add_argument("--fd", type=int, help="listening socket that was inherited")
+    parser.add_argument("--fds", type=_numbers, default=(), help="listening sockets of all of them, inherited")
     parser.add_argument("--parent", type=int, help="process without which this one stops")
     given = parser.parse_args()
     try:

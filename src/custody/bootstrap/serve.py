@@ -73,12 +73,13 @@ def serve(place: Place, flags: Mapping[str, object], *, workers: int = 1, drain_
     with ExitStack() as held:
         held.enter_context(locked(place.state_dir))
         adopt(place.state_dir, workers)
-        listening = held.enter_context(_listening(place.host, place.port))
+        listening = [held.enter_context(one) for one in _listening(place.host, place.port, workers)]
+        fds = tuple(one.fileno() for one in listening)
         shared = {"objects": place.objects, "public_key": place.public_key, "host": place.host, "drain_seconds": drain_seconds}
-        shared |= {"fd": listening.fileno(), "parent": os.getpid(), **flags}
+        shared |= {"fds": ",".join(map(str, fds)), "parent": os.getpid(), **flags}
         if place.grpc_port is not None:
             shared["grpc_port"] = held.enter_context(_reserved(place.host, place.grpc_port)).getsockname()[1]
-        crew = [Worker(_arguments(shared, place, n), listening.fileno(), 1 + ("grpc_port" in shared)) for n in range(workers)]
+        crew = [Worker(_arguments(shared, place, n), fds, 1 + ("grpc_port" in shared)) for n in range(workers)]
 
         def handle(number: int, _: object) -> None:
             if stop.is_set():  # an impatient second signal
@@ -114,13 +115,21 @@ def adopt(state_dir: Path, workers: int) -> None:
             shutil.rmtree(folder)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int, number: int) -> list[socket.socket]:
+    """Open a socket for each worker on one port: the system deals connections evenly, and keeps those of a dead worker."""
+    sockets: list[socket.socket] = []
     try:
-        return socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
+        socket.create_server((host, port), family=_family(host)).close()  # taken by another program: SO_REUSEPORT would share it
+        for _ in range(number):
+            sockets.append(socket.create_server((host, port), family=_family(host), backlog=_BACKLOG, reuse_port=True))
+            port = sockets[0].getsockname()[1]
     except OSError as error:
+        for one in sockets:
+            one.close()
         raise Conflict(
             f"Port {port} of {host} cannot be listened on.", why=f"{error.strerror}.", fix="Take another --port."
         ) from error
+    return sockets
 
 
 def _reserved(host: str, port: int) -> socket.socket:

@@ -214,3 +214,14 @@ def test_a_worker_that_keeps_dying_is_started_later_each_time(world: World) -> N
         rests = [float(one) for one in re.findall(r"again in (\S+) s", log)]
         assert rests[0] > 0
         assert ask(server).status_code == 200
+
+
+def test_connections_that_wait_for_a_worker_that_is_stuck_are_answered_by_the_others(world: World) -> None:
+    world.publish([world.service(world.target(tabular(1)))])
+    with world.serve("--workers", "2") as server:
+        stuck = children(server)[1]
+        os.kill(stuck, signal.SIGSTOP)
+        try:
+            assert {ask(server).status_code for _ in range(30)} == {200}
+        finally:
+            os.kill(stuck, signal.SIGCONT)
