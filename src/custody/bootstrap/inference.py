@@ -5,58 +5,84 @@ import logging
 import os
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-
-import uvicorn
 
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.frameworks.onnx import OnnxModel
+from custody.bootstrap.listener import Listener
 from custody.core.errors import CustodyError, InvalidInput
-from custody.inference.app import InferenceApp
-
-_CONCURRENT = 4096  # connections; above it uvicorn answers 503
-
-
-class _Server(uvicorn.Server):
-    """Says when it listens, for a supervisor that waits for it."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        sys.stdout.write(f"inference ready on http://{host}:{port}\n")
-        sys.stdout.flush()
+from custody.inference.app import Door, InferenceApp
+from custody.inference.exchange import Limits
 
 
-def run(objects_url: str, public_key: bytes, host: str, port: int, state_dir: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an inference process is started with.
+
+    public_key: the control plane's Ed25519 key, 32 bytes. port, grpc_port: 0 takes a free one, printed when ready; no
+    grpc_port, no gRPC. state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
+    memory_mb: MiB that the models may take together; without it all are loaded at once. drain_seconds: after SIGTERM it says
+    that it is not ready, and goes on answering so long, before it stops listening.
+    worker: its number among processes that share the ports; then fds are their listening sockets, and parent the process that
+    started them, without which they stop.
+    """
+
+    objects: str
+    public_key: bytes
+    state_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 8090
+    grpc_port: int | None = None
+    memory_mb: float | None = None
+    tenant_requests: int = 512
+    server_requests: int = 2048
+    drain_seconds: float = 1.0
+    worker: int | None = None
+    fds: tuple[int, ...] = ()
+    parent: int | None = None
+
+
+def run(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight and ship their captures.
 
-    public_key: the control plane's Ed25519 key, 32 bytes. port: 0 takes a free one, printed when ready.
-    state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
-    Raises: InvalidInput for a bad URL or key, Conflict if another process owns the state_dir.
+    Raises: InvalidInput for a bad URL or key, or a missing extra; Conflict if another process owns the state_dir or a port.
     """
-    if len(public_key) != 32:
-        raise InvalidInput(f"The public key has {len(public_key)} bytes.", why="An Ed25519 key has 32, written as 64 hex digits.")
+    if len(options.public_key) != 32:
+        raise InvalidInput(
+            f"The public key has {len(options.public_key)} bytes.", why="An Ed25519 key has 32, written as 64 hex digits."
+        )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    app = InferenceApp(open_objects(objects_url, environ=os.environ), OnnxModel, public_key, state_dir)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        lifespan="on",
-        ws="none",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        log_config=None,
-        log_level="warning",
-        limit_concurrency=_CONCURRENT,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
+    app = InferenceApp(
+        open_objects(options.objects, environ=os.environ),
+        OnnxModel,
+        options.public_key,
+        options.state_dir,
+        limits=Limits(tenant_requests=options.tenant_requests, server_requests=options.server_requests),
+        memory_bytes=int(options.memory_mb * 2**20) if options.memory_mb is not None else None,
+        worker=options.worker,
     )
-    _Server(config).run()
+    if options.grpc_port is not None:
+        app.doors.append(_grpc_door(app, options))
+    sockets = [socket.socket(fileno=fd) for fd in options.fds]
+    own = sockets[options.worker : options.worker + 1] if options.worker is not None else None
+    others = [one for one in sockets if own and one is not own[0]]
+    listener = Listener(
+        app, options.host, options.port, drain_seconds=options.drain_seconds, parent=options.parent, others=others
+    )
+    listener.run(own)
+
+
+def _grpc_door(app: InferenceApp, options: Options) -> Door:
+    try:
+        from custody.inference.oip.door import GrpcDoor  # noqa: PLC0415 - an extra, loaded when it is asked for
+    except ImportError as error:
+        raise InvalidInput("Serving gRPC needs grpcio.", why=f"{error}.", fix="pip install 'custody-ml[grpc]'") from error
+    return GrpcDoor(app, options.host, options.grpc_port or 0, shared=options.worker is not None)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
 
 
 def main() -> None:
@@ -66,10 +92,20 @@ def main() -> None:
     parser.add_argument("--public-key", required=True, type=bytes.fromhex, help="the control plane's Ed25519 key, 64 hex digits")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090)
+    parser.add_argument("--grpc-port", type=int, help="also serve gRPC on this port")
+    parser.add_argument(
+        "--memory-mb", type=float, help="MiB that models may take; more are loaded when asked for, others dropped"
+    )
+    parser.add_argument("--tenant-requests", type=int, default=512, help="requests of a tenant in flight; more are told 429")
+    parser.add_argument("--server-requests", type=int, default=2048, help="requests of all tenants in flight; more are told 503")
+    parser.add_argument("--drain-seconds", type=float, default=1.0, help="seconds between SIGTERM and the end of listening")
     parser.add_argument("--state-dir", required=True, type=Path, help="folder for the cached manifest and unshipped captures")
+    parser.add_argument("--worker", type=int, help="number among the processes of `custody serve`")
+    parser.add_argument("--fds", type=_numbers, default=(), help="listening sockets of all of them, inherited")
+    parser.add_argument("--parent", type=int, help="process without which this one stops")
     given = parser.parse_args()
     try:
-        run(given.objects, given.public_key, given.host, given.port, given.state_dir)
+        run(Options(**vars(given)))
     except CustodyError as error:
         parser.exit(1, f"{error}\n")
 

@@ -54,6 +54,7 @@ def _start(cli: click.Group) -> None:
         folder = Path(ctx.find_root().params.get("project") or ".")
         ctx.exit(start(folder, port=port, inference_port=inference_port))
 
+    _serve(cli)
     config = group(cli, "config", "Settings of the project.")
 
     @config.command("show")
@@ -73,6 +74,43 @@ def _start(cli: click.Group) -> None:
         for name, source in settings.sources:
             value = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", str(getattr(settings, name)))  # a URL may hold a password
             click.echo(f"{name:<15} {value:<40} {source}")
+
+
+def _serve(cli: click.Group) -> None:
+    @cli.command("serve")
+    @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on the port.")
+    @click.option("--objects", help="Object store to follow, if not the project's: a folder or s3://bucket/prefix.")
+    @click.option("--public-key", help="Key that signs the manifest, 64 hexadecimal digits, if not the project's.")
+    @click.option("--host", help="Address to listen on; default: the project's, or 127.0.0.1.")
+    @click.option("--port", type=click.IntRange(0, 65535), help="Port for HTTP; default: the project's, or 8090.")
+    @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Port for gRPC; without it there is none.")
+    @click.option("--state-dir", type=click.Path(path_type=Path), help="Folder for captures on their way; default: serve.")
+    @click.option("--memory-mb", type=click.FloatRange(1), help="MiB that models may take, each process.")
+    @click.option("--tenant-requests", type=click.IntRange(1), help="Requests of a tenant in flight, each process.")
+    @click.option("--server-requests", type=click.IntRange(1), help="Requests in flight, each process.")
+    @click.option("--drain-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="From SIGTERM to the stop.")
+    @click.pass_context
+    def serve(ctx: click.Context, /, workers: int, drain_seconds: float, **given: Any) -> None:
+        """Answer inference requests only: no control plane, no dashboard, no database.
+
+        It follows the manifest in the object store. Options that stand for a project's own are needed where there is none.
+
+        \b
+        Examples:
+          custody serve --workers 4 --project demo
+          custody serve --objects s3://models/custody --public-key 5f0c... --port 8090 --grpc-port 8091
+        """  # noqa: D301 - click's own mark
+        import os
+
+        from custody.bootstrap.serve import place_of
+        from custody.bootstrap.serve import serve as start
+
+        top = ctx.find_root().params.get("project")
+        flags = {name: given.pop(name) for name in ("memory_mb", "tenant_requests", "server_requests")}
+        place = place_of(Path(top) if top else None, os.environ, given)
+        say(f"elsewhere: custody serve --objects {place.objects} --public-key {place.public_key}")
+        kept = {name: value for name, value in flags.items() if value is not None}
+        ctx.exit(start(place, kept, workers=workers, drain_seconds=drain_seconds))
 
 
 def _tenant(noun: click.Group) -> None:

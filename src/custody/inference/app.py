@@ -1,17 +1,21 @@
 """The ASGI application: who calls, which handler, what goes wrong; and the work in the background."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Protocol
 
-from custody.core.errors import Conflict, CustodyError, InvalidInput
 from custody.core.objects import Objects
+from custody.inference.asked import Asked
+from custody.inference.captures.lock import locked
+from custody.inference.captures.record import Recorder, new_unique
+from custody.inference.captures.shadow import Shadow
+from custody.inference.captures.ship import Shipper
+from custody.inference.captures.spool import Spool
 from custody.inference.exchange import (
     Answer,
     ClientGone,
@@ -22,34 +26,50 @@ from custody.inference.exchange import (
     Refused,
     Send,
     error_answer,
+    failed,
     send_answer,
 )
-from custody.inference.follow import Follower
-from custody.inference.loading import Cache, Library, State, sentence_of
 from custody.inference.metrics import Metrics
-from custody.inference.predict import Recorder, Shadow, new_unique
-from custody.inference.routes import Desk, Route, routes_of
-from custody.inference.spool import Spool, ship
+from custody.inference.models.cache import Cache
+from custody.inference.models.follow import Follower
+from custody.inference.models.library import Library, State
+from custody.inference.predict import Desk, Predicted
+from custody.inference.protocols.mlflow import invocation_error
+from custody.inference.reception import INVOCATIONS, View
+from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
+from custody.inference.scrape import Scrape
+from custody.inference.turns import Turns
 from custody.serving import Loader
 
-_ROLL_S = 1.0
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
+_NOTE_S = 1.0
 _CLOSE = (b"connection", b"close")
-_UNSUPPORTED = (b"/v2/trace/", b"/v2/logging", b"/v2/systemsharedmemory/", b"/v2/cudasharedmemory/")
+_LATER = (b"retry-after", b"1")
+_PINGS = (b"/ping", b"/health")
 _log = logging.getLogger("custody.inference")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A state and its routes; requests read it once, so that each finishes on what it began with."""
+class Door(Protocol):
+    """Another protocol's server beside HTTP, in the same process."""
 
-    state: State
-    routes: dict[bytes, Route]
+    port: int
+
+    async def open(self) -> None:
+        """Listen."""
+        ...
+
+    async def close(self, seconds: float) -> None:
+        """Take no more calls, and wait until those in flight are answered, but not longer."""
+        ...
 
 
 class InferenceApp:
-    """Serves what the manifest says. One process owns `state_dir`: cache of the manifest, spool of captures."""
+    """Serves what the manifest says. One process owns `state_dir`: cache of the manifest, spool of captures.
+
+    memory_bytes: what the models may take together; None loads all of them at once and drops none. worker: its number among
+    the processes that share a port; their state folders lie side by side.
+    """
 
     def __init__(
         self,
@@ -60,22 +80,45 @@ class InferenceApp:
         *,
         limits: Limits | None = None,
         spool_bytes: int = 256 * 1024 * 1024,
+        memory_bytes: int | None = None,
+        worker: int | None = None,
     ) -> None:
-        self._objects, self._state_dir, self._limits = objects, state_dir, limits or Limits()
+        self._limits = limits or Limits()
         state_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(state_dir)
+        self._lock = locked(state_dir)
         self.metrics = Metrics()
         self._spool = Spool(state_dir / "spool", new_unique, most_bytes=spool_bytes)
+        self._turns = Turns(self._limits)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
-        recorder = Recorder(self._spool, self.metrics)
-        self._shadow = Shadow(recorder, self.metrics)
-        cache = Cache(state_dir)
-        self._follower = Follower(objects, public_key, Library(objects, cache, load), cache, self.metrics, self._publish)
-        self._desk = Desk(recorder, self._shadow, self._pool, self.metrics, lambda: self._follower.problem)
-        self._shipper = ThreadPoolExecutor(1, "ship")
-        self._shipping = asyncio.Lock()
+        self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
+        self._shipper = Shipper(self._spool, objects, self.metrics)
+        recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
+        library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
+        self._shadow = Shadow(recorder, self.metrics, library.memory)
+        self._follower = Follower(objects, public_key, library, cache, self.metrics, self._prepare)
+        self._desk = Desk(
+            recorder, self._shadow, library.memory, self._pool, self._turns, self.metrics, lambda: self._follower.problem
+        )
+        self._scrape = Scrape(
+            self.metrics,
+            self._spool,
+            library.memory,
+            self._turns,
+            self._shadow,
+            lambda: max(self.view.state.sequence, 0),
+            state_dir,
+            worker,
+        )
         self._tasks: list[asyncio.Task[None]] = []
-        self._view = View(State(), {})
+        self.view = View(State(), {})
+        self.doors: list[Door] = []
+        self.draining = False
+        self._open = {
+            b"/v2/health/live": Route(None, "GET", same(LIVE)),
+            b"/metrics": Route(None, "GET", self._metrics),
+            b"/version": Route(None, "GET", same(VERSION)),
+            **{path: Route(None, "GET", self._health) for path in (b"/v2/health/ready", *_PINGS)},
+        }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or run the process's life."""
@@ -84,50 +127,109 @@ class InferenceApp:
             return
         started = time.perf_counter()
         exchange = Exchange(scope, receive, self._limits)
-        view = self._view
-        route = view.routes.get(exchange.path)
+        view = self.view
+        route = view.routes.get(exchange.path) or self._other(exchange, view)
         try:
             answer = await self._answer(exchange, view, route)
         except ClientGone:
             self.metrics.answered(route.key if route else None, 499, 0.0)
             return
+        if self.draining:
+            answer.headers = (*answer.headers, _CLOSE)
         await send_answer(send, answer)
         self.metrics.answered(route.key if route else None, answer.status, time.perf_counter() - started)
-        if answer.after is not None:
-            answer.after()
 
     async def _answer(self, exchange: Exchange, view: View, route: Route | None) -> Answer:
+        refuse = route.refuse if route else invocation_error if exchange.path == INVOCATIONS else error_answer
         try:
-            if route is None and (answer := self._public(exchange, view)):
-                return answer
-            return await _authorised(exchange, view, route).handler(exchange)
-        except InvalidInput as error:
-            return error_answer(400, str(error))
-        except Refused as error:
-            closing = error.status in {408, 413} or exchange.leaves_much_unread()
-            return error_answer(error.status, error.sentence, (_CLOSE,) if closing else ())
+            if route is None or route.tenant is not None:
+                route = view.admit(exchange.key(), route, exchange.method, exchange.path)
+            return await (self._in_turn(exchange, route) if route.predictor else route.handler(exchange))
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
-            _log.exception("a request failed in an unexpected way")
-            return error_answer(
-                503 if isinstance(error, CustodyError) else 500, "The server failed on this request; its log says why."
-            )
+            status, sentence = failed(error)
+            closing = isinstance(error, Refused) and (status in {408, 413} or exchange.leaves_much_unread())
+            later = (_LATER,) if status in {429, 503} else ()
+            return refuse(status, sentence, (_CLOSE, *later) if closing else later)
 
-    def _public(self, exchange: Exchange, view: View) -> Answer | None:
-        """Answer what needs no key: health (the same for every tenant, so that names cannot be guessed) and metrics."""
-        if exchange.path == b"/metrics":
-            self.metrics.spool_bytes = self._spool.size_bytes
-            return Answer(200, self.metrics.text().encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
-        if exchange.path.endswith(b"/v2/health/live"):
-            return Answer(200, b'{"live":true}')
-        if exchange.path.endswith(b"/v2/health/ready"):
-            ready = view.state.sequence >= 0 and (bool(view.state.served) or not view.state.failures)
-            return Answer(200, b'{"ready":true}') if ready else error_answer(503, "No manifest is served yet.")
-        return None
+    async def _in_turn(self, exchange: Exchange, route: Route) -> Answer:
+        assert route.predictor is not None
+        turns, turn, size = self._turns, route.predictor.turn, exchange.announced()
+        crowded = turns.enter(turn, size)
+        try:
+            if crowded:
+                await turns.wait(turn)
+            return await route.handler(exchange)
+        finally:
+            turns.leave(turn, size)
 
-    def _publish(self, state: State) -> None:
-        self._view = View(state, routes_of(state, self._desk))
+    async def predict(self, route: Route, request: Asked, since: int) -> Predicted:
+        """Answer an infer call that came by another door, and count it; a failure is Refused, whatever it was."""
+        assert route.predictor is not None
+        turns, turn, status = self._turns, route.predictor.turn, 499
+        try:
+            crowded = turns.enter(turn, request.size_bytes)
+        except Refused as error:
+            self.metrics.answered(route.key, error.status, 0.0)
+            raise
+        try:
+            if crowded:
+                await turns.wait(turn)
+            predicted = await route.predictor.answer(request, _as_it_is, since)
+            status = 200
+        except Exception as error:
+            status, sentence = failed(error)
+            raise Refused(status, sentence) from error
+        finally:
+            turns.leave(turn, request.size_bytes)
+            self.metrics.answered(route.key, status, (time.perf_counter_ns() - since) / 1e9)
+        return predicted
+
+    async def tell(self, route: Route) -> Answer:
+        """Answer a question that has no body and that came by another door."""
+        scope = {"method": route.method, "raw_path": b"", "headers": ()}
+        return await route.handler(Exchange(scope, _nothing, self._limits))
+
+    def _other(self, exchange: Exchange, view: View) -> Route | None:
+        """Return the route of a path that no state lists: what needs no key, and `/invocations` of a key's only deployment.
+
+        Health is the same for every tenant, so that names cannot be guessed.
+        """
+        path = exchange.path
+        if path == INVOCATIONS:
+            return view.only(exchange.key())
+        if path.endswith(b"/v2/health/live"):
+            path = b"/v2/health/live"
+        elif path.endswith(b"/v2/health/ready"):
+            path = b"/v2/health/ready"
+        return self._open.get(path)
+
+    def drain(self) -> None:
+        """Say that requests should be sent elsewhere from now on; those that come are still answered."""
+        self.draining = True
+
+    def is_ready(self) -> bool:
+        """Tell whether requests should be sent here."""
+        state = self.view.state
+        return not self.draining and state.sequence >= 0 and (bool(state.served) or not state.failures)
+
+    async def _health(self, exchange: Exchange) -> Answer:
+        if not self.is_ready():
+            raise Refused(503, "The server is about to stop." if self.draining else "No manifest is served yet.")
+        return PONG if exchange.path in _PINGS else READY
+
+    async def _metrics(self, exchange: Exchange) -> Answer:  # noqa: ARG002 - one shape for all handlers
+        text = await asyncio.get_running_loop().run_in_executor(None, self._scrape.all)
+        return Answer(200, text.encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
+
+    def _prepare(self, state: State) -> Callable[[], None]:
+        view = View(state, routes_of(state, self._desk))
+
+        def publish() -> None:
+            self.view = view
+
+        return publish
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -141,70 +243,36 @@ class InferenceApp:
         await self._follower.start()
         follow = asyncio.create_task(self._follower.look())
         await asyncio.wait((follow,), timeout=_FIRST_LOOK_S)  # a slow store must not keep cached models from serving
-        works = (self._follow_after(follow), self._shadow.work(), self._ship_often())
+        for door in self.doors:
+            await door.open()
+        works = (self._follow_after(follow), self._shadow.work(), self._shipper.work(), self._note())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow_after(self, first: asyncio.Task[None]) -> None:
         await first
         await self._follower.follow()
 
-    async def _ship_often(self) -> None:
+    async def _note(self) -> None:
         while True:
-            await self._ship()
-            await asyncio.sleep(_ROLL_S)
-
-    async def _ship(self) -> None:
-        self._spool.roll()
-        async with self._shipping:
-            for path in self._spool.pending():
-                try:
-                    size = await asyncio.get_running_loop().run_in_executor(self._shipper, ship, path, self._objects)
-                except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
-                    self.metrics.counts["ship_failures"] += 1
-                    _log.debug("captures were not shipped, they wait: %s", sentence_of(error))
-                    return
-                self._spool.shipped(path, size)
-                self.metrics.counts["shipped_batches"] += 1
+            await asyncio.get_running_loop().run_in_executor(None, self._scrape.write)
+            await asyncio.sleep(_NOTE_S)
 
     async def _stop(self) -> None:
+        for door in self.doors:
+            await door.close(_DRAIN_S)
         await self._shadow.drain(_DRAIN_S)
-        await asyncio.wait((asyncio.create_task(self._ship()),), timeout=_DRAIN_S)  # what is left is shipped at the next start
+        await self._shipper.close(_DRAIN_S)
         for task in self._tasks:
             task.cancel()
         self._follower.close()
-        self._shipper.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=False)
+        self._loaders.shutdown(wait=False, cancel_futures=True)
         self._lock.close()
 
 
-def _authorised(exchange: Exchange, view: View, route: Route | None) -> Route:
-    """Return the route if this caller may use it: 401 without a known key, 404 for what is not there or not theirs."""
-    if view.state.sequence < 0:
-        raise Refused(503, "No manifest is served yet; try again in a moment.")
-    key = exchange.key()
-    tenants = view.state.grants.get(key) if key else None
-    if tenants is None:
-        raise Refused(401, "This needs a key of the tenant: send it as 'Authorization: Bearer KEY'.")
-    if route is None or not (None in tenants or route.tenant in tenants):
-        if any(part in exchange.path for part in _UNSUPPORTED):
-            raise Refused(501, "Trace, logging and shared memory are not supported by this server.")
-        raise Refused(
-            404, f"There is no '{exchange.path.decode('ascii', 'replace')[:200]}' here. List models: POST v2/repository/index"
-        )
-    if exchange.method != route.method:
-        raise Refused(405, f"Use {route.method} for this path.")
-    return route
+def _as_it_is(predicted: Predicted) -> Predicted:
+    return predicted
 
 
-def _locked(state_dir: Path) -> IO[bytes]:
-    lock = (state_dir / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise Conflict(
-            "Another inference server uses this state folder.",
-            why="Captures of two processes in one spool would be shipped twice or lost.",
-            fix="Give each server its own --state-dir.",
-        ) from error
-    return lock
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}

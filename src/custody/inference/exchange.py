@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -10,22 +11,32 @@ from typing import Any
 import orjson
 
 from custody.core.digest import Digest
+from custody.core.errors import CustodyError, InvalidInput
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
+_log = logging.getLogger("custody.inference")
 _SMALL = 64 * 1024  # an unread body up to this size is worth keeping the connection for
 _INFLATE = {b"gzip": 31, b"deflate": 15}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may take: bytes of body (after decompression too), seconds until the whole body is there."""
+    """What requests may take.
+
+    body_bytes: one body, after decompression too. body_seconds: until the whole body is there. tenant_requests,
+    server_requests: admitted and not answered, of one tenant and of all. tenant_bytes, server_bytes: of bodies, as announced.
+    """
 
     body_bytes: int = 16 * 1024 * 1024
     body_seconds: float = 10.0
+    tenant_requests: int = 512
+    server_requests: int = 2048
+    tenant_bytes: int = 256 * 1024 * 1024
+    server_bytes: int = 1024 * 1024 * 1024
 
 
 class Refused(Exception):
@@ -42,12 +53,11 @@ class ClientGone(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """Status, body, extra headers, and what to do once it was sent."""
+    """Status, body and headers."""
 
     status: int
     body: bytes
     headers: Headers = (JSON_TYPE,)
-    after: Callable[[], None] | None = None
 
 
 def error_answer(status: int, sentence: str, headers: Headers = ()) -> Answer:
@@ -60,6 +70,16 @@ async def send_answer(send: Send, answer: Answer) -> None:
     headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+def failed(error: Exception) -> tuple[int, str]:
+    """Return the status and the sentence that a failure is answered with; one that nobody expected is logged."""
+    if isinstance(error, InvalidInput):
+        return 400, str(error)
+    if isinstance(error, Refused):
+        return error.status, error.sentence
+    _log.error("a request failed in an unexpected way", exc_info=error)
+    return 503 if isinstance(error, CustodyError) else 500, "The server failed on this request; its log says why."
 
 
 class Exchange:
@@ -79,6 +99,13 @@ class Exchange:
         given = self.headers.get(b"authorization", b"")
         key = given[7:].strip() if given[:7].lower() == b"bearer " else self.headers.get(b"x-custody-key", b"")
         return Digest(hashlib.sha256(key).hexdigest()) if key else None
+
+    def announced(self) -> int:
+        """Return the bytes of the body as its headers announce them: at most what one request may take."""
+        length = self.headers.get(b"content-length")
+        if length is not None:
+            return min(int(length), self._limits.body_bytes)
+        return self._limits.body_bytes if b"transfer-encoding" in self.headers else 0
 
     def leaves_much_unread(self) -> bool:
         """Tell whether answering now leaves a body on the wire that is not worth waiting for."""

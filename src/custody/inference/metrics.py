@@ -2,13 +2,13 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from custody.core.refs import DeploymentKey
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-_HELP = {
-    "requests": "Requests answered, by status.",
+_COUNTERS = {
     "captured_predictions": "Predictions (rows) written to the spool.",
     "shed_predictions": "Predictions (rows) answered but not captured, because the spool was full or not writable.",
     "shipped_batches": "Capture batches stored in the object store.",
@@ -18,7 +18,11 @@ _HELP = {
     "shadow_failures": "Requests that a shadow candidate could not answer.",
     "manifest_failures": "Manifests refused, or with a service that did not load.",
     "store_failures": "Looks at the object store that failed.",
+    "model_loads": "Models loaded into memory.",
+    "model_evictions": "Models dropped from memory to make room for others.",
+    "model_failures": "Attempts to load a model that failed.",
 }
+Sample = tuple[str, int | float | str]  # labels as they are written, and the value
 
 
 @dataclass(slots=True)
@@ -35,14 +39,12 @@ class Latency:
 
 
 class Metrics:
-    """All counters of one process; changed on the event loop's thread only."""
+    """All counters of one process; changed on the event loop's thread only, read from any."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[DeploymentKey | None, int]] = Counter()
         self.latency: dict[DeploymentKey, Latency] = {}
         self.counts: Counter[str] = Counter()
-        self.manifest_sequence = 0
-        self.spool_bytes = 0
 
     def answered(self, key: DeploymentKey | None, status: int, seconds: float) -> None:
         """Count an answer; latency is kept per deployment, of successes only."""
@@ -53,38 +55,42 @@ class Metrics:
                 found = self.latency[key] = Latency()
             found.add(seconds)
 
-    def text(self) -> str:
-        """Write everything in the Prometheus text format 0.0.4."""
-        lines = [*_head("custody_requests_total", _HELP["requests"], "counter")]
-        lines += [
-            f'custody_requests_total{{{_labels(key)},status="{status}"}} {count}'
-            for (key, status), count in self.requests.items()
-        ]
-        lines += _head("custody_request_seconds", "Seconds from the request's first byte to its answer.", "histogram")
-        for key, latency in self.latency.items():
-            lines += _histogram(_labels(key), latency)
-        for name, text in list(_HELP.items())[1:]:
-            lines += [*_head(f"custody_{name}_total", text, "counter"), f"custody_{name}_total {self.counts[name]}"]
-        lines += [*_head("custody_manifest_sequence", "Sequence of the newest manifest served.", "gauge")]
-        lines += [f"custody_manifest_sequence {self.manifest_sequence}"]
-        lines += [*_head("custody_spool_bytes", "Bytes of captures waiting to be shipped.", "gauge")]
-        lines += [f"custody_spool_bytes {self.spool_bytes}"]
-        return "\n".join(lines) + "\n"
+    def lines(self) -> Iterator[str]:
+        """Write the counters in the Prometheus text format 0.0.4."""
+        requests = [(f'{labels(key)},status="{status}"', count) for (key, status), count in list(self.requests.items())]
+        yield from family("requests_total", "Requests answered, by status.", "counter", requests)
+        yield from head("request_seconds", "Seconds from the request's first byte to its answer.", "histogram")
+        for key, latency in list(self.latency.items()):
+            yield from _histogram(labels(key), latency)
+        for name, text in _COUNTERS.items():
+            yield from family(f"{name}_total", text, "counter", [("", self.counts[name])])
 
 
-def _head(name: str, text: str, kind: str) -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+def head(name: str, text: str, kind: str) -> list[str]:
+    """Return the two lines before a metric's samples."""
+    return [f"# HELP custody_{name} {text}", f"# TYPE custody_{name} {kind}"]
 
 
-def _labels(key: DeploymentKey | None) -> str:
+def family(name: str, text: str, kind: str, samples: Iterable[Sample]) -> list[str]:
+    """Return a metric's lines."""
+    return [*head(name, text, kind), *(sample_line(f"custody_{name}", *sample) for sample in samples)]
+
+
+def sample_line(name: str, labels: str, value: float | str) -> str:
+    """Return one sample's line."""
+    return f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"
+
+
+def labels(key: DeploymentKey | None) -> str:
+    """Return the labels of a deployment; those of none are empty."""
     tenant, environment, name = (key.tenant, key.environment, key.name) if key else ("", "", "")
     return f'tenant="{tenant}",environment="{environment}",deployment="{name}"'
 
 
-def _histogram(labels: str, latency: Latency) -> list[str]:
-    lines, below = [], 0
-    for edge, count in zip((*BUCKETS_S, "+Inf"), latency.counts, strict=True):
+def _histogram(labels: str, latency: Latency) -> Iterator[str]:
+    below = 0
+    for edge, count in zip((*BUCKETS_S, "+Inf"), latency.counts.copy(), strict=True):
         below += count
-        lines.append(f'custody_request_seconds_bucket{{{labels},le="{edge}"}} {below}')
-    lines.append(f"custody_request_seconds_sum{{{labels}}} {latency.total_s:.6f}")
-    return [*lines, f"custody_request_seconds_count{{{labels}}} {below}"]
+        yield sample_line("custody_request_seconds_bucket", f'{labels},le="{edge}"', below)
+    yield sample_line("custody_request_seconds_sum", labels, f"{latency.total_s:.6f}")
+    yield sample_line("custody_request_seconds_count", labels, below)

@@ -1,130 +1,164 @@
 """Every path that a state answers, as one dict from raw path to bound handler."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any
 
 import orjson
 
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import HOUSE, TenantId
-from custody.inference.exchange import Answer, Exchange, Refused, error_answer
-from custody.inference.loading import Arm, Served, State
+from custody.inference.exchange import Answer, Exchange, Headers, Refused, error_answer
 from custody.inference.metrics import Metrics
-from custody.inference.predict import DECISION, SCORE, Predictor, Recorder, Shadow, own_outputs
-from custody.serving import CaptureMode
+from custody.inference.models.library import Arm, Served, State
+from custody.inference.predict import Desk, Predictor
+from custody.inference.protocols.describe import answering, config, indexed, metadata, statistic
+from custody.inference.protocols.mlflow import Invocations, invocation_error
+from custody.inference.protocols.v2 import Infer
 
 Handler = Callable[[Exchange], Awaitable[Answer]]
 PRODUCTION = "prod"
-_PLATFORM = "onnxruntime_onnx"
 _VERSION = version("custody-ml")
+LIVE, READY = Answer(200, b'{"live":true}'), Answer(200, b'{"ready":true}')
+PONG, VERSION = Answer(200, b"\n"), Answer(200, _VERSION.encode())  # as an MLflow model server answers
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who may call it (a key of this tenant), how, and what answers; key names the deployment it counts for."""
+    """Who may call it, how, and what answers; key names the deployment it counts for.
 
-    tenant: TenantId
+    tenant: whose key is needed; None means that it needs no key and takes any method.
+    refuse: says an error in the protocol's shape. predictor: behind an infer call of a deployment that is served.
+    """
+
+    tenant: TenantId | None
     method: str
     handler: Handler
     key: DeploymentKey | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What handlers need besides a state; problem tells why the newest manifest is not (fully) served."""
-
-    recorder: Recorder
-    shadow: Shadow
-    pool: Executor
-    metrics: Metrics
-    problem: Callable[[], str]
+    refuse: Callable[[int, str, Headers], Answer] = error_answer
+    predictor: Predictor | None = None
 
 
 def routes_of(state: State, desk: Desk) -> dict[bytes, Route]:
     """Return the routes of a state: each tenant's environments, `prod` and the default tenant under short paths too."""
-    known = [*state.served, *(key for key in state.failures if key not in state.served)]
-    tenants = {HOUSE, *(tenant for grant in state.grants.values() for tenant in grant if tenant), *(key.tenant for key in known)}
-    places = {(tenant, PRODUCTION) for tenant in tenants} | {(key.tenant, key.environment) for key in known}
+    tenants = {HOUSE, *(tenant for grant in state.grants.values() for tenant in grant if tenant)}
+    places = {(tenant, PRODUCTION): _Place() for tenant in tenants}
+    for key, served in state.served.items():
+        places.setdefault((key.tenant, key.environment), _Place()).served[key.name] = served
+    for key, why in state.failures.items():
+        places.setdefault((key.tenant, key.environment), _Place()).failures[key.name] = why
+    for tenant in {tenant for tenant, _ in places}:
+        places.setdefault((tenant, PRODUCTION), _Place())
     routes: dict[bytes, Route] = {}
-    for tenant, environment in places:
-        place = _place(state, desk, tenant, environment)
+    for (tenant, environment), place in places.items():
+        below = _below(place, DeploymentKey(tenant, environment, ""), state, desk)
         for prefix in _prefixes(tenant, environment):
-            routes.update({f"{prefix}{path}".encode(): route for path, route in place.items()})
+            routes.update({f"{prefix}{path}".encode(): route for path, route in below.items()})
     return routes
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What one tenant has in one environment, by deployment name."""
+
+    served: dict[str, Served] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
 
 def _prefixes(tenant: TenantId, environment: str) -> Iterator[str]:
-    yield f"/tenants/{tenant}/environments/{environment}/v2"
+    yield f"/tenants/{tenant}/environments/{environment}"
     if environment == PRODUCTION:
-        yield f"/tenants/{tenant}/v2"
+        yield f"/tenants/{tenant}"
         if tenant == HOUSE:
-            yield "/v2"
+            yield ""
 
 
-def _place(state: State, desk: Desk, tenant: TenantId, environment: str) -> dict[str, Route]:
+def _below(place: _Place, here: DeploymentKey, state: State, desk: Desk) -> dict[str, Route]:
     """Return the routes below one prefix."""
-    served = {key.name: one for key, one in state.served.items() if (key.tenant, key.environment) == (tenant, environment)}
-    failures = {key.name: why for key, why in state.failures.items() if (key.tenant, key.environment) == (tenant, environment)}
-    index = [_indexed(name, arm, failures.get(name, "")) for name, one in served.items() for arm in answering(one)]
-    index += [
-        {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why}
-        for name, why in failures.items()
-        if name not in served
-    ]
+    tenant, served, failures = here.tenant, place.served, place.failures
     routes = {
-        "": Route(tenant, "GET", _server(state, failures, desk)),
-        "/repository/index": Route(tenant, "POST", _fixed(index)),
-        "/models/stats": Route(tenant, "GET", _statistics(tuple(served.values()), desk.metrics)),
+        "/v2": Route(tenant, "GET", _server(state, failures, desk)),
+        "/v2/repository/index": Route(tenant, "POST", _index(place)),
+        "/v2/models/stats": Route(tenant, "GET", _statistics(tuple(served.values()), desk.metrics)),
     }
     for name, one in served.items():
-        routes |= {f"/models/{name}{path}": route for path, route in _model(one, desk).items()}
+        routes |= _model(name, one, desk)
     for name in failures.keys() - served.keys():
-        key = DeploymentKey(tenant, environment, name)
-        for path, method in {"": "GET", "/ready": "GET", "/config": "GET", "/stats": "GET", "/infer": "POST"}.items():
-            routes[f"/models/{name}{path}"] = Route(tenant, method, _unloaded(name, failures[name]), key)
+        routes |= _unloaded(replace(here, name=name), failures[name])
     for name in {*served, *failures}:
         for verb in ("load", "unload"):
-            routes[f"/repository/models/{name}/{verb}"] = Route(tenant, "POST", _manifest_rules)
+            routes[f"/v2/repository/models/{name}/{verb}"] = Route(tenant, "POST", _manifest_rules)
+        routes[f"/deployments/{name}/version"] = Route(tenant, "GET", same(VERSION))
     return routes
 
 
-def _model(served: Served, desk: Desk) -> dict[str, Route]:
+def _model(name: str, served: Served, desk: Desk) -> dict[str, Route]:
     key = served.service.key
     routes: dict[str, Route] = {}
     for pinned in (None, *reversed(answering(served))):
-        path = f"/versions/{pinned.target.model.version}" if pinned else ""
+        path = f"/v2/models/{name}" + (f"/versions/{pinned.target.model.version}" if pinned else "")
         arm = pinned or served.live
-        predictor = Predictor(served, pinned, desk.recorder, desk.shadow, desk.pool)
+        predictor = Predictor(served, pinned, desk)
         routes |= {
-            path: Route(key.tenant, "GET", _fixed(_metadata(served, arm))),
-            f"{path}/ready": Route(key.tenant, "GET", _fixed({"name": key.name, "ready": True})),
-            f"{path}/config": Route(key.tenant, "GET", _fixed(_config(arm))),
+            path: Route(key.tenant, "GET", _fixed(metadata(served, arm))),
+            f"{path}/ready": Route(key.tenant, "GET", _ready(arm)),
+            f"{path}/config": Route(key.tenant, "GET", _fixed(config(arm))),
             f"{path}/stats": Route(key.tenant, "GET", _statistics((served,), desk.metrics)),
-            f"{path}/infer": Route(key.tenant, "POST", predictor, key),
+            f"{path}/infer": Route(key.tenant, "POST", Infer(predictor), key, predictor=predictor),
         }
+    predictor = Predictor(served, None, desk)
+    below = f"/deployments/{name}"
+    routes |= {f"{below}/{path}": Route(key.tenant, "GET", same(PONG), refuse=invocation_error) for path in ("ping", "health")}
+    routes[f"{below}/invocations"] = Route(key.tenant, "POST", Invocations(predictor), key, invocation_error, predictor)
     return routes
 
 
-def answering(served: Served) -> tuple[Arm, ...]:
-    """Return the arms that answer callers: the live one and a canary, never a shadow."""
-    return tuple(arm for arm in served.arms if arm.mode is not CaptureMode.SHADOW)
+def _index(place: _Place) -> Handler:
+    async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
+        failures = place.failures
+        index = [indexed(name, arm, failures.get(name, "")) for name, one in place.served.items() for arm in answering(one)]
+        missing = [(name, why) for name, why in failures.items() if name not in place.served]
+        index += [{"name": name, "version": "", "state": "UNAVAILABLE", "reason": why} for name, why in missing]
+        return Answer(200, orjson.dumps(index))
+
+    return handler
 
 
-def _fixed(document: object) -> Handler:
-    answer = Answer(200, orjson.dumps(document))
+def _ready(arm: Arm) -> Handler:
+    answer = Answer(200, orjson.dumps({"name": arm.key.name, "ready": True}))
 
     async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
+        if problem := arm.slot.problem:
+            raise Refused(503, f"Model '{arm.key.name}' is not loaded: {problem}")
         return answer
 
     return handler
 
 
-def _unloaded(name: str, why: str) -> Handler:
+def _unloaded(key: DeploymentKey, why: str) -> dict[str, Route]:
+    """Return the routes of a deployment that is not served at all."""
+
     async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
-        return error_answer(503, f"Model '{name}' is not loaded: {why}")
+        raise Refused(503, f"Model '{key.name}' is not loaded: {why}")
+
+    routes = {
+        f"/v2/models/{key.name}{path}": Route(key.tenant, method, handler, key)
+        for path, method in {"": "GET", "/ready": "GET", "/config": "GET", "/stats": "GET", "/infer": "POST"}.items()
+    }
+    for path, method in {"ping": "GET", "health": "GET", "invocations": "POST"}.items():
+        routes[f"/deployments/{key.name}/{path}"] = Route(key.tenant, method, handler, key, invocation_error)
+    return routes
+
+
+def _fixed(document: object) -> Handler:
+    return same(Answer(200, orjson.dumps(document)))
+
+
+def same(answer: Answer) -> Handler:
+    """Return a handler that always gives this answer."""
+
+    async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
+        return answer
 
     return handler
 
@@ -145,59 +179,8 @@ def _server(state: State, failures: dict[str, str], desk: Desk) -> Handler:
     return handler
 
 
-def _indexed(name: str, arm: Arm, reason: str) -> dict[str, str]:
-    return {"name": name, "version": str(arm.target.model.version), "state": "READY", "reason": reason}
-
-
-def _outputs(arm: Arm) -> list[dict[str, Any]]:
-    own = own_outputs(arm)
-    shapes = {tensor.name: tensor.shape for tensor in arm.target.signature.outputs}
-    made = [{"name": SCORE, "datatype": "FP64", "shape": [-1]}, {"name": DECISION, "datatype": "BOOL", "shape": [-1]}]
-    return [*made, *({"name": name, "datatype": datatype, "shape": shapes[name]} for name, datatype in own.items())]
-
-
-def _metadata(served: Served, arm: Arm) -> dict[str, Any]:
-    signature = arm.target.signature
-    return {
-        "name": served.service.key.name,
-        "versions": [str(one.target.model.version) for one in answering(served)],
-        "platform": _PLATFORM,
-        "inputs": [{"name": one.name, "datatype": one.datatype, "shape": one.shape} for one in signature.inputs],
-        "outputs": _outputs(arm),
-    }
-
-
-def _config(arm: Arm) -> dict[str, Any]:
-    """Return the model's configuration in the protocol's older words; max_batch_size 0: shapes include the batch."""
-
-    def described(name: str, datatype: str, shape: object) -> dict[str, Any]:
-        return {"name": name, "data_type": f"TYPE_{'STRING' if datatype == 'BYTES' else datatype}", "dims": shape}
-
-    return {
-        "name": arm.key.name,
-        "platform": _PLATFORM,
-        "max_batch_size": 0,
-        "input": [described(one.name, one.datatype, one.shape) for one in arm.target.signature.inputs],
-        "output": [described(one["name"], one["datatype"], one["shape"]) for one in _outputs(arm)],
-    }
-
-
 def _statistics(served: tuple[Served, ...], metrics: Metrics) -> Handler:
     async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
-        return Answer(200, orjson.dumps({"model_stats": [_statistic(one, metrics) for one in served]}))
+        return Answer(200, orjson.dumps({"model_stats": [statistic(one, metrics) for one in served]}))
 
     return handler
-
-
-def _statistic(served: Served, metrics: Metrics) -> dict[str, Any]:
-    key = served.service.key
-    latency = metrics.latency.get(key)
-    count, total_ns = (sum(latency.counts), int(latency.total_s * 1e9)) if latency else (0, 0)
-    failed = sum(n for (one, status), n in metrics.requests.items() if one == key and status != 200)
-    return {
-        "name": key.name,
-        "version": str(served.live.target.model.version),
-        "inference_count": count,
-        "execution_count": count,
-        "inference_stats": {"success": {"count": count, "ns": total_ns}, "fail": {"count": failed, "ns": 0}},
-    }

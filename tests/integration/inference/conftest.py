@@ -33,7 +33,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             world.service(model, key=DeploymentKey(HOUSE, "prod", "churn")),
         ]
     )
-    with world.server() as server:
+    with world.server("--grpc-port", "0") as server:
         yield server
 
 

@@ -107,10 +107,11 @@ def body(n: int = 1, **more: Any) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """A running process and how to call it as a tenant."""
+    """A running process and how to call it as a tenant; grpc is its address, if it was started with a port for that."""
 
     process: "subprocess.Popen[str]"
     url: str
+    grpc: str = ""
 
     def client(self, tenant: TenantId | None = ACME) -> httpx.Client:
         return httpx.Client(base_url=f"{self.url}/tenants/{tenant or ACME}", headers=bearer(tenant), timeout=20)
@@ -164,20 +165,34 @@ class World:
         return self.sequence
 
     @contextmanager
-    def server(self) -> Iterator[Server]:
-        command = [sys.executable, "-m", "custody.bootstrap.inference", "--objects", f"file:{self.folder / 'objects'}"]
-        command += ["--public-key", self.public_key.hex(), "--port", "0", "--state-dir", str(self.folder / "state")]
+    def server(self, *more: str) -> Iterator[Server]:
+        """Start a server; more: further arguments, such as `--grpc-port 0`."""
+        with self._started("custody.bootstrap.inference", more) as server:
+            yield server
+
+    @contextmanager
+    def serve(self, *more: str) -> Iterator[Server]:
+        """Start `custody serve`; more: further arguments, such as `--workers 3`."""
+        with self._started("custody.cli.main", more, "serve") as server:
+            yield server
+
+    @contextmanager
+    def _started(self, module: str, more: Sequence[str], *verb: str) -> Iterator[Server]:
+        command = [sys.executable, "-m", module, *verb, "--objects", f"file:{self.folder / 'objects'}"]
+        command += ["--public-key", self.public_key.hex(), "--port", "0", "--state-dir", str(self.folder / "state"), *more]
         log = (self.folder / f"log-{secrets.token_hex(3)}").open("w")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "TZ": "UTC"})
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
             assert line.startswith("inference ready on "), Path(log.name).read_text()
-            yield Server(process, line.removeprefix("inference ready on ").strip())
+            url = line.removeprefix("inference ready on ").strip()
+            grpc = process.stdout.readline().removeprefix("grpc ready on ").strip() if "--grpc-port" in more else ""
+            yield Server(process, url, grpc)
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(20)
+            process.wait(20)  # workers of a killed process notice, and stop
             process.stdout.close()
             log.close()
 
@@ -194,7 +209,7 @@ class World:
     def spooled(self) -> list[Path]:
         """Return the spool files that hold lines; the server may remove one while it is looked at."""
         found = []
-        for path in (self.folder / "state/spool").glob("*/*.ndjson"):
+        for path in (self.folder / "state").glob("**/spool/*/*.ndjson"):
             with suppress(FileNotFoundError):
                 if path.stat().st_size:
                     found.append(path)

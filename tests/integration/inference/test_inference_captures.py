@@ -7,7 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -17,10 +17,11 @@ from test_inference_manifest import until
 from custody.core.manifest import Mode
 from custody.core.prediction import PredictionId
 from custody.core.refs import ModelRef
+from custody.inference.captures.record import Recorder
+from custody.inference.captures.shadow import Shadow
+from custody.inference.captures.spool import Spool, ship
 from custody.inference.metrics import Metrics
-from custody.inference.predict import Recorder, Shadow
-from custody.inference.spool import Spool, ship
-from custody.inference.wire import read_request
+from custody.inference.protocols.v2_request import read_request
 from custody.serving import CaptureMode, Parameters
 
 
@@ -194,15 +195,17 @@ def test_a_spool_that_cannot_be_written_sheds(tmp_path: Path) -> None:
 
 
 def test_a_shadow_queue_that_is_full_drops_and_counts(tmp_path: Path) -> None:
-    metrics = Metrics()
-    shadow = Shadow(Recorder(Spool(tmp_path, lambda: "x", most_bytes=1), metrics), metrics, most=2, most_bytes=100)
+    metrics, memory = Metrics(), cast("Any", None)
+    shadow = Shadow(Recorder(Spool(tmp_path, lambda: "x", most_bytes=1), metrics), metrics, memory, most=2, most_bytes=100)
     request = read_request(b'{"inputs":[]}', None)
     of = PredictionId(CHURN, 1, ModelRef("churn", 1), "01KJMMA2G00000000000000000")
     arm: Any = None  # nobody works on the queue
     for _ in range(3):
         shadow.show(arm, request, Parameters(), of)
     assert metrics.counts["shadow_dropped"] == 1
-    shadow = Shadow(Recorder(Spool(tmp_path, lambda: "x", most_bytes=1), metrics), metrics, most_bytes=2 * request.size_bytes)
+    shadow = Shadow(
+        Recorder(Spool(tmp_path, lambda: "x", most_bytes=1), metrics), metrics, memory, most_bytes=2 * request.size_bytes
+    )
     for _ in range(3):
         shadow.show(arm, request, Parameters(), of)
     assert metrics.counts["shadow_dropped"] == 2

@@ -20,7 +20,7 @@ from custody.core.errors import InvalidInput
 from custody.core.tenancy import TenantId
 from custody.inference.app import InferenceApp
 from custody.inference.exchange import Limits
-from custody.inference.wire import read_request
+from custody.inference.protocols.v2_request import read_request
 
 INFER = "/v2/models/churn/infer"
 AGE = {"name": "age", "datatype": "FP32", "shape": [1], "data": [1.0]}

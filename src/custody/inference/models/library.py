@@ -1,46 +1,38 @@
-"""From a manifest to loaded models: fetch, verify, load, warm up; what did not change stays in memory."""
+"""From a manifest to what is served: which models are loaded at once, and which when they are first asked for."""
 
-import os
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from custody.core.digest import Digest, verified
+from custody.core.digest import Digest
 from custody.core.errors import CustodyError
 from custody.core.manifest import Manifest, Service, Target
 from custody.core.objects import Objects
 from custody.core.refs import DeploymentKey
 from custody.core.schema import Signature
 from custody.core.tenancy import TenantId
+from custody.inference.models.cache import Cache
+from custody.inference.models.memory import Loaded, Memory, Slot, identity
 from custody.serving import CaptureMode, Loader, Model, check_parity, dtype_of, fixture_arrays, read_fixture
 
 _WARM_ROWS = 64
-Identity = tuple[Digest, Signature, Digest | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model in memory whose scores were checked; seconds_per_row was measured at warm-up."""
-
-    model: Model
-    seconds_per_row: float
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A loaded target of one service."""
+    """A target of one service, and the place of its model in memory; told: what every answer says about where it came from."""
 
     key: DeploymentKey
     revision: int
     mode: CaptureMode
     target: Target
-    loaded: Loaded
+    slot: Slot
+    told: Mapping[str, str | int | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +63,10 @@ class State:
     failures: Mapping[DeploymentKey, str] = field(default_factory=dict)
     grants: Mapping[Digest, frozenset[TenantId | None]] = field(default_factory=dict)
 
-
-def identity(target: Target) -> Identity:
-    """Return what decides whether a target that is in memory can serve another one."""
-    return target.artifact, target.signature, target.parity
+    @property
+    def targets(self) -> list[Target]:
+        """Return every target that is served."""
+        return [arm.target for served in self.served.values() for arm in served.arms]
 
 
 def grants_of(manifest: Manifest) -> dict[Digest, frozenset[TenantId | None]]:
@@ -90,90 +82,66 @@ def sentence_of(error: Exception) -> str:
     return str(error) if isinstance(error, CustodyError) else f"{type(error).__name__}: {error}"[:500]
 
 
-class Cache:
-    """What a restart needs while the object store is away: the signed manifests still in use, and their objects."""
-
-    def __init__(self, folder: Path) -> None:
-        self._manifests, self._objects = folder / "manifests", folder / "objects"
-        self._manifests.mkdir(parents=True, exist_ok=True)
-        self._objects.mkdir(exist_ok=True)
-
-    def object(self, digest: Digest, objects: Objects) -> bytes:
-        """Return an object from here, or fetch and keep it; always verified."""
-        path = self._objects / digest
-        try:
-            return verified(path.read_bytes(), digest)
-        except (OSError, CustodyError):
-            body = verified(objects.get(digest), digest)
-            with suppress(OSError):  # a full disk must not keep a new revision, or a rollback, from being served
-                _write(path, body)
-            return body
-
-    def manifests(self) -> list[bytes]:
-        """Return the kept signed manifests, oldest first."""
-        return [path.read_bytes() for path in sorted(self._manifests.glob("*.json"))]
-
-    def keep(self, state: State, body: bytes) -> None:
-        """Keep the newest manifest and the older ones that still serve something; drop the rest, and unused objects."""
-        _write(self._manifests / _name(state.sequence), body)
-        names = {_name(state.sequence), *(_name(served.sequence) for served in state.served.values())}
-        targets = [arm.target for served in state.served.values() for arm in served.arms]
-        digests = {digest for target in targets for digest in (target.artifact, target.parity)}
-        for path in self._manifests.iterdir():
-            if path.name not in names:
-                path.unlink()
-        for path in self._objects.iterdir():
-            if path.name not in digests:
-                path.unlink()
-
-
-def _name(sequence: int) -> str:
-    return f"{sequence:020d}.json"
-
-
-def _write(path: Path, body: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
 class Library:
-    """Loads the targets of manifests; used by one thread at a time."""
+    """Turns manifests into states; used by one thread at a time, while requests may have models loaded by others.
 
-    def __init__(self, objects: Objects, cache: Cache, load: Loader) -> None:
+    most_bytes: what the models may take in memory together; None loads all of them, and drops none.
+    """
+
+    def __init__(self, objects: Objects, cache: Cache, load: Loader, threads: Executor, *, most_bytes: int | None = None) -> None:
         self._objects, self._cache, self._load = objects, cache, load
+        self.memory = Memory(self._fetched, self._made, threads, most_bytes=most_bytes)
 
     def advance(self, manifest: Manifest, state: State) -> State:
-        """Return the state after a manifest; a service that fails to load keeps its old revision, and the reason is recorded."""
-        held = {identity(arm.target): arm.loaded for served in state.served.values() for arm in served.arms}
+        """Return the state after a manifest; a service that fails to load keeps its old revision, and the reason is recorded.
+
+        What replaces a served target is always loaded and checked first. A target that replaces none is loaded if there is
+        room, and else when it is first asked for.
+        """
         served: dict[DeploymentKey, Served] = {}
         failures: dict[DeploymentKey, str] = {}
         for service in manifest.services:
+            old = state.served.get(service.key)
             try:
-                served[service.key] = self._serve(service, manifest.sequence, held)
+                served[service.key] = self._serve(service, manifest.sequence, old)
             except Exception as error:  # noqa: BLE001 - whatever a model file does, the other services go on
                 failures[service.key] = sentence_of(error)
-                if old := state.served.get(service.key):
+                if old:
                     served[service.key] = old
         return State(manifest.sequence, served, failures, grants_of(manifest))
 
-    def _serve(self, service: Service, sequence: int, held: dict[Identity, Loaded]) -> Served:
-        live = self._arm(service, service.live, CaptureMode.LIVE, held)
+    def keep(self, state: State, body: bytes) -> None:
+        """Keep what a restart needs of this state, and forget the files and models that it does not need."""
+        used = {digest for target in state.targets for digest in (target.artifact, target.parity)}
+        self._cache.keep(body, state.sequence, {served.sequence for served in state.served.values()}, used)
+        self.memory.keep(state.targets)
+
+    def _serve(self, service: Service, sequence: int, old: Served | None) -> Served:
+        live = self._arm(service, service.live, CaptureMode.LIVE, old)
         if service.candidate is None:
             return Served(service, sequence, live, None)
         mode = CaptureMode(service.candidate.mode.value)
-        return Served(service, sequence, live, self._arm(service, service.candidate.target, mode, held))
+        return Served(service, sequence, live, self._arm(service, service.candidate.target, mode, old))
 
-    def _arm(self, service: Service, target: Target, mode: CaptureMode, held: dict[Identity, Loaded]) -> Arm:
-        loaded = held.get(identity(target))
-        if loaded is None:
-            loaded = held[identity(target)] = self._loaded(target)
-        return Arm(service.key, service.revision, mode, target, loaded)
+    def _arm(self, service: Service, target: Target, mode: CaptureMode, old: Served | None) -> Arm:
+        slot = self.memory.slot(target)
+        changed = old is not None and identity(target) not in {identity(arm.target) for arm in old.arms}
+        if slot.loaded is None and (self.memory.has_room(slot) or (changed and not slot.checked)):
+            self.memory.load(slot)
+        told: dict[str, str | int | float] = {
+            "deployment": str(service.key),
+            "revision": service.revision,
+            "model": str(target.model),
+            "threshold": target.threshold,
+        }
+        return Arm(service.key, service.revision, mode, target, slot, told)
 
-    def _loaded(self, target: Target) -> Loaded:
+    def _fetched(self, target: Target) -> int:
+        if target.parity is not None:
+            self._cache.object(target.parity, self._objects)
+        return len(self._cache.object(target.artifact, self._objects))
+
+    def _made(self, target: Target) -> Loaded:
         model = self._load(self._cache.object(target.artifact, self._objects), target.signature)
         arrays = _blank_row(target.signature)
         if target.parity is not None:

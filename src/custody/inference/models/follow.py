@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from custody.core.objects import Objects
-from custody.inference.loading import Cache, Library, State, sentence_of
 from custody.inference.metrics import Metrics
+from custody.inference.models.cache import Cache
+from custody.inference.models.library import Library, State, sentence_of
 from custody.serving import open_manifest, require_newer
 
 DOCUMENT = "manifest/current"
@@ -19,7 +20,10 @@ T = TypeVar("T")
 
 
 class Follower:
-    """Keeps `state` at the newest good manifest; `problem` says why the newest one is not (fully) served."""
+    """Keeps `state` at the newest good manifest; `problem` says why the newest one is not (fully) served.
+
+    prepare: makes all that a state needs, in a thread, and returns what puts it in place at once.
+    """
 
     def __init__(
         self,
@@ -28,10 +32,10 @@ class Follower:
         library: Library,
         cache: Cache,
         metrics: Metrics,
-        publish: Callable[[State], None],
+        prepare: Callable[[State], Callable[[], None]],
     ) -> None:
         self._objects, self._public_key, self._library, self._cache = objects, public_key, library, cache
-        self._metrics, self._publish = metrics, publish
+        self._metrics, self._prepare = metrics, prepare
         self._thread = ThreadPoolExecutor(1, "manifest")
         self._stamp: str | None = None  # of the document that is done with
         self._retry: tuple[str, float, float] = ("", 0.0, 0.0)  # stamp of a failed document, not before, last wait
@@ -74,19 +78,23 @@ class Follower:
         try:
             manifest = require_newer(open_manifest(body, self._public_key), self.state.sequence)
             state = await self._run(lambda: self._library.advance(manifest, self.state))
-            self._publish(state)
-            self.state, self._metrics.manifest_sequence = state, state.sequence
+            publish = await self._run(lambda: self._prepare(state))
+            publish()
+            self.state = state
+            self._tell(state)  # in the same step: who sees the new state also sees what is said about it
             if keep:
-                await self._run(lambda: self._cache.keep(state, body))
+                await self._run(lambda: self._library.keep(state, body))
         except Exception as error:  # noqa: BLE001 - whatever a manifest does, the old one goes on serving
             self._report(sentence_of(error))
             return False
+        return not state.failures
+
+    def _tell(self, state: State) -> None:
         if state.failures:
             self._report("; ".join(f"{key}: {why}" for key, why in state.failures.items()))
         else:
             _log.info("manifest %d is served: %d services", state.sequence, len(state.served))
             self.problem = ""
-        return not state.failures
 
     def _report(self, problem: str) -> None:
         self._metrics.counts["manifest_failures"] += 1

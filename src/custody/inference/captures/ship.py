@@ -1,0 +1,46 @@
+"""Shipping closed spool files to the object store, again and again until each is there."""
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+
+from custody.core.objects import Objects
+from custody.inference.captures.spool import Spool, ship
+from custody.inference.metrics import Metrics
+
+_ROLL_S = 1.0
+_log = logging.getLogger("custody.inference")
+
+
+class Shipper:
+    """Rolls the spool every second and ships what it closed; the only one who does."""
+
+    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics) -> None:
+        self._spool, self._objects, self._metrics = spool, objects, metrics
+        self._thread = ThreadPoolExecutor(1, "ship")
+        self._turn = asyncio.Lock()
+
+    async def work(self) -> None:
+        """Ship what there is, for ever."""
+        while True:
+            await self.ship()
+            await asyncio.sleep(_ROLL_S)
+
+    async def ship(self) -> None:
+        """Ship what there is, once; stop at the first failure, since the next file would fail as well."""
+        self._spool.roll()
+        async with self._turn:
+            for path in self._spool.pending():
+                try:
+                    size = await asyncio.get_running_loop().run_in_executor(self._thread, ship, path, self._objects)
+                except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
+                    self._metrics.counts["ship_failures"] += 1
+                    _log.debug("captures were not shipped, they wait: %s: %s", type(error).__name__, error)
+                    return
+                self._spool.shipped(path, size)
+                self._metrics.counts["shipped_batches"] += 1
+
+    async def close(self, seconds: float) -> None:
+        """Ship what is left, but not longer; the rest is shipped at the next start."""
+        await asyncio.wait((asyncio.create_task(self.ship()),), timeout=seconds)
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,1 @@
+"""From the published manifest to models in memory; never a request."""

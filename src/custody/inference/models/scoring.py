@@ -1,0 +1,37 @@
+"""What an arm makes of checked inputs: scores, decisions, and the model's own outputs that were asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custody.inference.models.library import Arm
+from custody.inference.models.memory import Loaded
+from custody.serving import decide, positive
+
+SCORE, DECISION = "score", "decision"  # every deployment has these outputs, whatever its model calls its own
+
+
+@dataclass(slots=True)  # not frozen: made for every request, and that costs three times as much
+class Scored:
+    """What an arm made of a request; outputs holds the model's own outputs that were asked for."""
+
+    inputs: Mapping[str, NDArray[Any]]
+    scores: NDArray[np.float64]
+    decisions: NDArray[np.bool_]
+    outputs: Mapping[str, NDArray[Any]]
+
+
+def own_outputs(arm: Arm) -> dict[str, str]:
+    """Return the datatypes of the model's own outputs, those hidden by `score` and `decision` left out."""
+    return {tensor.name: tensor.datatype for tensor in arm.target.signature.outputs if tensor.name not in {SCORE, DECISION}}
+
+
+def score(arm: Arm, loaded: Loaded, inputs: Mapping[str, NDArray[Any]], wanted: tuple[str, ...] = ()) -> Scored:
+    """Run an arm's loaded model on checked inputs and decide at its threshold."""
+    name = arm.target.signature.score
+    outputs = loaded.model.run(inputs, tuple(dict.fromkeys((name, *wanted))) if wanted else (name,))
+    scores = positive(outputs[name])
+    return Scored(inputs, scores, decide(scores, arm.target.threshold), outputs)

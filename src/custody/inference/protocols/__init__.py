@@ -1,0 +1,1 @@
+"""What callers write and read: each protocol's words, translated to one request and from one prediction; never a decision."""

@@ -1,0 +1,162 @@
+"""MLflow's scoring protocol, the way in: a table or tensors, typed by the signature of the model that answers."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from math import prod
+from typing import Any
+
+import msgspec
+
+from custody.core.errors import InvalidInput
+from custody.core.schema import Signature, Tensor
+from custody.inference.asked import Wanted
+from custody.inference.protocols.values import array_of, flattened, typed
+from custody.serving import Given
+
+_FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A decoded request: columns by name, or rows without names (`rows`), which only a model with a single input can take.
+
+    Columns that the model does not know are ignored, as MLflow does; one that it needs must be there.
+    texts: the values are texts from CSV, to be read as the signature says.
+    """
+
+    parameters: Mapping[str, Any]
+    columns: Mapping[str, Sequence[Any]] | None
+    rows: Sequence[Any]
+    size_bytes: int
+    texts: bool = False
+    id: str = ""
+    outputs: tuple[Wanted, ...] = ()
+    binary: bool = False
+
+    def tensors_for(self, signature: Signature) -> list[Given]:
+        """Return the tensors as a model of this signature takes them; InvalidInput if they cannot be made."""
+        columns = self.columns
+        if columns is None:
+            if len(signature.inputs) != 1:
+                raise InvalidInput(
+                    f"The rows have no names, and the model has {len(signature.inputs)} inputs.",
+                    fix=f"Send them as dataframe_split or dataframe_records with: {', '.join(signature.features)}.",
+                )
+            columns = {signature.inputs[0].name: self.rows}
+        return [self._given(tensor, columns[tensor.name]) for tensor in signature.inputs if tensor.name in columns]
+
+    def _given(self, tensor: Tensor, rows: Sequence[Any]) -> Given:
+        name, datatype = tensor.name, tensor.datatype
+        if self.texts:
+            rows = [_read(name, datatype, text) for text in rows]
+        try:
+            values = flattened(rows)
+        except TypeError as error:
+            raise InvalidInput(f"Input '{name[:80]}' holds lists and values side by side.") from error
+        width = prod(tensor.shape[1:]) if -1 not in tensor.shape[1:] else 0
+        if width > 0 and len(values) != len(rows) * width:
+            raise InvalidInput(f"Input '{name[:80]}' takes {width} values a row, got {len(values)} for {len(rows)} rows.")
+        shape = (len(rows), *(tensor.shape[1:] if width > 0 else (len(values) // max(len(rows), 1),)))
+        return Given(name, datatype, shape, array_of(name, datatype, typed(name, datatype, values)))
+
+
+def _read(name: str, datatype: str, text: str) -> Any:
+    """Read a value from CSV; an empty number is a missing one."""
+    try:
+        if datatype == "BYTES":
+            return text
+        if datatype == "BOOL":
+            return _TRUTH[text.strip().lower()]
+        if datatype in {"INT32", "INT64"}:
+            return int(text)
+        return float(text) if text.strip() else None
+    except (ValueError, KeyError) as error:
+        raise InvalidInput(
+            f"Input '{name[:80]}' must hold {datatype} values, and a value of it cannot be read as one."
+        ) from error
+
+
+def read_json(body: bytes) -> Table:
+    """Decode a body with exactly one of dataframe_split, dataframe_records, inputs and instances; else InvalidInput."""
+    document = _decoded(body)
+    forms = [form for form in _FORMS if form in document]
+    if len(forms) != 1:
+        raise InvalidInput(
+            f"The body must be a JSON object with exactly one of {', '.join(_FORMS)}; it has {', '.join(forms) or 'none'}.",
+        )
+    parameters = document.get("params") or {}
+    if not isinstance(parameters, dict):
+        raise InvalidInput("'params' must be an object.")
+    data = document[forms[0]]
+    if forms[0] == "dataframe_split":
+        columns, rows = _split(data)
+    elif isinstance(data, dict) and forms[0] == "inputs":
+        columns, rows = {name: values if isinstance(values, list) else [values] for name, values in data.items()}, []
+    elif not isinstance(data, list):
+        raise InvalidInput(f"'{forms[0]}' must be a list.")
+    elif forms[0] == "dataframe_records" or (data and isinstance(data[0], dict)):
+        columns, rows = _records(forms[0], data), []
+    else:
+        columns, rows = None, data
+    return Table(parameters, columns, rows, len(body))
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        document = _with_nan(body, error)
+    if not isinstance(document, dict):
+        raise InvalidInput(f"The body must be a JSON object with exactly one of {', '.join(_FORMS)}.")
+    return document
+
+
+def _with_nan(body: bytes, error: Exception) -> Any:
+    """Decode what Python's own json writes for missing numbers: NaN, which JSON does not have."""
+    try:
+        if b"NaN" in body:
+            return json.loads(body)
+    except (ValueError, RecursionError):
+        pass
+    raise InvalidInput("The body is not JSON.", why=f"{error}.") from error
+
+
+def _split(data: Any) -> tuple[dict[str, Sequence[Any]] | None, Sequence[Any]]:
+    names, rows = (data.get("columns"), data.get("data")) if isinstance(data, dict) else (None, None)
+    if not isinstance(rows, list) or not isinstance(names, list | None):
+        raise InvalidInput("'dataframe_split' must have 'columns', a list of names, and 'data', a list of rows.")
+    width = len(names) if names is not None else len(rows[0]) if rows and isinstance(rows[0], list) else 0
+    if wrong := [number for number, row in enumerate(rows) if not isinstance(row, list) or len(row) != width]:
+        raise InvalidInput(f"'dataframe_split': row {wrong[0]} is not a list of {width} values.")
+    if names is None or names == list(range(width)):
+        return None, rows
+    if len({str(name) for name in names}) != width:
+        raise InvalidInput("'dataframe_split' names a column twice.")
+    return {str(name): [row[at] for row in rows] for at, name in enumerate(names)}, []
+
+
+def _records(form: str, data: Sequence[Any]) -> dict[str, Sequence[Any]]:
+    names = list(data[0]) if data and isinstance(data[0], dict) else []
+    for number, record in enumerate(data):
+        if not isinstance(record, dict) or record.keys() != data[0].keys():
+            raise InvalidInput(f"'{form}': row {number} is not an object with the same names as the first row.")
+    return {name: [record[name] for record in data] for name in names}
+
+
+def read_csv(body: bytes) -> Table:
+    """Decode CSV with a line of names first; else InvalidInput."""
+    try:
+        lines = list(csv.reader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput("The body is not CSV in UTF-8.", why=f"{error}.") from error
+    lines = [line for line in lines if line]
+    names = lines[0] if lines else []
+    if len(set(names)) != len(names):
+        raise InvalidInput("The CSV names a column twice.")
+    if wrong := [number for number, line in enumerate(lines, start=1) if len(line) != len(names)]:
+        raise InvalidInput(f"Line {wrong[0]} of the CSV has {len(lines[wrong[0] - 1])} values, and the first has {len(names)}.")
+    return Table({}, {name: [line[at] for line in lines[1:]] for at, name in enumerate(names)}, [], len(body), texts=True)

@@ -1,0 +1,155 @@
+"""Open Inference Protocol V2, the way in: JSON and binary tensors."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from custody.core.errors import InvalidInput
+from custody.core.schema import Signature
+from custody.inference.asked import Wanted
+from custody.inference.protocols.values import array_of, flattened, raw, typed
+from custody.serving import Given, dtype_of
+
+_BARE_NAN = re.compile(rb"[\[,:]\s*-?(NaN|Infinity)")
+
+
+class _Input(msgspec.Struct):
+    name: str
+    datatype: str
+    shape: list[int]
+    data: msgspec.Raw = msgspec.Raw(b"")
+    parameters: dict[str, Any] = {}
+
+
+class _Output(msgspec.Struct):
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class _Request(msgspec.Struct):
+    inputs: list[_Input]
+    id: str = ""
+    outputs: list[_Output] | None = None
+    parameters: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """A decoded request; `outputs` empty means the usual ones. size_bytes: of the body it came from."""
+
+    id: str
+    parameters: Mapping[str, Any]
+    tensors: tuple[Given, ...]
+    outputs: tuple[Wanted, ...]
+    binary: bool
+    size_bytes: int
+
+    def tensors_for(self, signature: Signature) -> tuple[Given, ...]:  # noqa: ARG002 - other protocols need it
+        """Return the tensors as they came: this protocol names and types each."""
+        return self.tensors
+
+
+_decoder = msgspec.json.Decoder(_Request)
+_floats, _ints = msgspec.json.Decoder(list[float]), msgspec.json.Decoder(list[int])
+_values: dict[str, msgspec.json.Decoder[Any]] = {
+    "FP32": _floats,
+    "FP64": _floats,
+    "INT32": _ints,
+    "INT64": _ints,
+    "BOOL": msgspec.json.Decoder(list[bool]),
+    "BYTES": msgspec.json.Decoder(list[str]),
+}
+_any = msgspec.json.Decoder(list[Any])
+
+
+def read_request(body: bytes, json_length: int | None) -> InferRequest:
+    """Decode a body: its JSON part (all of it if `json_length` is None) and the binary tensors behind; else InvalidInput."""
+    size = len(body) if json_length is None else json_length
+    try:
+        request = _decoder.decode(body if json_length is None else memoryview(body)[:size])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _unreadable(body, error) from error
+    tensors, at = [], size
+    for one in request.inputs:
+        tensor, at = _tensor(one, body, at)
+        tensors.append(tensor)
+    if at != len(body):
+        raise InvalidInput(f"{len(body) - at} bytes are left over behind the tensors that the request describes.")
+    binary = bool(request.parameters.get("binary_data_output", False))
+    outputs = tuple(_wanted(output, binary) for output in request.outputs or ())
+    return InferRequest(request.id, request.parameters, tuple(tensors), outputs, binary, len(body))
+
+
+def _unreadable(body: bytes, error: Exception) -> InvalidInput:
+    if _BARE_NAN.search(body):
+        return InvalidInput(
+            "The body holds NaN or Infinity, which JSON does not have.", fix="Send null or binary for a missing number."
+        )
+    return InvalidInput(
+        "The body is not an inference request.",
+        why=f"{error}.",
+        fix="See the V2 protocol: inputs, each with name, datatype, shape, data.",
+    )
+
+
+def refuse_classification(name: str, parameters: Mapping[str, object]) -> None:
+    """Refuse an output that is asked for as classes with names: it would change the answer."""
+    if parameters.get("classification"):
+        raise InvalidInput(
+            f"Output '{name[:80]}': classification is not supported.", fix="Ask for the output without class_count."
+        )
+
+
+def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """Return a shape whose lengths are possible, else InvalidInput."""
+    if not all(0 <= length < 2**63 for length in shape):
+        raise InvalidInput(f"Input '{name[:80]}' has an impossible shape.")
+    return tuple(shape)
+
+
+def _wanted(output: _Output, binary: bool) -> Wanted:
+    refuse_classification(output.name, output.parameters)
+    return Wanted(output.name, bool(output.parameters.get("binary_data", binary)))
+
+
+def _tensor(one: _Input, body: bytes, at: int) -> tuple[Given, int]:
+    dtype_of(one.datatype)
+    shape = check_shape(one.name, one.shape)
+    count = math.prod(shape)
+    size = one.parameters.get("binary_data_size")
+    if size is None:
+        values = _from_json(one, count)
+    elif type(size) is not int or not 0 <= size <= len(body) - at or bytes(one.data):
+        raise InvalidInput(
+            f"Input '{one.name[:80]}' announces {str(size)[:20]} bytes behind the JSON, and {len(body) - at} are left.",
+            why="The body was cut, or Inference-Header-Content-Length is missing or wrong, or 'data' came as well.",
+        )
+    else:
+        values, at = raw(one.name, one.datatype, count, memoryview(body)[at : at + size]), at + size
+    return Given(one.name, one.datatype, shape, values), at
+
+
+def _from_json(one: _Input, count: int) -> NDArray[Any]:
+    try:
+        values = _values[one.datatype].decode(one.data)
+    except (msgspec.MsgspecError, RecursionError):
+        values = _loosely(one)
+    if len(values) != count:
+        raise InvalidInput(f"Input '{one.name[:80]}': the shape {one.shape[:8]} holds {count} values, got {len(values)}.")
+    return array_of(one.name, one.datatype, values)
+
+
+def _loosely(one: _Input) -> list[Any]:
+    """Read data that is nested, or has null for a missing number; say what came if it is neither."""
+    try:
+        values = flattened(_any.decode(one.data))
+    except (msgspec.MsgspecError, RecursionError, TypeError) as error:
+        raise InvalidInput(
+            f"Input '{one.name[:80]}' needs 'data', a list of {one.datatype} values (or binary_data_size)."
+        ) from error
+    return typed(one.name, one.datatype, values)

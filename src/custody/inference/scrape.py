@@ -1,0 +1,92 @@
+"""What `/metrics` answers: this process's numbers, and those of the processes that share its port."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from custody.inference.captures.shadow import Shadow
+from custody.inference.captures.spool import Spool
+from custody.inference.metrics import Metrics, family
+from custody.inference.models.memory import Memory
+from custody.inference.turns import Turns
+
+_FILE = "metrics"
+_SAMPLE = re.compile(r"^(?P<name>[a-z_]+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """Where the numbers are. worker: this process's number among those that share a port; None if it is alone."""
+
+    metrics: Metrics
+    spool: Spool
+    memory: Memory
+    turns: Turns
+    shadow: Shadow
+    sequence: Callable[[], int]
+    state_dir: Path
+    worker: int | None
+
+    def own(self) -> str:
+        """Return this process's metrics in the Prometheus text format 0.0.4."""
+        for name, count in (
+            ("loads", self.memory.loads),
+            ("evictions", self.memory.evictions),
+            ("failures", self.memory.failures),
+        ):
+            self.metrics.counts[f"model_{name}"] = count
+        return "\n".join([*self.metrics.lines(), *self._gauges()]) + "\n"
+
+    def write(self) -> None:
+        """Leave this process's metrics where the processes beside it find them."""
+        if self.worker is not None:
+            part = self.state_dir / f"{_FILE}.part"
+            with suppress(OSError):  # a full disk must not stop captures from being shipped
+                part.write_text(self.own(), encoding="utf-8")
+                part.replace(self.state_dir / _FILE)
+
+    def all(self) -> str:
+        """Return the metrics of all processes that share the port, each sample with its worker; alone, this process's own."""
+        if self.worker is None:
+            return self.own()
+        texts = {self.state_dir.name: self.own()}
+        for path in sorted(self.state_dir.parent.glob(f"worker-*/{_FILE}")):
+            with suppress(OSError):
+                texts.setdefault(path.parent.name, path.read_text(encoding="utf-8"))
+        return merged({name.removeprefix("worker-"): text for name, text in sorted(texts.items())})
+
+    def _gauges(self) -> Iterator[str]:
+        numbers = {
+            "manifest_sequence": ("Sequence of the newest manifest served.", self.sequence()),
+            "spool_bytes": ("Bytes of captures waiting to be shipped.", self.spool.size_bytes),
+            "models_loaded": ("Models in memory.", self.memory.loaded),
+            "models_bytes": ("Bytes that the models in memory take, estimated.", self.memory.bytes),
+            "shadow_waiting": ("Requests that wait for a shadow candidate.", self.shadow.waiting),
+        }
+        for name, (text, value) in numbers.items():
+            yield from family(name, text, "gauge", [("", value)])
+        turns = list(self.turns.all().items())
+        inside = [(f'tenant="{tenant}"', turn.inside) for tenant, turn in turns]
+        yield from family("requests_in_flight", "Requests admitted and not answered.", "gauge", inside)
+        waiting = [(f'tenant="{tenant}"', turn.waiting) for tenant, turn in turns]
+        yield from family("requests_waiting", "Requests in flight that wait for their tenant's turn.", "gauge", waiting)
+
+
+def merged(texts: dict[str, str]) -> str:
+    """Join the metrics of several workers, by number, into one text: each metric once, each sample with its worker."""
+    heads: dict[str, list[str]] = {}
+    samples: dict[str, list[str]] = {}
+    for worker, text in texts.items():
+        family_name = ""
+        for line in text.splitlines():
+            if line.startswith("# "):
+                family_name = line.split(" ", 3)[2]
+                if line not in heads.setdefault(family_name, []):
+                    heads[family_name].append(line)
+            elif found := _SAMPLE.match(line):
+                given = f",{found['labels']}" if found["labels"] else ""
+                samples.setdefault(family_name, []).append(f'{found["name"]}{{worker="{worker}"{given}}} {found["value"]}')
+    lines: Iterable[str] = (line for name, head in heads.items() for line in (*head, *samples.get(name, ())))
+    return "\n".join(lines) + "\n"
