@@ -121,7 +121,7 @@ def _read_v2(body: bytes, headers: Mapping[str, str]) -> list[float]:
 def _read_plain(body: bytes, _: Mapping[str, str]) -> list[float]:
     found = json.loads(body)
     while isinstance(found, dict):
-        found = next(iter(found.values()))
+        found = found["probabilities"] if "probabilities" in found else next(iter(found.values()))
     return _positive(found)
 
 

@@ -27,5 +27,7 @@ def versions(python: Path, names: tuple[str, ...]) -> dict[str, str]:
     """Return the versions of distributions that an environment holds."""
     import json
 
-    found: dict[str, str] = json.loads(subprocess.run([python, "-c", _ASK, *names], capture_output=True, text=True, check=True).stdout)
+    found: dict[str, str] = json.loads(
+        subprocess.run([python, "-c", _ASK, *names], capture_output=True, text=True, check=True).stdout
+    )
     return found

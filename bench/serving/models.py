@@ -18,7 +18,7 @@ from custody.core.schema import Signature
 ROWS = 64 * 64  # rows that requests are made of: 64 requests of up to 64 rows
 FEATURES, TERMS = 30, 20_000
 _TRAINING = 5_000
-_SYLLABLES = "ba be bi do du fa fé go ha ka ke lo ma mé ni nö pa ra ri so ta te ti vo wu za zü".split()
+_SYLLABLES = [consonant + vowel for consonant in "bdfghklmnprstvwz" for vowel in "aéio"]
 _MADE_BY = ("scikit-learn", "skl2onnx", "onnxruntime", "numpy")
 
 
@@ -67,20 +67,30 @@ def _make(name: str, onnx: Path, saved: Path) -> None:
     estimator, sample, rows = _RECIPES[name]()
     with _whole_numbers():
         exported = export(estimator, sample)
-    scores = estimator.predict_proba(rows if isinstance(rows[0], str) else np.array(rows, np.float32))[:, 1]
+    scores = estimator.predict_proba(_as_sample(rows, sample))[:, 1]
     onnx.write_bytes(exported.onnx)
     plain = _Saved(exported.signature, _flat(exported.fixture), rows, [float(score) for score in scores])
     saved.write_bytes(msgspec.json.encode(plain))
 
 
+def _as_sample(rows: list[Any], sample: Any) -> Any:
+    if isinstance(rows[0], str):
+        return rows
+    array = np.array(rows, np.float32)
+    return type(sample)(array, columns=sample.columns) if hasattr(sample, "columns") else array
+
+
 @contextmanager
 def _whole_numbers() -> Iterator[None]:
     """Write booleans as 0 and 1 meanwhile: skl2onnx gives them for trees, and protobuf 7 refuses them there."""
-    containers = importlib.import_module("skl2onnx.common._container")
+    containers: Any = importlib.import_module("skl2onnx.common._container")
     make_node = containers.make_node
 
     def made(*given: Any, **attributes: Any) -> Any:
-        plain = {name: [int(one) if isinstance(one, bool) else one for one in value] if isinstance(value, list) else value for name, value in attributes.items()}
+        plain = {
+            name: [int(one) if isinstance(one, bool) else one for one in value] if isinstance(value, list) else value
+            for name, value in attributes.items()
+        }
         return make_node(*given, **plain)
 
     containers.make_node = made
@@ -112,13 +122,16 @@ def _trees() -> tuple[Any, Any, list[Any]]:
 
 
 def _columns() -> tuple[Any, Any, list[Any]]:
-    """Return the same trees, trained on a table: each column is a tensor of its own, as for most users."""
+    """Return the same trees, trained on a table: each column is a tensor of its own."""
     import pandas as pd
     from sklearn.base import clone
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import make_pipeline
 
     trees, sample, rows = _trees()
     table = pd.DataFrame(sample, columns=[f"column_{number}" for number in range(FEATURES)])
-    return clone(trees).fit(table, trees.predict(sample)), table, rows
+    columns = ColumnTransformer([("all", "passthrough", list(table))])
+    return make_pipeline(columns, clone(trees)).fit(table, trees.predict(sample)), table, rows
 
 
 def _small() -> tuple[Any, Any, list[Any]]:
@@ -151,4 +164,9 @@ def _texts(seed: int, n: int) -> list[str]:
     return [" ".join(drawer.choices(words, weights, k=drawer.randint(20, 60))).capitalize() + "." for _ in range(n)]
 
 
-_RECIPES: dict[str, Callable[[], tuple[Any, Any, list[Any]]]] = {"trees": _trees, "columns": _columns, "small": _small, "text": _text}
+_RECIPES: dict[str, Callable[[], tuple[Any, Any, list[Any]]]] = {
+    "trees": _trees,
+    "columns": _columns,
+    "small": _small,
+    "text": _text,
+}

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from models import FEATURES, Model
 from world import KEY, PEERS, names, path_of, publish
 
 V2_PATH, PLAIN_PATH = "/v2/models/bench/infer", "/predict"
-ALONE = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "DO_NOT_TRACK")}
+ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "DO_NOT_TRACK"), "1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +98,8 @@ def _mlserver(workers: int | None) -> Callable[[Place], Launch]:
 
 
 def _bentoml(place: Place) -> Launch:
-    quiet = {"api_server": {"logging": {"access": {"enabled": False}}}}
-    (place.folder / "bentoml.yaml").write_text(json.dumps({"version": 2, **quiet}))
     command = [str(place.python.parent / "bentoml"), "serve", "bentoml_service:Classifier", "--working-dir", str(PEERS)]
-    own = {"BENTOML_CONFIG": str(place.folder / "bentoml.yaml"), "BENTOML_HOME": str(place.folder / "home")}
-    own |= {"BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(PEERS)}
+    own = {"BENTOML_HOME": str(place.folder / "home"), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(PEERS)}
     return Launch([*command, "--host", "127.0.0.1", "--port", str(place.port)], [PLAIN_PATH], own)
 
 
@@ -130,5 +126,7 @@ SERVERS = {
     "bentoml": Server("BentoML", "bentoml", _bentoml, {"json": PLAIN}, ("bentoml", *_FRONT)),
     "mlflow": Server("mlflow models serve", "mlflow", _mlflow, {"json": PLAIN}, ("mlflow", *_FRONT)),
     "fastapi-def": Server("FastAPI, def", "fastapi", _script("fastapi_app.py", "def"), {"json": PLAIN}, ("fastapi", *_FRONT)),
-    "fastapi-async": Server("FastAPI, async def", "fastapi", _script("fastapi_app.py", "async"), {"json": PLAIN}, ("fastapi", *_FRONT)),
+    "fastapi-async": Server(
+        "FastAPI, async def", "fastapi", _script("fastapi_app.py", "async"), {"json": PLAIN}, ("fastapi", *_FRONT)
+    ),
 }

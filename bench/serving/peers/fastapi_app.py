@@ -4,6 +4,7 @@ Run: python fastapi_app.py PORT def|async
 """
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,12 @@ async def texts_inline(body: Texts) -> dict[str, Any]:
     return texts(body)
 
 
-ROUTES = {("numbers", "def"): numbers, ("texts", "def"): texts, ("numbers", "async"): numbers_inline, ("texts", "async"): texts_inline}
+ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numbers", "def"): numbers,
+    ("texts", "def"): texts,
+    ("numbers", "async"): numbers_inline,
+    ("texts", "async"): texts_inline,
+}
 KIND = "texts" if SESSION.get_inputs()[0].type == "tensor(string)" else "numbers"
 app = FastAPI()
 app.post("/predict")(ROUTES[KIND, sys.argv[2]])

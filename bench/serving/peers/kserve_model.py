@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer  # type: ignore[import-not-found]
+from kserve.utils.utils import generate_uuid  # type: ignore[import-not-found]
 from session import OUTPUT, open_session
 
 
@@ -27,7 +28,7 @@ class Classifier(Model):  # type: ignore[misc]
         found = self._session.run([OUTPUT], {self._name: rows})[0]
         output = InferOutput(OUTPUT, list(found.shape), "FP32")
         output.set_data_from_numpy(found, binary_data=False)
-        return InferResponse(payload.id, "bench", [output])
+        return InferResponse(payload.id or generate_uuid(), "bench", [output])
 
 
 if __name__ == "__main__":

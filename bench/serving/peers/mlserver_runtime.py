@@ -17,9 +17,6 @@ class OnnxRuntime(MLModel):  # type: ignore[misc]
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         given = payload.inputs[0]
-        if self._is_text:
-            rows = np.array(StringCodec.decode_input(given), dtype=object)
-        else:
-            rows = NumpyCodec.decode_input(given)
+        rows = np.array(StringCodec.decode_input(given), dtype=object) if self._is_text else NumpyCodec.decode_input(given)
         found = self._session.run([OUTPUT], {self._name: rows})[0]
         return InferenceResponse(model_name=self.name, outputs=[NumpyCodec.encode_output(OUTPUT, found)])
