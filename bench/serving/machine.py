@@ -41,13 +41,18 @@ def _stat(pid: int) -> list[str]:
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Return user and system time of processes and of their children that ended and were waited for."""
-    ticks = 0
+    seconds = 0.0
     for pid in pids:
         try:
-            ticks += sum(map(int, _stat(pid)[11:15]))
+            seconds += time.clock_gettime(_cpu_clock(pid)) + sum(map(int, _stat(pid)[13:15])) * _TICK_S
         except OSError:
             continue  # it ended: its parent's fields now hold its time
-    return ticks * _TICK_S
+    return seconds
+
+
+def _cpu_clock(pid: int) -> int:
+    """Return the clock that counts a process's CPU time to the nanosecond, as clock_getcpuclockid(3) makes it on Linux."""
+    return (~pid << 3) | 2
 
 
 def pss_mib(pids: Iterable[int]) -> float:

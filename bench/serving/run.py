@@ -1,6 +1,6 @@
 """CPU of a request to custody's inference server beside other servers with the same model, each alone on its core.
 
-python bench/serving/run.py               5 rounds of 4 seconds a load (about 45 minutes)
+python bench/serving/run.py               5 rounds of 4 seconds a load (about half an hour)
 QUICK=1 python bench/serving/run.py       1 round of 1 second, without the servers that start slowly
 python bench/serving/run.py --publish     writes the table into docs/explanation/serving-speed.md too
 
@@ -24,7 +24,7 @@ from typing import Any
 from environments import python_of, versions
 from machine import facts
 from models import Model, load
-from plan import JOBS, RAW, ROWS, Job
+from plan import JOBS, RAW, ROWS, Job, quick_jobs
 from report import print_table, publish
 from running import Running, Wrong, cores, running
 from servers import SERVERS, Place, environment_of
@@ -56,7 +56,7 @@ def main() -> int:
     """Measure, print, write .bench/serving.json, and answer 1 if something falls short."""
     given = _arguments()
     require_wrk()
-    jobs = [job for job in JOBS if (job.quick or not QUICK) and (not given.only or job.server in given.only)]
+    jobs = [job for job in (quick_jobs() if QUICK else JOBS) if not given.only or job.server in given.only]
     session = _session(given, jobs)
     os.sched_setaffinity(0, {session.load_core})
     began, load_before = time.time(), os.getloadavg()

@@ -1,6 +1,7 @@
 """Start one server, wait until it answers rightly, load it with wrk, end it: each server alone on its core."""
 
 import json
+import math
 import os
 import secrets
 import subprocess
@@ -20,6 +21,7 @@ from servers import Place, Server, environment_of
 READY_S = 120.0
 TOLERANCE = 1e-4
 _CHECKED = 8
+_LEAST = 20  # requests per connection that a load should hold: those in flight at its end then weigh little
 ROTATE = Path(__file__).parent / "rotate.lua"
 
 
@@ -106,10 +108,11 @@ class Running:
         return sum(int(line.split()[-1]) for line in lines if line.startswith("custody_shed_predictions_total "))
 
     def load(self, cell: Cell, seconds: int, core: int) -> Load:
-        """Load the server; requests in flight at the end count as answered, which favours slow servers."""
+        """Load the server, longer if it is slow; requests in flight at the end count as answered, which favours slow servers."""
         path = self.place.folder / "requests.bin"
         write(self.requests(cell), self.place.port, path)
-        _wrk(self.place.port, cell, path, 1, core)
+        warm = _wrk(self.place.port, cell, path, 1, core)["requests"]
+        seconds = max(seconds, min(4 * seconds, math.ceil(_LEAST * cell.connections / (warm + 1))))
         before = self.pids()
         spent = cpu_seconds(before)
         found = _wrk(self.place.port, cell, path, seconds, core)
