@@ -60,10 +60,11 @@ def main() -> int:
     session = _session(given, jobs)
     os.sched_setaffinity(0, {session.load_core})
     began, load_before = time.time(), os.getloadavg()
+    conditions: dict[str, Any] = {}
     for number in range(session.rounds):
         _round(session, jobs, number)
-    conditions = _conditions(session, time.time() - began, (load_before, os.getloadavg()))
-    _write(session, conditions)
+        conditions = _conditions(session, time.time() - began, (load_before, os.getloadavg()))
+        _write(session, conditions)
     short = print_table(ROWS, session.values, session.rounds, session.problems, conditions)
     if given.publish:
         publish(ROOT / "docs/explanation/serving-speed.md", ROWS, session.values, session.rounds, conditions)
