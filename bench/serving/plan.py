@@ -1,0 +1,148 @@
+"""What is measured: jobs (a server with a model and its loads), and the rows of the table, each with its targets."""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from running import Cell
+
+Values = Mapping[str, list[float]]  # by the name of a quantity, one value a round; NaN where a round has none
+ONE, MANY, BATCH, TEXT = Cell("json", 1, 1), Cell("json", 1, 32), Cell("json", 64, 8), Cell("json", 1, 16)
+BINARY, BINARY_BATCH = Cell("binary", 1, 32), Cell("binary", 64, 8)
+COLUMNS, COLUMNS_BATCH = Cell("columns", 1, 32), Cell("columns", 64, 8)
+RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One start of a server in a round. The job "raw" runs the model in a loop without a server."""
+
+    server: str
+    model: str
+    cells: tuple[Cell, ...]
+    deployments: int = 1
+    quick: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.server} {self.model}" + (f" x{self.deployments}" if self.deployments > 1 else "")
+
+    def quantity(self, what: object) -> str:
+        """Return the name of something that is measured in this job."""
+        return f"{self.name} {what}"
+
+
+_PEERS = ("mlserver-0", "mlserver", "kserve", "litserve", "bentoml", "mlflow", "fastapi-def", "fastapi-async")
+_QUICK = {"mlserver-0", "kserve", "litserve", "fastapi-def", "fastapi-async"}
+JOBS = (
+    Job("custody", "trees", (ONE, MANY, BATCH, BINARY, BINARY_BATCH), quick=True),
+    Job("custody-no-capture", "trees", (MANY, BATCH, BINARY_BATCH), quick=True),
+    Job("noop", "trees", (ONE, MANY), quick=True),
+    Job(RAW, "trees", (Cell(RAW, 1, 0), Cell(RAW, 64, 0)), quick=True),
+    *(Job(peer, "trees", (ONE, MANY, BATCH), quick=peer in _QUICK) for peer in _PEERS),
+    *(Job(peer, "text", (TEXT,)) for peer in ("custody", "mlserver-0", "kserve", "fastapi-def")),
+    Job("custody", "columns", (COLUMNS, COLUMNS_BATCH)),
+    Job("custody", "small", (MANY,), quick=True),
+    Job("custody", "small", (MANY,), deployments=100),
+    Job("custody", "small", (MANY,), deployments=1000),
+)
+
+
+def quick_jobs() -> list[Job]:
+    """Return the jobs of servers that start quickly, without the loads of a single connection."""
+    return [replace(job, cells=tuple(cell for cell in job.cells if cell != ONE)) for job in JOBS if job.quick]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A measured number beside its targets: must decides about the exit code, expected is what the design says is due.
+
+    of: the number in each round. less: whether less is better. unit: behind each number.
+    """
+
+    title: str
+    of: Callable[[Values, int], float]
+    must: float | None = None
+    expected: float | None = None
+    less: bool = False
+    unit: str = "x"
+
+    def values(self, found: Values, rounds: int) -> list[float]:
+        """Return the number of each round that has it."""
+        return [value for number in range(rounds) if not math.isnan(value := self.of(found, number))]
+
+    def verdict(self, values: list[float]) -> str:
+        """Return `ok`, `short`, `-` without a target, or `not measured`."""
+        if not values:
+            return "not measured"
+        if self.must is None:
+            return "-"
+        middle = statistics.median(values)
+        return "ok" if (middle <= self.must if self.less else middle >= self.must) else "short"
+
+
+def _value(found: Values, name: str, number: int) -> float:
+    values = found.get(name, [])
+    return values[number] if number < len(values) else math.nan
+
+
+def _ratio(above: str, below: str) -> Callable[[Values, int], float]:
+    return lambda found, number: _value(found, above, number) / _value(found, below, number)
+
+
+def _plain(name: str) -> Callable[[Values, int], float]:
+    return lambda found, number: _value(found, name, number)
+
+
+def _peer(title: str, peer: str, must: float | None, expected: float | None, cell: Cell = MANY, model: str = "trees") -> Row:
+    return Row(f"{title}, {cell}", _ratio(f"{peer} {model} {cell}", f"custody {model} {cell}"), must, expected)
+
+
+_FULL, _RAW_ONE, _RAW_BATCH = f"custody trees {MANY}", f"raw trees {Cell(RAW, 1, 0)}", f"raw trees {Cell(RAW, 64, 0)}"
+_NO_CAPTURE = "custody-no-capture trees"
+ROWS = (
+    _peer("MLServer, parallel_workers=0", "mlserver-0", 5.5, 6.5),
+    _peer("MLServer, parallel_workers=0", "mlserver-0", 3.4, None, ONE),
+    _peer("MLServer, default", "mlserver", 17, 23),
+    _peer("MLServer, default", "mlserver", None, None, ONE),
+    _peer("KServe SDK", "kserve", 8, 9),
+    _peer("KServe SDK", "kserve", 3.3, None, ONE),
+    _peer("LitServe", "litserve", 14, 14.6),
+    _peer("LitServe", "litserve", 5.4, None, ONE),
+    _peer("mlflow models serve", "mlflow", 12, 14),
+    _peer("mlflow models serve", "mlflow", 5.7, None, ONE),
+    _peer("BentoML", "bentoml", 16, 20),
+    _peer("BentoML", "bentoml", 8, None, ONE),
+    _peer("FastAPI by hand, def", "fastapi-def", 3.5, 3.8),
+    _peer("FastAPI by hand, def", "fastapi-def", 1.9, None, ONE),
+    _peer("FastAPI by hand, async def", "fastapi-async", 2.2, 2.3),
+    _peer("FastAPI by hand, async def", "fastapi-async", 1.2, None, ONE),
+    _peer("MLServer, parallel_workers=0", "mlserver-0", 1.5, 2.4, BATCH),
+    _peer("KServe SDK", "kserve", 2.4, 4.4, BATCH),
+    _peer("FastAPI by hand, def", "fastapi-def", 1.9, 3.0, BATCH),
+    *(
+        _peer(title, peer, None, None, BATCH)
+        for title, peer in (("LitServe", "litserve"), ("mlflow models serve", "mlflow"), ("BentoML", "bentoml"))
+    ),
+    _peer("MLServer, parallel_workers=0, text", "mlserver-0", 2.7, 4.7, TEXT, "text"),
+    _peer("KServe SDK, text", "kserve", 3.1, 5.1, TEXT, "text"),
+    _peer("FastAPI by hand, def, text", "fastapi-def", 1.3, 2.1, TEXT, "text"),
+    Row("no-op application / custody, json b=1 c=32", _ratio(f"noop trees {MANY}", _FULL), 0.25, 0.30),
+    Row("raw run b=1 / custody, json b=1 c=32", _ratio(_RAW_ONE, _FULL), 0.06, 0.08),
+    Row("raw run b=64 / custody, binary b=64 c=8", _ratio(_RAW_BATCH, f"custody trees {BINARY_BATCH}"), 0.35, 0.5),
+    Row("own binary / own json, b=64 c=8", _ratio(f"custody trees {BINARY_BATCH}", f"custody trees {BATCH}"), 0.60, 0.52, True),
+    Row("capture on / off, json b=1 c=32", _ratio(_FULL, f"{_NO_CAPTURE} {MANY}"), 1.06, 1.04, True),
+    Row("capture on / off, json b=64 c=8", _ratio(f"custody trees {BATCH}", f"{_NO_CAPTURE} {BATCH}"), less=True),
+    Row("capture on / off, binary b=64 c=8", _ratio(f"custody trees {BINARY_BATCH}", f"{_NO_CAPTURE} {BINARY_BATCH}"), less=True),
+    Row("30 named columns / one tensor, b=1 c=32", _ratio(f"custody columns {COLUMNS}", _FULL), less=True),
+    Row(
+        "30 named columns / one tensor, b=64 c=8", _ratio(f"custody columns {COLUMNS_BATCH}", f"custody trees {BATCH}"), less=True
+    ),
+    Row("routing over 100 deployments / 1, c=32", _ratio(f"custody small x100 {MANY}", f"custody small {MANY}"), less=True),
+    Row("routing over 1,000 deployments / 1, c=32", _ratio(f"custody small x1000 {MANY}", f"custody small {MANY}"), less=True),
+    Row("ready, one small model", _plain("custody small ready"), 3, 1.5, True, " s"),
+    Row("idle memory (PSS), one small model", _plain("custody small pss"), 80, 60, True, " MiB"),
+    Row("ready, 1,000 deployments", _plain("custody small x1000 ready"), None, None, True, " s"),
+    Row("idle memory (PSS), 1,000 deployments", _plain("custody small x1000 pss"), None, None, True, " MiB"),
+)

@@ -1,0 +1,59 @@
+"""An object store in a folder with a signed manifest: what custody's inference server needs to start, without a control plane."""
+
+import base64
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from models import Model
+
+from custody.adapters.blobs.folder import FolderObjects
+from custody.core.digest import digest_of
+from custody.core.manifest import KeyGrant, Manifest, Service, SignedManifest, Target
+from custody.core.refs import DeploymentKey, ModelRef
+from custody.core.tenancy import TenantId
+
+TENANT, KEY = TenantId("acme"), "bench-key"
+PEERS = Path(__file__).parent / "peers"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A published manifest and the key that it is signed with."""
+
+    folder: Path
+    public_key: bytes
+
+    def command(self, port: int, *, capture: bool = True) -> list[str]:
+        """Return what starts the server; without capture, the same server with the recorder's one method put out of action."""
+        start = ["-m", "custody.bootstrap.inference"] if capture else [str(PEERS / "custody_without_capture.py")]
+        given = ["--objects", f"file:{self.folder / 'objects'}", "--public-key", self.public_key.hex()]
+        return [sys.executable, *start, *given, "--port", str(port), "--state-dir", str(self.folder / "state")]
+
+
+def path_of(deployment: str) -> str:
+    """Return where a deployment answers infer calls."""
+    return f"/tenants/{TENANT}/v2/models/{deployment}/infer"
+
+
+def names(deployments: int) -> list[str]:
+    """Return the names of so many deployments."""
+    return [f"model-{number}" for number in range(deployments)]
+
+
+def publish(model: Model, folder: Path, deployments: int = 1) -> World:
+    """Publish a manifest in which so many deployments serve the same model."""
+    objects = FolderObjects(folder / "objects")
+    parity = objects.put(msgspec.json.encode(model.fixture))
+    target = Target(ModelRef(model.name, 1), objects.put(model.path.read_bytes()), model.signature, 0.5, parity)
+    services = tuple(Service(DeploymentKey(TENANT, "prod", name), 1, target) for name in names(deployments))
+    manifest = Manifest(1, datetime.now(UTC), services, (KeyGrant(digest_of(KEY.encode()), TENANT),))
+    text = msgspec.json.encode(manifest).decode()
+    key = Ed25519PrivateKey.generate()
+    signature = base64.b64encode(key.sign(text.encode())).decode()
+    objects.publish("manifest/current", msgspec.json.encode(SignedManifest(text, signature, "bench")))
+    return World(folder, key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
