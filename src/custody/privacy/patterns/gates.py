@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from custody.privacy.patterns.pattern import Pattern
-from custody.privacy.patterns.places import AFTER, SUFFIXES
-from custody.privacy.patterns.shapes import BLANKS, DASHES
+from custody.privacy.patterns.places import AFTER, BEFORE, BEFORE_CAPITAL, STREETS, SUFFIXES
+from custody.privacy.patterns.shapes import BLANKS, CAPITAL, DASHES
 
 Test = Callable[[str], object]
 _LOOSE = f"[-./(){DASHES}{BLANKS}\r\n\\\\#:extnsioEXTNSIO]"  # the letters of ext and extension
@@ -20,16 +20,40 @@ def _run(count: int) -> str:
     return rf"\d(?:{_LOOSE}{{0,8}}+\d){{{count - 1}}}"
 
 
-_STREETS = tuple({word.casefold() for word in (*SUFFIXES, *AFTER)})
-_BEFORE_NUMBER = re.compile(r"[^\W\d_]\.?(?=,? {1,2}(?:[Nn][Oo][.:]? ?)?\d)")
+_NO = re.compile(r"\W{0,2}no[.:]?$", re.IGNORECASE)
+
+
+def folded(text: str) -> str:
+    """Write a text so that letters which `re` takes for the same, whatever their case, are the same."""
+    if text.isascii():
+        return text.lower()
+    return text.upper().lower().replace("\u0307", "").replace("ς", "σ")
+
+
+def _words(*words: str) -> Test:
+    """Test for any of some pieces of words, whatever their case."""
+    pieces = tuple({folded(word) for word in words})
+
+    def test(text: str) -> bool:
+        low = folded(text)
+        return any(piece in low for piece in pieces)
+
+    return test
+
+
+_STREETS = tuple({folded(word) for word in (*SUFFIXES, *AFTER)})
 
 
 def _street(text: str) -> bool:
     """Tell whether a street's word ends right before a number."""
-    ends = (found.end() for found in _BEFORE_NUMBER.finditer(text))
-    return any(text[max(0, end - 12) : end].casefold().endswith(_STREETS) for end in ends)
+    for found in _SPACED.finditer(text):
+        before = _NO.sub("", text[max(0, found.start() - 24) : found.start()].rstrip(" ,")).rstrip(" ,")
+        if folded(before).endswith(_STREETS):
+            return True
+    return False
 
 
+_SPACED = re.compile(r" \d|[ ,:.][Nn][Oo][.:]?\d")
 # name: (gate that must pass before, or "", test)
 GATES: dict[str, tuple[str, Test]] = {
     "any": ("", lambda text: True),  # noqa: ARG005 - a test of nothing
@@ -38,11 +62,82 @@ GATES: dict[str, tuple[str, Test]] = {
     "dotted": ("", _search(r"\.[^\W\d_]|\u3002")),
     "colon": ("", lambda text: ":" in text),
     "hexes": ("", _search(r"[0-9A-Fa-f]{2}[-:.][0-9A-Fa-f]{2}")),
-    "assigned": ("", lambda text: ":" in text or "=" in text),
+    "secret": (
+        "",
+        _words(
+            "pass",
+            "pwd",
+            "secret",
+            "token",
+            "key",
+            "kennwort",
+            "contraseña",
+            "senha",
+            "wachtwoord",
+            "пароль",
+            "密码",
+            "パスワード",
+        ),
+    ),
+    "assigned": ("secret", lambda text: ":" in text or "=" in text),
     "long": ("", _search(r"[A-Za-z0-9+/=_\-]{16}")),
     "dashes": ("", lambda text: "-----" in text),
     "digit": ("", _search(r"\d")),
     "street": ("digit", _street),
+    "road": ("digit", _words(*STREETS)),
+    "numbered": ("digit", _search(rf"\d(?: ?[A-Za-z])?,? (?:{CAPITAL}|\d)")),
+    "way": ("digit", _words(*BEFORE)),
+    "way_capital": ("digit", _search(rf"{BEFORE_CAPITAL} ")),
+    "box": ("digit", _words("box", "postfach", "postale", "b.p", "bp", "apartado", "caixa", "postbus")),
+    "unit": ("digit", _words("apt", "apart", "suite", "ste", "psc", "unit", "cmr")),
+    "month": (
+        "digit",
+        _words(
+            *(
+                "jan",
+                "feb",
+                "fév",
+                "fev",
+                "mar",
+                "mär",
+                "apr",
+                "avr",
+                "abr",
+                "may",
+                "mai",
+                "mag",
+                "jun",
+                "jui",
+                "giu",
+                "jul",
+                "lug",
+            ),
+            *("aug", "aoû", "aou", "ago", "sep", "set", "oct", "okt", "ott", "out", "nov", "dec", "dez", "déc", "dic", "ene"),
+        ),
+    ),
+    "age": (
+        "digit",
+        _words(
+            *(
+                "old",
+                "of age",
+                "yo",
+                "y/o",
+                "y.o",
+                "age",
+                "alter",
+                "edad",
+                "âge",
+                "età",
+                "idade",
+                "leeftijd",
+                "ålder",
+                "jahr",
+                "jähr",
+            ),
+            *("ans", "años", "anni", "anos", "jaar", "år", "lat", "лет", "года", "turn", "i am", "i'm", "she", "he"),
+        ),
+    ),
     "quad": ("digit", _search(r"\d\.\d{1,3}\.\d")),
     "three": ("digit", _search(r"\d(?:[^\n]{0,2}?\d){2}")),
     "six": ("digit", _search(_run(6))),
@@ -74,12 +169,17 @@ class Gates:
 
     def candidates(self, texts: Sequence[str]) -> Iterator[Sequence[int]]:
         """Yield the indices of the patterns whose gate each text passes."""
+        for groups in self.groups(texts):
+            yield sorted(index for rows in groups for index in rows)
+
+    def groups(self, texts: Sequence[str]) -> Iterator[Sequence[Sequence[int]]]:
+        """Yield the same, gate by gate."""
         for text in texts:
             passed = [False] * self._size
-            found: list[int] = []
+            found: list[Sequence[int]] = []
             for test, before, number, rows in self._steps:
                 if (before < 0 or passed[before]) and test(text):
                     passed[number] = True
-                    found += rows
-            found.sort()
+                    if rows:
+                        found.append(rows)
             yield found

@@ -51,7 +51,10 @@ from custody.privacy.patterns.checks import DEA, SSN
 from custody.privacy.patterns.pattern import Check, Pattern, Tier, whole
 from custody.privacy.patterns.shapes import BREAK, DASHES, END, GAP, START, ascii_digits, compact, digits_of
 
-_LICENCE = ("driver", "drivers", "driver's", "driving", "licence", "license", "dl", "permit", "führerschein", "permis", "patente")
+_LICENCE = (
+    "driver", "drivers", "driver's", "driving", "licence number", "license number", "licence no", "license no", "license #", "licence #",
+    "license id", "dl", "dln", "führerschein", "permis de conduire", "patente", "carnet de conducir", "rijbewijs", "körkort",
+)  # fmt: skip
 _PASSPORT = ("passport", "passeport", "reisepass", "pasaporte", "passaporto", "passaporte", "paspoort", "паспорт", "護照", "护照")
 _DASH = f"[-{DASHES}]"
 
@@ -82,6 +85,11 @@ def _plain(count: int) -> str:
 def _as_written(text: str) -> str:
     """Keep the sign that tells the century."""
     return ascii_digits(text).replace(" ", "").translate({ord(dash): "-" for dash in DASHES})
+
+
+def _sized(least: int, most: int) -> Check:
+    """Make a check of what has no checksum: so many letters and digits, at least four of them digits, and not a year alone."""
+    return whole(f"sized_{least}_{most}", lambda text: len(digits_of(text)) >= 4 and least <= len(compact(text)) <= most)
 
 
 def _nino(text: str) -> bool:
@@ -169,9 +177,9 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("GR_AMKA", "gr.amka", _by("gr.amka", amka.validate), "", _plain(11), ("amka", "αμκα", "α.μ.κ.α"), "eleven"),
     *_rows("HR_OIB", "hr.oib", _by("hr.oib", oib.validate), "", _plain(11), ("oib",), "eleven"),
     *_rows("RU_SNILS", "ru.snils", whole("ru.snils", _snils), rf"(?<![\w.])\d{{3}}{_DASH}\d{{3}}{_DASH}\d{{3}}(?: |{_DASH})\d\d(?!\w)", _plain(11), ("снилс", "snils"), "eleven"),
-    Pattern("PASSPORT", "passport", rf"(?i){START}(?=[A-Z0-9]{{0,3}}\d{{3}})[A-Z0-9]{{6,12}}{END}", "three", context=_PASSPORT, asks=True),
+    Pattern("PASSPORT", "passport", rf"(?i){START}[A-Z]{{0,3}}\d{{3}}[A-Z0-9]{{3,9}}{END}", "three", context=_PASSPORT, asks=True),
     Pattern("MEDICAL_LICENCE", "us.dea", rf"(?i){START}[ABFGMPR][A-Z9]\d{{7}}{END}", "letters", DEA),
-    Pattern("DRIVER_LICENCE", "licence.said", rf"(?i){START}(?=[A-Z0-9 \-]{{0,8}}\d{{3}})[A-Z0-9](?:[ \-]?[A-Z0-9]){{4,19}}{END}", "three", context=_LICENCE, asks=True),
+    Pattern("DRIVER_LICENCE", "licence.said", rf"(?i){START}(?:[A-Z]{{1,5}}[ \-]?)?\d[A-Z0-9]{{2,19}}(?:[ \-]\d[A-Z0-9]{{0,7}}){{0,4}}{END}", "three", _sized(5, 20), context=_LICENCE, asks=True),
     Pattern("DRIVER_LICENCE", "licence.any", rf"(?i){START}(?:[A-Z]{{1,2}}\d{{5,8}}|[A-Z]\d{{3}}[ \-]?\d{{3,4}}[ \-]?\d{{3,6}}|[A-Z]\d{{12,14}}|\d{{7,9}}[A-Z]{{0,2}})(?:{END})", "three", tier=Tier.STRICT),
-    Pattern("NATIONAL_ID", "id.said", rf"(?i){START}(?=[A-Z0-9\-]{{0,12}}\d{{3}})[A-Z0-9](?:[\-.]?[A-Z0-9]){{5,17}}{END}", "three", context=("national id", "identity card", "id card", "id number", "identity number", "personal number", "personalausweis", "carte d'identité", "carta d'identità", "documento de identidad", "social security number"), asks=True),
+    Pattern("NATIONAL_ID", "id.said", rf"(?i){START}(?:[A-Z]{{1,4}}[\-.]?)?\d[A-Z0-9]{{0,17}}(?:[\-.][A-Z0-9]{{1,8}}){{0,5}}{END}", "three", _sized(6, 18), context=("national id", "identity card", "id card", "id number", "identity number", "personal number", "personalausweis", "carte d'identité", "carta d'identità", "documento de identidad", "social security number"), asks=True),
 )  # fmt: skip

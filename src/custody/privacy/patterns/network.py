@@ -5,16 +5,13 @@ from custody.privacy.patterns.pattern import Pattern
 from custody.privacy.patterns.shapes import END, START
 
 _LOCAL = r"[\w.%+'\u2019&~!#$*=\-]"
-_HOST = r"(?:[^\W_](?:[\w\-]{0,62})[.\u3002\uff0e])++(?:xn--[a-z0-9\-]{2,59}|[^\W\d_]{2,24})"
 _HOST_AT = r"(?:[^\W_][\w\-]{0,62}[.\u3002\uff0e])+(?:xn--[a-z0-9\-]{2,59}|[^\W\d_]{2,24})"
 _PATH = r"[^ \t\r\n\"<>\u00a0\u2028\u3000]"
-# top-level domains that are not also endings of files or abbreviations; with a scheme or `www.` every other one is found too
+# top-level domains that are not also words, endings of files or attributes in code; with a scheme or `www.` every other one is found too
 _TOP = (
-    "com|org|net|edu|gov|mil|int|info|biz|name|mobi|jobs|museum|travel|aero|coop|asia|app|dev|cloud|online|site|store|shop|tech|blog|"
-    "news|xyz|club|top|live|life|world|agency|company|email|solutions|group|systems|network|digital|studio|design|media|social|link|"
-    "page|space|website|health|care|bank|finance|legal|law|io|ai|co|me|tv|us|uk|de|fr|es|it|nl|be|ch|at|se|no|dk|fi|pt|ie|cz|sk|hu|"
-    "ro|bg|gr|hr|si|ee|lt|lv|lu|eu|ua|ru|tr|il|ca|mx|br|ar|cl|pe|uy|au|nz|jp|kr|cn|hk|tw|sg|th|vn|id|ph|za|ng|ke|eg|ae|sa|ir|pk|lk|"
-    "is|li|mc|ge|az|am|kz|by|rs|ba|al|mk|mt|cy"
+    "com|org|net|edu|gov|mil|int|info|biz|mobi|museum|aero|coop|app|dev|cloud|online|site|tech|blog|xyz|club|agency|company|solutions|"
+    "io|ai|co|tv|uk|de|fr|es|nl|ch|se|dk|fi|pt|ie|cz|sk|hu|ro|bg|gr|hr|si|ee|lt|lv|lu|eu|ua|ru|tr|il|ca|mx|br|ar|cl|pe|uy|au|nz|jp|kr|"
+    "cn|hk|tw|sg|th|vn|ph|za|ng|ke|eg|ae|sa|ir|pk|lk|li|mc|ge|az|kz|rs|ba|al|mk|mt|cy"
 )
 _HEX = "[0-9A-Fa-f]"
 _OCTET = r"\d{1,3}"

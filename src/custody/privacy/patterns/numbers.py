@@ -22,9 +22,9 @@ _YEAR = r"(?:1[89]|20|21)\d\d"
 _TIME = r"(?:[T ]\d{1,2}:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?"
 _NUMERIC = (r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}", r"\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d\d)")
 _NAMED = (
-    rf"{_DAY}[ \-](?:of |de |of the )?{_MONTH}(?:[ ,.\-]{{1,3}}(?:de |del )?(?:{_YEAR}|'?\d\d))?(?!\d)",
-    rf"{_MONTH} {_DAY}(?:,? {{0,2}}(?:{_YEAR}))?(?!\d)",
-    rf"{_MONTH}[ ,\-]{{1,2}}(?:{_YEAR})",
+    rf"{_DAY}[ \-](?:of |de |of the )?{_MONTH}(?:[ ,.\-]{{1,3}}(?:de |del )?(?:{_YEAR}|'?\d\d))?",
+    rf"{_MONTH} {_DAY}(?:,? {{0,2}}{_YEAR})?",
+    rf"{_MONTH}[ ,\-]{{1,2}}{_YEAR}",
 )
 _CJK = r"\d{4} ?[年년] ?\d{1,2} ?[月월] ?\d{1,2} ?[日일]"
 
@@ -41,9 +41,10 @@ def _dates() -> tuple[Pattern, ...]:
         )
     for number, regex in enumerate((*_NAMED, _CJK)):
         written = rf"(?i)(?<![^\W_]){regex}(?![^\W_])"
+        gate = "digit" if regex is _CJK else "month"
         rows += (
-            Pattern("DATE_OF_BIRTH", f"birth.named{number}", written, "digit", context=BIRTH),
-            Pattern("DATE", f"date.named{number}", written, "digit", tier=Tier.STRICT),
+            Pattern("DATE_OF_BIRTH", f"birth.named{number}", written, gate, context=BIRTH),
+            Pattern("DATE", f"date.named{number}", written, gate, tier=Tier.STRICT),
         )
     year = rf"(?<![\w.]){_YEAR}(?![\w]|\.\d)"
     rows.append(
@@ -77,7 +78,7 @@ def _calendar_start(text: str) -> tuple[tuple[int, int], ...]:
 
 _N = r"\d{1,3}"
 NUMBERS: tuple[Pattern, ...] = (
-    Pattern("CREDIT_CARD", "card", rf"(?<!\d)\d++(?:{BREAK}\d++|\.\d{{4}}(?!\d)){{0,24}}+", "eleven", CARD),
+    Pattern("CREDIT_CARD", "card", rf"(?<!\d)(?<!\d[.,])\d++(?:{BREAK}\d++|\.\d{{4}}(?!\d)){{0,24}}+", "eleven", CARD),
     Pattern("IBAN", "iban", rf"(?i){START}[A-Z]{{2}}{BREAK}\d{BREAK}\d(?:{BREAK}[A-Z0-9]){{11,40}}+", "letters", IBAN),
     Pattern(
         "BANK_ACCOUNT",
@@ -89,28 +90,28 @@ NUMBERS: tuple[Pattern, ...] = (
         asks=True,
     ),
     *_dates(),
-    Pattern("AGE", "age.years", rf"(?i)(?<![\w.\-]){_N}[ \-]?(?:years?|yrs?|yr)\.?[ \-](?:old|of age)(?!\w)", "digit", AGE),
-    Pattern("AGE", "age.short", rf"(?i)(?<![\w.\-]){_N} ?(?:yo|y/o|y\.o\.|yrs?\.? old)(?!\w)", "digit", AGE),
+    Pattern("AGE", "age.years", rf"(?i)(?<![\w.\-]){_N}[ \-]?(?:years?|yrs?|yr)\.?[ \-](?:old|of age)(?!\w)", "age", AGE),
+    Pattern("AGE", "age.short", rf"(?i)(?<![\w.\-]){_N} ?(?:yo|y/o|y\.o\.|yrs?\.? old)(?!\w)", "age", AGE),
     Pattern(
         "AGE",
         "age.aged",
         rf"(?i){START}(?:aged?|alter|edad|âge|età|idade|leeftijd|ålder)[ :=]{{1,3}}(?:of |is |was )?(?P<v>{_N})(?![\w.]|[-/]\d)",
-        "digit",
+        "age",
         AGE,
     ),
     Pattern(
         "AGE",
         "age.other",
         rf"(?i)(?<![\w.\-]){_N}[ \-](?:jahre? alt|jährige[rns]?|ans(?=[ ,.;!?]|$)|años(?: de edad)?|anni(?=[ ,.;!?]|$)|anos de idade|jaar oud|år gammel|lat(?=[ ,.;!?]|$)|лет|года)(?!\w)",
-        "digit",
+        "age",
         AGE,
     ),
-    Pattern("AGE", "age.months", rf"(?i)(?<![\w.\-]){_N}[ \-](?:months?|weeks?|days?)[ \-]old(?!\w)", "digit"),
+    Pattern("AGE", "age.months", rf"(?i)(?<![\w.\-]){_N}[ \-](?:months?|weeks?|days?)[ \-]old(?!\w)", "age"),
     Pattern(
         "AGE",
         "age.turned",
         rf"(?i){START}(?:turn(?:s|ed|ing)|i am|i'm|she is|he is|she's|he's) (?P<v>{_N})(?=[ .,;!?]|$)(?! ?(?:%|[a-z]{{2,}}ers|km|kg|miles|minutes|hours|days))",
-        "digit",
+        "age",
         AGE,
         Tier.STRICT,
     ),

@@ -24,6 +24,7 @@ _DATE = re.compile(
 )
 _YEARS = re.compile(r"(?:1[89]|20)\d\d(?:\D{1,3}(?:1[89]|20)\d\d)+")
 _DECIMAL = re.compile(r"\d+\.\d+|\d{1,3}(?:\.\d{3})+")
+_FRACTION = re.compile(r"\d[.,]$")
 _VERSION = re.compile(r"\d{1,3}(?:\.\d{1,3}){2,}")
 
 
@@ -40,7 +41,7 @@ def _written_like_one(text: str) -> bool:
 
 def _parts(text: str) -> tuple[Cut, ...]:
     """Find the groups that are a telephone number; a sign before the first goes with it."""
-    found = tuple(windows(text, _written_like_one, 15))
+    found = (cut for cut in windows(text, _written_like_one, 15) if not _FRACTION.search(text[: cut[0]]))
     return tuple((0 if start <= 3 and not text[:start].strip("+(0 \uff0b") else start, end) for start, end in found)
 
 
@@ -52,7 +53,14 @@ BALANCED, SIZED = Check("phone", _parts), Check("phone_size", _sized)
 _BEFORE, _AFTER = r"(?<![\w.+/-])", r"(?!\w|[-/.]\d)"
 
 PHONES: tuple[Pattern, ...] = (
-    Pattern("PHONE", "phone.international", rf"(?i)(?<![\w+])(?:[+\uff0b]\(?|00 ?(?=[1-9])){_RUN}", "seven", BALANCED),
+    Pattern("PHONE", "phone.international", rf"(?i)(?<![\w+])[+\uff0b]\(?{_RUN}", "seven", BALANCED),
+    Pattern(
+        "PHONE",
+        "phone.exit",
+        rf"{_BEFORE}00[ -]?[1-9]\d{{0,2}}[ -]\(?\d{{1,5}}\)?(?:[ /-]\d{{2,8}}){{1,4}}{_AFTER}",
+        "nine",
+        BALANCED,
+    ),
     Pattern(
         "PHONE",
         "phone.american",

@@ -69,7 +69,7 @@ SECRETS: tuple[Pattern, ...] = (
         "SECRET",
         "secret.said",
         rf"(?i)(?<![^\W_]){_NAMES}[\"'`]? (?:is|was|to|ist|es|est) (?:now )?[\"'`]?(?P<v>(?=[^\x00-\x20]{{0,64}}[0-9!@#$%^&*])[^\x00-\x20\"'`,;<>]{{6,256}})",
-        "any",
+        "secret",
     ),
     Pattern(
         "SECRET",
