@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from custody.privacy.patterns.network import TOP
 from custody.privacy.patterns.pattern import Pattern
 from custody.privacy.patterns.places import AFTER, BEFORE, BEFORE_CAPITAL, STREETS, SUFFIXES
+from custody.privacy.patterns.secrets import PREFIXES
 from custody.privacy.patterns.shapes import BLANKS, CAPITAL, DASHES
 
 Test = Callable[[str], object]
@@ -41,6 +43,12 @@ def _words(*words: str) -> Test:
     return test
 
 
+def _folded(regex: str) -> Test:
+    """Search a folded text, which is quicker than to ignore case."""
+    search = re.compile(regex).search
+    return lambda text: search(folded(text))
+
+
 _STREETS = tuple({folded(word) for word in (*SUFFIXES, *AFTER)})
 
 
@@ -54,13 +62,22 @@ def _street(text: str) -> bool:
 
 
 _SPACED = re.compile(r" \d|[ ,:.][Nn][Oo][.:]?\d")
+MONTHS = "jan|feb|fév|fev|mar|mär|apr|avr|abr|may|mai|mag|jun|jui|giu|jul|lug|aug|aoû|aou|ago|sep|set|oct|okt|ott|out|nov|dec|dez|déc|dic|ene"
+
+
 # name: (gate that must pass before, or "", test)
 GATES: dict[str, tuple[str, Test]] = {
     "any": ("", lambda text: True),  # noqa: ARG005 - a test of nothing
-    "at": ("", lambda text: "@" in text or "[" in text or "(" in text or "{" in text or "\uff20" in text),
+    "at": ("", lambda text: "@" in text or "\uff20" in text),
+    "spelled": ("", _search(r"[\[({] ?(?:[aA][tT]|@)")),
+    "scheme": ("", lambda text: "://" in text),
     "slashes": ("", lambda text: "/" in text or "\\" in text),
-    "dotted": ("", _search(r"\.[^\W\d_]|\u3002")),
-    "colon": ("", lambda text: ":" in text),
+    "home": ("slashes", _words("home", "users", "documents and settings")),
+    "www": ("", _words("www")),
+    "dotted": ("", _search(r"\.[^\W\d_]")),
+    "host": ("dotted", _search(rf"(?i)\.(?:{TOP})(?![\w\-@])")),
+    "file": ("dotted", _search(r"\.[^\W\d_]{2,24}(?::\d{1,5})?/")),
+    "colons": ("", _search(r":[0-9A-Fa-f]{0,4}:")),
     "hexes": ("", _search(r"[0-9A-Fa-f]{2}[-:.][0-9A-Fa-f]{2}")),
     "secret": (
         "",
@@ -80,17 +97,26 @@ GATES: dict[str, tuple[str, Test]] = {
         ),
     ),
     "assigned": ("secret", lambda text: ":" in text or "=" in text),
+    "bearer": ("", _words("bearer", "basic")),
+    "dollar": ("", lambda text: "$" in text),
     "long": ("", _search(r"[A-Za-z0-9+/=_\-]{16}")),
-    "dashes": ("", lambda text: "-----" in text),
+    "prefix": ("long", lambda text: any(prefix in text for prefix in PREFIXES)),
+    "dashes": ("", lambda text: "-----BEGIN" in text),
     "digit": ("", _search(r"\d")),
     "street": ("digit", _street),
     "road": ("digit", _words(*STREETS)),
     "numbered": ("digit", _search(rf"\d(?: ?[A-Za-z])?,? (?:{CAPITAL}|\d)")),
     "way": ("digit", _words(*BEFORE)),
     "way_capital": ("digit", _search(rf"{BEFORE_CAPITAL} ")),
+    "way_first": (
+        "digit",
+        _search(
+            rf"\d(?: ?(?:bis|ter|quater|[A-Da-d]))?,? {{1,2}}(?:{BEFORE_CAPITAL}|avenue|av\.|boulevard|bd|place|quai|cours|route) "
+        ),
+    ),
     "box": ("digit", _words("box", "postfach", "postale", "b.p", "bp", "apartado", "caixa", "postbus")),
     "unit": ("digit", _words("apt", "apart", "suite", "ste", "psc", "unit", "cmr")),
-    "month": (
+    "months": (
         "digit",
         _words(
             *(
@@ -115,29 +141,21 @@ GATES: dict[str, tuple[str, Test]] = {
             *("aug", "aoû", "aou", "ago", "sep", "set", "oct", "okt", "ott", "out", "nov", "dec", "dez", "déc", "dic", "ene"),
         ),
     ),
-    "age": (
-        "digit",
-        _words(
-            *(
-                "old",
-                "of age",
-                "yo",
-                "y/o",
-                "y.o",
-                "age",
-                "alter",
-                "edad",
-                "âge",
-                "età",
-                "idade",
-                "leeftijd",
-                "ålder",
-                "jahr",
-                "jähr",
-            ),
-            *("ans", "años", "anni", "anos", "jaar", "år", "lat", "лет", "года", "turn", "i am", "i'm", "she", "he"),
+    "month": (
+        "months",
+        _folded(
+            rf"\d(?:st|nd|rd|th|er|\.|º)?[ \-](?:of |de |of the )?(?:{MONTHS})|(?:{MONTHS})[^\W\d_]{{0,7}}\.?[ ,\-]{{1,2}}\d",
         ),
     ),
+    "age": ("digit", _search(r"\d[ \-]?(?:[yYjJañAÑåÅlLл\u041bг\u0413wWdD]|[mM][oO])")),
+    "aged": (
+        "digit",
+        _folded(
+            r"(?:age|aged|alter|edad|âge|età|idade|leeftijd|ålder|turns|turned|turning|i am|i'm|s?he is|s?he's)[ :=]{1,3}"
+            r"(?:of |is |was )?\d"
+        ),
+    ),
+    "cjk": ("digit", lambda text: not text.isascii()),
     "quad": ("digit", _search(r"\d\.\d{1,3}\.\d")),
     "three": ("digit", _search(r"\d(?:[^\n]{0,2}?\d){2}")),
     "six": ("digit", _search(_run(6))),

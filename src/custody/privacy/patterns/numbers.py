@@ -41,7 +41,7 @@ def _dates() -> tuple[Pattern, ...]:
         )
     for number, regex in enumerate((*_NAMED, _CJK)):
         written = rf"(?i)(?<![^\W_]){regex}(?![^\W_])"
-        gate = "digit" if regex is _CJK else "month"
+        gate = "cjk" if regex is _CJK else "month"
         rows += (
             Pattern("DATE_OF_BIRTH", f"birth.named{number}", written, gate, context=BIRTH),
             Pattern("DATE", f"date.named{number}", written, gate, tier=Tier.STRICT),
@@ -96,7 +96,7 @@ NUMBERS: tuple[Pattern, ...] = (
         "AGE",
         "age.aged",
         rf"(?i){START}(?:aged?|alter|edad|âge|età|idade|leeftijd|ålder)[ :=]{{1,3}}(?:of |is |was )?(?P<v>{_N})(?![\w.]|[-/]\d)",
-        "age",
+        "aged",
         AGE,
     ),
     Pattern(
@@ -111,7 +111,7 @@ NUMBERS: tuple[Pattern, ...] = (
         "AGE",
         "age.turned",
         rf"(?i){START}(?:turn(?:s|ed|ing)|i am|i'm|she is|he is|she's|he's) (?P<v>{_N})(?=[ .,;!?]|$)(?! ?(?:%|[a-z]{{2,}}ers|km|kg|miles|minutes|hours|days))",
-        "age",
+        "aged",
         AGE,
         Tier.STRICT,
     ),

@@ -16,7 +16,7 @@ _PREFIXED = (
     ("github", r"gh[pousr]_[A-Za-z0-9]{36,255}"),
     ("github.fine", r"github_pat_[A-Za-z0-9_]{22,255}"),
     ("gitlab", rf"gl(?:pat|dt|rt|cbt|ptt|ft|soat)-{_B64}{{20,64}}"),
-    ("slack", r"xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9\-]{10,255}"),
+    ("slack", r"xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9\-]{11,255}"),
     ("slack.hook", r"hooks\.slack\.com/services/T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{20,32}"),
     ("stripe", r"(?:sk|rk|pk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,255}"),
     ("google", rf"AIza{_B64}{{35}}"),
@@ -43,11 +43,68 @@ _PREFIXED = (
     ("planetscale", rf"pscale_(?:tkn|pw|oauth)_{_B64}{{32,64}}"),
     ("newrelic", r"NRAK-[A-Z0-9]{27}"),
     ("age", r"AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}"),
-    ("jwt", rf"eyJ{_B64}{{8,2048}}+\.eyJ{_B64}{{8,8192}}+(?:\.{_B64}{{0,2048}}+)?"),
+    ("jwt", rf"eyJ{_B64}{{13,2048}}+\.eyJ{_B64}{{8,8192}}+(?:\.{_B64}{{0,2048}}+)?"),
 )
 
+PREFIXES = (  # one of these is in whatever a row of _PREFIXED matches
+    *(
+        "AKIA",
+        "ASIA",
+        "AROA",
+        "AIDA",
+        "AGPA",
+        "ANPA",
+        "ANVA",
+        "ABIA",
+        "ACCA",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+    ),
+    *(
+        "glpat-",
+        "gldt-",
+        "glrt-",
+        "glcbt-",
+        "glptt-",
+        "glft-",
+        "glsoat-",
+        "xox",
+        "hooks.slack.com",
+        "sk_",
+        "rk_",
+        "pk_",
+        "whsec_",
+    ),
+    *(
+        "AIza",
+        "ya29.",
+        "GOCSPX-",
+        "sk-",
+        "hf_",
+        "api_org_",
+        "npm_",
+        "pypi-AgE",
+        "SG.",
+        "key-",
+        "-us",
+        ":AA",
+        "dop_v1_",
+        "doo_v1_",
+    ),
+    *("dor_v1_", "shpat_", "shpca_", "shppa_", "shpss_", "sq0", "ATATT3", "lin_api_", "lin_oauth_", "ntn_", "secret_", "dapi"),
+    *("hvs.", "hvb.", "hvr.", "dp.", "pscale_", "NRAK-", "AGE-SECRET-KEY-1", "eyJ"),
+)
+_NO_PREFIX = ("twilio", "discord")
+
 SECRETS: tuple[Pattern, ...] = (
-    *(Pattern("SECRET", f"secret.{name}", rf"{START}{regex}(?!{_B64})", "long") for name, regex in _PREFIXED),
+    *(
+        Pattern("SECRET", f"secret.{name}", rf"{START}{regex}(?!{_B64})", "long" if name in _NO_PREFIX else "prefix")
+        for name, regex in _PREFIXED
+    ),
     Pattern(
         "SECRET",
         "secret.pem",
@@ -55,9 +112,13 @@ SECRETS: tuple[Pattern, ...] = (
         r"(?:-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----|(?![A-Za-z0-9+/=\r\n \t:,.\-\\]))",
         "dashes",
     ),
-    Pattern("SECRET", "secret.hash", r"\$(?:2[abxy]|argon2(?:id|i|d)|5|6|y|scrypt)\$[A-Za-z0-9./$=,+\-]{20,255}", "long"),
+    Pattern("SECRET", "secret.hash", r"\$(?:2[abxy]|argon2(?:id|i|d)|5|6|y|scrypt)\$[A-Za-z0-9./$=,+\-]{20,255}", "dollar"),
     Pattern(
-        "SECRET", "secret.bearer", rf"(?i){START}(?:bearer|basic)[ :]{{1,3}}(?P<v>[A-Za-z0-9+/=_.~\-]{{16,2048}})", "long", RANDOM
+        "SECRET",
+        "secret.bearer",
+        rf"(?i){START}(?:bearer|basic)[ :]{{1,3}}(?P<v>[A-Za-z0-9+/=_.~\-]{{16,2048}})",
+        "bearer",
+        RANDOM,
     ),
     Pattern(
         "SECRET",
