@@ -4,6 +4,7 @@ A number whose check many other numbers pass, or that has none, is looked for be
 Source of the checks: python-stdnum, and where noted the issuing state's own description.
 """
 
+import re
 from collections.abc import Callable
 
 from stdnum.ar import cuit
@@ -57,6 +58,7 @@ _LICENCE = (
 )  # fmt: skip
 _PASSPORT = ("passport", "passeport", "reisepass", "pasaporte", "passaporto", "passaporte", "paspoort", "паспорт", "護照", "护照")
 _DASH = f"[-{DASHES}]"
+_CLOSE = re.compile(r"\d(?:[^\n]{0,2}?\d){2}")
 
 
 def _by(name: str, validate: Callable[[str], str], clean: Callable[[str], str] = compact) -> Check:
@@ -79,7 +81,7 @@ def _spread(*sizes: int) -> str:
 
 def _plain(count: int) -> str:
     """Return a regex of that many digits, each of which may be followed by one blank, dash or dot."""
-    return rf"(?<![\w.])\d(?:{BREAK}\d){{{count - 1}}}(?!\w|\.\d)"
+    return rf"(?<![\w.])\d(?:(?:{BREAK}|\.)\d){{{count - 1}}}(?!\w|\.\d)"
 
 
 def _as_written(text: str) -> str:
@@ -88,13 +90,18 @@ def _as_written(text: str) -> str:
 
 
 def _sized(least: int, most: int) -> Check:
-    """Make a check of what has no checksum: so many letters and digits, at least four of them digits, and not a year alone."""
-    return whole(f"sized_{least}_{most}", lambda text: len(digits_of(text)) >= 4 and least <= len(compact(text)) <= most)
+    """Make a check of what has no checksum: so many letters and digits, three digits of them close together."""
+    return whole(f"sized_{least}_{most}", lambda text: _CLOSE.search(text) is not None and least <= len(compact(text)) <= most)
 
 
 def _nino(text: str) -> bool:
     """Refuse prefixes that are never given (HMRC, National Insurance Manual NIM39110)."""
     return compact(text).upper()[:2] not in {"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}
+
+
+def _fiscal(text: str) -> bool:
+    """Test an Italian fiscal code; letters may stand for some of its digits (omocodia), here never for all seven."""
+    return any(char.isdecimal() for char in text) and codicefiscale.is_valid(compact(text).upper())
 
 
 def _nric(text: str) -> bool:
@@ -141,7 +148,7 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("BR_CNPJ", "br.cnpj", _by("br.cnpj", cnpj.validate), rf"(?<![\w.])\d\d\.?\d{{3}}\.?\d{{3}}/?\d{{4}}{_DASH}?\d\d(?!\w)", "", (), "eleven"),
     *_rows("IN_AADHAAR", "in.aadhaar", _by("in.aadhaar", aadhaar.validate), rf"(?<![\w.])[2-9]\d{{3}}([ \u00a0]|{_DASH})\d{{4}}\1\d{{4}}(?!\w|[ \-]?\d)", _plain(12), ("aadhaar", "aadhar", "uidai", "uid", "आधार"), "eleven"),
     *_rows("IN_PAN", "in.pan", _by("in.pan", pan.validate), rf"(?i){START}[A-Z]{{3}}[ABCFGHLJPTK][A-Z]{BREAK}\d{{4}}{BREAK}[A-Z]{END}", "", (), "letters"),
-    *_rows("IT_FISCAL_CODE", "it.cf", _by("it.codicefiscale", codicefiscale.validate), rf"(?i){START}[A-Z]{{6}}{BREAK}[0-9LMNP-V]{{2}}[A-EHLMPRST][0-9LMNP-V]{{2}}{BREAK}[A-Z][0-9LMNP-V]{{3}}{BREAK}[A-Z]{END}", "", (), "letters"),
+    *_rows("IT_FISCAL_CODE", "it.cf", whole("it.codicefiscale", _fiscal), rf"(?i){START}[A-Z]{{6}}{BREAK}[0-9LMNP-V]{{2}}[A-EHLMPRST][0-9LMNP-V]{{2}}{BREAK}[A-Z][0-9LMNP-V]{{3}}{BREAK}[A-Z]{END}", "", (), "letters"),
     *_rows("FR_NIR", "fr.nir", _by("fr.nir", nir.validate), rf"(?i)(?<![\w.])[1-478]{BREAK}\d\d{BREAK}\d\d{BREAK}(?:\d\d|2[AB]){BREAK}\d{{3}}{BREAK}\d{{3}}{BREAK}\d\d(?!\w)", "", (), "six"),
     *_rows("DE_TAX_ID", "de.idnr", _by("de.idnr", steuer.validate), "", _plain(11), ("steuer", "steuer-id", "steueridentifikationsnummer", "identifikationsnummer", "idnr", "idnr.", "tax id", "tin"), "eleven"),
     *_rows("PL_PESEL", "pl.pesel", _by("pl.pesel", pesel.validate), "", _plain(11), ("pesel",), "eleven"),
@@ -154,8 +161,8 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("CH_AHV", "ch.ahv", _by("ch.ssn", ahv.validate), rf"(?<![\w.])756(?:{BREAK}|\.)\d{{4}}(?:{BREAK}|\.)\d{{4}}(?:{BREAK}|\.)\d\d(?!\w)", "", (), "eleven"),
     *_rows("AT_SVNR", "at.vnr", _by("at.vnr", vnr.validate), "", _plain(10), ("svnr", "sozialversicherungsnummer", "versicherungsnummer", "sv-nummer")),
     *_rows("CA_SIN", "ca.sin", _by("ca.sin", sin.validate), rf"(?<![\w.\-])\d{{3}}({_DASH}|[ \u00a0])\d{{3}}\1\d{{3}}(?!\w|[ \-]\d)", _plain(9), ("sin", "social insurance", "nas")),
-    *_rows("AU_TFN", "au.tfn", _by("au.tfn", tfn.validate), "", rf"(?<![\w.])\d(?:{BREAK}\d){{7,8}}(?!\w|\.\d)", ("tfn", "tax file")),
-    *_rows("NZ_IRD", "nz.ird", _by("nz.ird", ird.validate), "", rf"(?<![\w.])\d(?:{BREAK}\d){{7,8}}(?!\w|\.\d)", ("ird", "inland revenue")),
+    *_rows("AU_TFN", "au.tfn", _by("au.tfn", tfn.validate), "", rf"(?<![\w.])\d(?:{BREAK}\d){{7,8}}(?!\w|\.\d)", ("tfn", "tax file"), "seven"),
+    *_rows("NZ_IRD", "nz.ird", _by("nz.ird", ird.validate), "", rf"(?<![\w.])\d(?:{BREAK}\d){{7,8}}(?!\w|\.\d)", ("ird", "inland revenue"), "seven"),
     *_rows("ZA_ID", "za.id", _by("za.idnr", zaid.validate), _spread(6, 4, 3), "", (), "eleven"),
     *_rows("KR_RRN", "kr.rrn", _by("kr.rrn", rrn.validate), rf"(?<![\w.])\d{{6}}{_DASH}[0-9]\d{{6}}(?!\w)", _plain(13), ("주민등록번호", "주민번호", "rrn", "resident registration"), "eleven"),
     *_rows("CN_ID", "cn.ric", _by("cn.ric", ric.validate), rf"(?i)(?<![\w.])\d{{6}}{BREAK}(?:19|20)\d\d{BREAK}\d{{4}}{BREAK}\d{{3}}[0-9X](?!\w)", "", (), "eleven"),
@@ -167,7 +174,7 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("AR_CUIT", "ar.cuit", _by("ar.cuit", cuit.validate), rf"(?<![\w.])(?:2[0347]|3[034]){_DASH}\d{{8}}{_DASH}\d(?!\w)", _plain(11), ("cuit", "cuil"), "eleven"),
     *_rows("CL_RUT", "cl.rut", _by("cl.rut", rut.validate), rf"(?i)(?<![\w.])\d\d?\.?\d{{3}}\.?\d{{3}}{_DASH}[0-9K]{END}", "", (), "seven"),
     *_rows("TR_TCKN", "tr.tckn", _by("tr.tckimlik", tckimlik.validate), _plain(11), "", (), "eleven"),
-    *_rows("IL_ID", "il.id", _by("il.idnr", teudat.validate), "", rf"(?<![\w.])\d(?:{GAP}?\d){{7,8}}(?!\w|\.\d)", ("teudat", "zehut", "תעודת זהות", "ת.ז", "israeli id")),
+    *_rows("IL_ID", "il.id", _by("il.idnr", teudat.validate), "", rf"(?<![\w.])\d(?:{GAP}?\d){{7,8}}(?!\w|\.\d)", ("teudat", "zehut", "תעודת זהות", "ת.ז", "israeli id"), "seven"),
     *_rows("IE_PPS", "ie.pps", _by("ie.pps", pps.validate), rf"(?i)(?<![\w.\-])\d{{7}}{BREAK}[A-W][A-IW]?{END}", "", (), "letters"),
     *_rows("RO_CNP", "ro.cnp", _by("ro.cnp", cnp.validate), _spread(1, 6, 6), "", (), "eleven"),
     *_rows("SI_EMSO", "si.emso", _by("si.emso", emso.validate), _spread(7, 6), "", (), "eleven"),
@@ -177,7 +184,7 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("GR_AMKA", "gr.amka", _by("gr.amka", amka.validate), "", _plain(11), ("amka", "αμκα", "α.μ.κ.α"), "eleven"),
     *_rows("HR_OIB", "hr.oib", _by("hr.oib", oib.validate), "", _plain(11), ("oib",), "eleven"),
     *_rows("RU_SNILS", "ru.snils", whole("ru.snils", _snils), rf"(?<![\w.])\d{{3}}{_DASH}\d{{3}}{_DASH}\d{{3}}(?: |{_DASH})\d\d(?!\w)", _plain(11), ("снилс", "snils"), "eleven"),
-    Pattern("PASSPORT", "passport", rf"(?i){START}[A-Z]{{0,3}}\d{{3}}[A-Z0-9]{{3,9}}{END}", "three", context=_PASSPORT, asks=True),
+    Pattern("PASSPORT", "passport", rf"(?i){START}[A-Z]{{0,3}}\d[A-Z0-9]{{5,10}}{END}", "three", _sized(6, 12), context=_PASSPORT, asks=True),
     Pattern("MEDICAL_LICENCE", "us.dea", rf"(?i){START}[ABFGMPR][A-Z9]\d{{7}}{END}", "letters", DEA),
     Pattern("DRIVER_LICENCE", "licence.said", rf"(?i){START}(?:[A-Z]{{1,5}}[ \-]?)?\d[A-Z0-9]{{2,19}}(?:[ \-]\d[A-Z0-9]{{0,7}}){{0,4}}{END}", "three", _sized(5, 20), context=_LICENCE, asks=True),
     Pattern("DRIVER_LICENCE", "licence.any", rf"(?i){START}(?:[A-Z]{{1,2}}\d{{5,8}}|[A-Z]\d{{3}}[ \-]?\d{{3,4}}[ \-]?\d{{3,6}}|[A-Z]\d{{12,14}}|\d{{7,9}}[A-Z]{{0,2}})(?:{END})", "three", tier=Tier.STRICT),

@@ -11,7 +11,7 @@ _PATH = r"[^ \t\r\n\"<>\u00a0\u2028\u3000]"
 TOP = (
     "com|org|net|edu|gov|mil|int|info|biz|mobi|museum|aero|coop|app|dev|cloud|online|site|tech|blog|xyz|club|agency|company|solutions|"
     "io|ai|co|tv|uk|de|fr|es|nl|ch|se|dk|fi|pt|ie|cz|sk|hu|ro|bg|gr|hr|si|ee|lt|lv|lu|eu|ua|ru|tr|il|ca|mx|br|ar|cl|pe|uy|au|nz|jp|kr|"
-    "cn|hk|tw|sg|th|vn|ph|za|ng|ke|eg|ae|sa|ir|pk|lk|li|mc|ge|az|kz|rs|ba|al|mk|mt|cy"
+    "cn|hk|tw|sg|th|vn|ph|za|ng|ke|eg|ae|sa|ir|pk|lk|li|mc|ge|az|kz|ba|al|mk|mt|cy"
 )
 _HEX = "[0-9A-Fa-f]"
 _OCTET = r"\d{1,3}"

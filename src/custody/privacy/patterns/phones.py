@@ -58,7 +58,7 @@ PHONES: tuple[Pattern, ...] = (
         "PHONE",
         "phone.exit",
         rf"{_BEFORE}00[ -]?[1-9]\d{{0,2}}[ -]\(?\d{{1,5}}\)?(?:[ /-]\d{{2,8}}){{1,4}}{_AFTER}",
-        "nine",
+        "seven",
         BALANCED,
     ),
     Pattern(
@@ -68,7 +68,9 @@ PHONES: tuple[Pattern, ...] = (
         "seven",
         BALANCED,
     ),
-    Pattern("PHONE", "phone.trunk", rf"{_BEFORE}\(?0[1-9]\d{{0,4}}\)?(?:[ /-]{{1,3}}\d{{2,8}}){{1,4}}{_AFTER}", "nine", BALANCED),
+    Pattern(
+        "PHONE", "phone.trunk", rf"{_BEFORE}\(?0[1-9]\d{{0,4}}\)?(?:[ /-]{{1,3}}\d{{2,8}}){{1,4}}{_AFTER}", "seven", BALANCED
+    ),
     Pattern("PHONE", "phone.bare", rf"{_BEFORE}0[1-9]\d{{8,9}}{_AFTER}", "nine", BALANCED),
     Pattern("PHONE", "phone.said", rf"(?i)(?<![\w.])\(?{_RUN}", "seven", BALANCED, context=WORDS),
     Pattern("PHONE", "phone.any", rf"(?i)(?<!\d)[+(]{{0,2}}{_RUN}", "seven", SIZED, Tier.STRICT),

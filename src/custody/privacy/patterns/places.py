@@ -7,6 +7,7 @@ from custody.privacy.patterns.shapes import CAPITAL, END, START
 
 _NUMBER = r"\d{1,6}(?:[\-/]\d{1,5})?(?: ?[A-Za-z](?![^\W_]))?"
 _WORD = r"[^\W\d_][\w.'\u2019\-]{0,30}"
+_SIMPLE = r"[^\W\d_][\w.]{0,30}"
 _CAP = rf"(?:{CAPITAL}[\w.'\u2019\-]{{0,30}})"
 _NAME = rf"(?:{_WORD}|\d{{1,4}}(?:st|nd|rd|th))"
 STREETS = (
@@ -77,7 +78,7 @@ _CA = r"[ABCEGHJ-NPRSTVXY]\d[ABCEGHJ-NPRSTV-Z][ -]?\d[ABCEGHJ-NPRSTV-Z]\d"
 PLACES: tuple[Pattern, ...] = (
     Pattern("ADDRESS", "address.street", rf"(?i)(?<![\w.]){_NUMBER},? (?:{_NAME} ){{1,4}}(?:{'|'.join(STREETS)})(?!\w)\.?{_UNIT}", "road"),
     Pattern("ADDRESS", "address.english", rf"(?<![\w.]){_NUMBER},? (?:(?:[NSEW]{{1,2}}|North|South|East|West)\.? )?(?:(?:{_CAP}|\d{{1,4}}(?:st|nd|rd|th)) ){{1,4}}(?:{_ENGLISH})(?!\w)\.?{_UNIT}{_TAIL}", "numbered"),
-    Pattern("ADDRESS", "address.grown", rf"(?i){START}(?:{_WORD}[ \-]){{0,2}}[^\W\d_][\w\-]{{1,30}}(?:{'|'.join(map(re.escape, SUFFIXES))}),? {{1,2}}{_NUMBER}(?!\w)(?:,? \d{{4,5}} {_WORD})?", "street"),
+    Pattern("ADDRESS", "address.grown", rf"(?i)(?<![\w\-])(?:{_SIMPLE} ){{0,2}}[^\W\d_][\w\-]{{1,30}}(?:{'|'.join(map(re.escape, SUFFIXES))}),? {{1,2}}{_NUMBER}(?!\w)(?:,? \d{{4,5}} {_WORD})?", "street"),
     Pattern("ADDRESS", "address.after", rf"(?i){START}(?:{_WORD} ){{1,3}}(?:{'|'.join(map(re.escape, AFTER))}),? {{1,2}}(?:no[.:]? ?)?{_NUMBER}(?!\w)", "street"),
     Pattern("ADDRESS", "address.before", rf"(?i){START}{_BEFORE} ?(?:{_WORD} ){{0,5}}{_WORD},? {{0,2}}(?:n[.ºo°]{{0,2}} ?)?{_NUMBER}(?!\w)(?:,? \d{{4,6}} {_WORD})?", "way"),
     Pattern("ADDRESS", "address.capital", rf"{START}{BEFORE_CAPITAL} {_SMALL}{_CAP}(?: {_SMALL}{_CAP}){{0,3}},? {{0,2}}(?:n[.ºo°]{{0,2}} ?)?{_NUMBER}(?!\w)(?:,? \d{{4,6}} {_WORD})?", "way_capital"),
