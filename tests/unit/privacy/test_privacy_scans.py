@@ -147,10 +147,10 @@ def test_a_report_is_read_back_and_its_format_is_kept() -> None:
 
 
 @pytest.mark.parametrize("change", [{"version": 2}, {"rows": "ten"}, {"nose": 1}])
-def test_another_format_is_refused(change: dict[str, object]) -> None:
+def test_another_format_is_refused(change: dict[str, Any]) -> None:
     body = json.loads(GOLDEN.read_text())
     with pytest.raises(InvalidInput):
-        report_of({**body, **change})
+        report_of(body | change)
     with pytest.raises(InvalidInput):
         report_of({key: value for key, value in body.items() if key != "rows"})
 
