@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check fix lock docs bench bench-alarms bench-drift bench-labels bench-lists bench-real bench-relevance bench-start story-youtube clean
+.PHONY: help demo test check fix lock docs bench bench-alarms bench-drift bench-labels bench-lists bench-privacy bench-real bench-relevance bench-start story-youtube clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -63,6 +63,9 @@ bench-real: $(VENV)/dev.stamp ## known drifts in three real data sets, with date
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/real.py
 bench-relevance: $(VENV)/dev.stamp ## cover of the intervals of relevance and of a loss's parts; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/relevance.py
+bench-privacy: $(VENV)/dev.stamp ## recall, leaks and speed of privacy beside its peers; QUICK=1 for less
+	@$(BIN)/python -c "import hyperscan" 2> /dev/null || $(BIN)/pip install -q --require-hashes -r bench/privacy_peers/prefilter.txt
+	@$(BIN)/python bench/privacy.py
 bench-start: $(VENV)/dev.stamp ## how long `custody --help` takes
 	@$(BIN)/python bench/start.py
 story-youtube: $(VENV)/dev.stamp ## the life of a text model on dated comment spam (needs the data file)

@@ -52,7 +52,11 @@ FORMS: tuple[Callable[[str, Rng], str], ...] = (
 )
 # forms in which a type is written by convention, tried as often as the ones above
 OWN: dict[str, tuple[Callable[[str], str], ...]] = {
-    "US_SSN": (lambda v: f"{v[:3]}-{v[3:5]}-{v[5:]}", lambda v: f"{v[:3]} {v[3:5]} {v[5:]}", lambda v: f"{v[:3]}.{v[3:5]}.{v[5:]}"),
+    "US_SSN": (
+        lambda v: f"{v[:3]}-{v[3:5]}-{v[5:]}",
+        lambda v: f"{v[:3]} {v[3:5]} {v[5:]}",
+        lambda v: f"{v[:3]}.{v[3:5]}.{v[5:]}",
+    ),
     "UK_NHS": (lambda v: f"{v[:3]} {v[3:6]} {v[6:]}", lambda v: f"{v[:3]}-{v[3:6]}-{v[6:]}"),
     "BR_CPF": (lambda v: f"{v[:3]}.{v[3:6]}.{v[6:9]}-{v[9:]}", lambda v: f"{v[:9]}-{v[9:]}"),
     "NL_BSN": (lambda v: f"{v[:4]}.{v[4:6]}.{v[6:]}",),
@@ -65,7 +69,11 @@ OWN: dict[str, tuple[Callable[[str], str], ...]] = {
     "CN_ID": (lambda v: f"{v[:6]} {v[6:14]} {v[14:]}",),
     "IN_AADHAAR": (lambda v: f"{v[:4]} {v[4:8]} {v[8:]}", lambda v: f"{v[:4]}-{v[4:8]}-{v[8:]}"),
     "IBAN": (lambda v: v.lower(), lambda v: f"{v[:4]} {v[4:8]} {v[8:]}"),
-    "CREDIT_CARD": (lambda v: f"{v[:4]} {v[4:10]} {v[10:]}", lambda v: f"{v} 09/28 123", lambda v: f"{v[:4]}.{v[4:8]}.{v[8:12]}.{v[12:]}"),
+    "CREDIT_CARD": (
+        lambda v: f"{v[:4]} {v[4:10]} {v[10:]}",
+        lambda v: f"{v} 09/28 123",
+        lambda v: f"{v[:4]}.{v[4:8]}.{v[8:12]}.{v[12:]}",
+    ),
 }
 ONLY_OWN = frozenset({"EMAIL", "IP_ADDRESS", "SE_PERSONNUMMER", "FI_HETU", "ES_DNI", "ES_NIE"})  # nobody groups these by fours
 
@@ -88,11 +96,11 @@ PHONE_FORMS: tuple[Callable[[str, str], str], ...] = (  # country code and natio
     lambda c, n: f"{c} (0) {n[:3]} {n[3:]}",
     lambda c, n: f"00{c[1:]} {n[:4]} {n[4:]}",
     lambda c, n: f"{c}.{n[:3]}.{n[3:6]}.{n[6:]}",
-    lambda c, n: f"0{n[:3]} {n[3:6]} {n[6:]}",
-    lambda c, n: f"{n[:3]} {n[3:6]} {n[6:]}",
-    lambda c, n: f"{n[:3]}-{n[3:6]}-{n[6:]}",
+    lambda _, n: f"0{n[:3]} {n[3:6]} {n[6:]}",
+    lambda _, n: f"{n[:3]} {n[3:6]} {n[6:]}",
+    lambda _, n: f"{n[:3]}-{n[3:6]}-{n[6:]}",
     lambda c, n: f"{c} {n} ext. 31",
-    lambda c, n: f"{n}",
+    lambda _, n: f"{n}",
     lambda c, n: f"{c} {' '.join(n[i : i + 2] for i in range(0, len(n), 2))}",
 )
 # about people: {name} {city} {company} {street}
