@@ -1,7 +1,9 @@
 """Held-out sentences, forms and addresses of the privacy benchmark.
 
-Written after pattern pack 1 was frozen (its digest stands in tests/unit/privacy/pack_v1.json), and never used to tune it.
-Whoever changes a pattern because of a miss here must write a new file like this one, or the recall it gives is optimistic.
+Written after pattern pack 2 was frozen (its digest stands in tests/unit/privacy/pack_v2.json), and not used to tune it.
+A first file of this kind judged pack 1: of about 31 each it missed 10 Chinese, 9 French, 9 Norwegian and 7 South African numbers, all
+in groups those rows did not expect, and 1 card. Pack 2 mended that, so the first file is spent and this one is new. Whoever changes
+a pattern because of a miss here must do the same. The author of the patterns wrote it, which is a bias that no rule removes.
 """
 
 import random
@@ -11,45 +13,52 @@ Rng = random.Random
 
 # {v}: the value, {l}: how its number is called
 SENTENCES = (
-    "As agreed on the phone this morning, the {l} to use is {v}.",
-    "{l}: {v}",
-    "Could you double-check my {l}? I think it is {v}, thanks",
-    "* {l} = {v}\n* remarks: none",
-    "Hi team, customer supplied {l} ({v}) with the complaint.",
-    "She wrote '{v}' under {l} and signed the sheet.",
-    '{{"field": "{l}", "value": "{v}"}}',
-    "{l};{v};confirmed",
-    "Re: ticket 8841 / {l} {v} / please close",
-    "The caller gave {v} as {l}.",
-    "update set {l} -> {v} where row is the third",
-    "Your {l}\n\t{v}\nwas changed yesterday evening.",
-    "<td>{l}</td><td>{v}</td>",
-    "«{v}» ({l})",
-    "no idea why but {l} {v}, {v} again and again",
+    "Following our chat, I attach the form with {l} {v} on page two.",
+    "{l} no. {v}",
+    "Sorry for the late reply!! the {l} you asked about: {v}. Cheers",
+    "| {l} | {v} | open |",
+    "Before: unknown. After: {l} {v}.",
+    "[12:04] agent: can you read me the {l}?\n[12:05] visitor: sure, {v}",
+    '{{"{l}": ["{v}"]}}',
+    "row 7,{l},{v},yes",
+    "FW: FW: wrong {l}? ({v})",
+    "It was {v} that I entered as the {l}, not the other one.",
+    "note to self - {l}->{v}",
+    "{l}\n{v}\n\nKind regards",
+    "<b>{l}:</b> {v}<br/>",
+    "“{l} {v}”, she repeated slowly.",
+    "both {l}s are the same: {v} / {v}",
+    "the scanner printed {v} next to {l} and stopped",
 )
 # how the digits of a long number stand: each takes the number and the generator
 FORMS: tuple[Callable[[str, Rng], str], ...] = (
     lambda v, _: v,
-    lambda v, _: " ".join(v[i : i + 4] for i in range(0, len(v), 4)),
-    lambda v, _: "-".join(v[i : i + 4] for i in range(0, len(v), 4)),
-    lambda v, _: "\u00a0".join(v[i : i + 4] for i in range(0, len(v), 4)),
-    lambda v, _: "\u202f".join(v[i : i + 4] for i in range(0, len(v), 4)),
-    lambda v, _: "  ".join(v[i : i + 4] for i in range(0, len(v), 4)),
-    lambda v, _: "\u2013".join(v[i : i + 4] for i in range(0, len(v), 4)),
-    lambda v, _: " - ".join(v[i : i + 4] for i in range(0, len(v), 4)),
-    lambda v, r: (c := r.randint(4, len(v) - 4)) and f"{v[:c]}\n{v[c:]}",
-    lambda v, r: (c := r.randint(4, len(v) - 4)) and f"{v[:c]} {v[c:]}",
-    lambda v, r: (c := r.randint(4, len(v) - 4)) and f"{v[:c]}\r\n{v[c:]}",
-    lambda v, _: " ".join(v[i : i + 3] for i in range(0, len(v), 3)),
-    lambda v, _: " ".join(v[i : i + 2] for i in range(0, len(v), 2)),
-    lambda v, _: "-".join(v[i : i + 3] for i in range(0, len(v), 3)),
-    lambda v, _: f"{v[:6]} {v[6:]}",
-    lambda v, _: f"{v[: len(v) // 2]}-{v[len(v) // 2 :]}",
-    lambda v, _: v.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")),
-    lambda v, _: v.translate(str.maketrans("0123456789", "０１２３４５６７８９")),  # noqa: RUF001 - full-width digits are the point
-    lambda v, _: v.translate(str.maketrans("0123456789", "०१२३४५६७८९")),
-    lambda v, _: "\u2009".join(v[i : i + 5] for i in range(0, len(v), 5)),
+    lambda v, _: _cut(v, " ", 4),
+    lambda v, _: _cut(v, "-", 4),
+    lambda v, _: _cut(v, "\u00a0", 3),
+    lambda v, _: _cut(v, "\u2011", 4),
+    lambda v, _: _cut(v, "\u2012", 3),
+    lambda v, _: _cut(v, "\u2002", 4),
+    lambda v, _: _cut(v, "\t", 4),
+    lambda v, _: _cut(v, " ", 5),
+    lambda v, _: _cut(v, "-", 2),
+    lambda v, _: _cut(v, " \u2013 ", 4),
+    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\n{v[c:]}",
+    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}-\n{v[c:]}",
+    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\n    {v[c:]}"[: len(v) + 4],
+    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\u00a0{v[c:]}",
+    lambda v, _: f"{v[:3]} {v[3:5]} {v[5:]}",
+    lambda v, _: f"{v[:5]}-{v[5:]}",
+    lambda v, _: v.translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")),
+    lambda v, _: _cut(v, " ", 4).translate(str.maketrans("0123456789", "০১২৩৪৫৬৭৮৯")),
+    lambda v, _: _cut(v, "-", 3).translate(str.maketrans("0123456789", "๐๑๒๓๔๕๖๗๘๙")),
 )
+
+
+def _cut(value: str, sign: str, size: int) -> str:
+    return sign.join(value[i : i + size] for i in range(0, len(value), size))
+
+
 # forms in which a type is written by convention, tried as often as the ones above
 OWN: dict[str, tuple[Callable[[str], str], ...]] = {
     "US_SSN": (
@@ -78,50 +87,50 @@ OWN: dict[str, tuple[Callable[[str], str], ...]] = {
 ONLY_OWN = frozenset({"EMAIL", "IP_ADDRESS", "SE_PERSONNUMMER", "FI_HETU", "ES_DNI", "ES_NIE"})  # nobody groups these by fours
 
 PHONE_SENTENCES = (
-    "Please call {v} after six.",
-    "Reach the workshop at {v}, ask for Sam.",
-    "Tel. {v}",
-    "my number is {v} if anything goes wrong",
-    "Fax {v} / office hours 9-17",
-    "phone={v}&lang=en",
-    "She texted from {v} twice.",
-    "Contact: {v} (mornings only)",
+    "You can ring {v} until noon.",
+    "Mobile: {v}",
+    "we tried {v} three times, the phone was off",
+    "Text me on {v} when the parcel is there",
+    "Emergency contact - {v} (her sister)",
+    "tel={v};",
+    "Hotline {v}, free of charge",
+    "or call {v}?",
 )
 PHONE_FORMS: tuple[Callable[[str, str], str], ...] = (  # country code and national number
     lambda c, n: f"{c} {n}",
     lambda c, n: f"{c}{n}",
-    lambda c, n: f"{c} {n[:3]} {n[3:]}",
-    lambda c, n: f"{c}-{n[:2]}-{n[2:5]}-{n[5:]}",
-    lambda c, n: f"({c}) {n[:3]} {n[3:6]} {n[6:]}",
-    lambda c, n: f"{c} (0) {n[:3]} {n[3:]}",
-    lambda c, n: f"00{c[1:]} {n[:4]} {n[4:]}",
-    lambda c, n: f"{c}.{n[:3]}.{n[3:6]}.{n[6:]}",
-    lambda _, n: f"0{n[:3]} {n[3:6]} {n[6:]}",
-    lambda _, n: f"{n[:3]} {n[3:6]} {n[6:]}",
-    lambda _, n: f"{n[:3]}-{n[3:6]}-{n[6:]}",
-    lambda c, n: f"{c} {n} ext. 31",
-    lambda _, n: f"{n}",
-    lambda c, n: f"{c} {' '.join(n[i : i + 2] for i in range(0, len(n), 2))}",
+    lambda c, n: f"{c} {n[:2]} {n[2:6]} {n[6:]}",
+    lambda c, n: f"{c}-{n}",
+    lambda c, n: f"({c}) {n}",
+    lambda c, n: f"{c} ({n[:3]}) {n[3:]}",
+    lambda c, n: f"00 {c[1:]} {n[:3]} {n[3:]}",
+    lambda c, n: f"{c}/{n[:3]}/{n[3:]}",
+    lambda _, n: f"0{n}",
+    lambda _, n: f"(0{n[:3]}) {n[3:]}",
+    lambda _, n: f"{n[:3]}.{n[3:6]}.{n[6:]}",
+    lambda _, n: f"0{n[:2]}-{n[2:6]}-{n[6:]}",
+    lambda c, n: f"{c} {n} x4",
+    lambda c, n: f"{c}\u00a0{n[:3]}\u00a0{n[3:]}",
 )
 # about people: {name} {city} {company} {street}
 PEOPLE = (
-    "{name} moved to {city} last spring and joined {company}.",
-    "Dear {name}, thank you for visiting our store in {city}.",
-    "The delivery for {name} goes to {street}, {city}.",
-    "According to {name}, the contract with {company} was never signed.",
-    "I met {name} at the station; we talked about the weather in {city} for an hour.",
-    "Passenger {name} asked for a seat by the window.",
-    "{company} has named {name} as head of its office in {city}.",
-    "Both {name} and {name} live at {street}.",
-    "Signed: {name}\nPlace: {city}",
-    "My colleague {name} said that {company} will pay the rent for {street}.",
-    "Is {name} still waiting? The nurse from {city} can see them now.",
-    "We thank {name} for the long letter about trains, gardens and old clocks.",
+    "{name} has lived in {city} for nine years and works for {company}.",
+    "Hello {name}, your order from {city} is on its way.",
+    "Send the keys to {name}, {street}, {city}.",
+    "{name} told the court that {company} had kept the deposit.",
+    "Last week {name} rode a bicycle from {city} to the sea.",
+    "Seat 14 belongs to {name}, who boards in {city}.",
+    "After the merger {name} left {company} and opened a bakery.",
+    "The flat at {street} was let to {name} and {name}.",
+    "From: {name}\nTo: the landlord\nSubject: heating at {street}",
+    "Our neighbour {name} says hello.",
+    "Could {name} come to the clinic in {city} tomorrow?",
+    "Thanks to {name}, the choir of {city} sang until midnight.",
 )
 STREETS = (
-    "88 Juniper Lane", "Rosenweg 14", "3 rue des Lilas", "Calle de Alcalá 112", "ul. Piotrkowska 41", "Via Garibaldi 9", "1204 N Cedar St",
-    "Keizersgracht 230", "Drottninggatan 5", "Rua Augusta 77", "17 Station Road, Flat 2", "Bahnhofstraße 3b", "Mannerheimintie 20",
-    "Atatürk Caddesi 15", "PO Box 771",
+    "41 Willow Crescent", "Lindenallee 7", "22 avenue Victor Hugo", "Paseo de la Castellana 90", "ul. Marszałkowska 12", "Via Dante 31",
+    "905 W Maple Ave", "Prinsengracht 88", "Sveavägen 44", "Avenida Paulista 1500", "6 Church Lane, Apt 3", "Schillerstraße 19",
+    "Hämeenkatu 11", "Bağdat Caddesi 210", "P.O. Box 8080",
 )  # fmt: skip
 HARMLESS = (
     "The committee will look at the plan again in autumn and decide what to keep.",

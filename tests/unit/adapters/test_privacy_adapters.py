@@ -70,7 +70,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[PatternDetector, PatternDetect
     return prefiltered(request.param), PatternDetector(request.param)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(text=st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(st.characters(max_codepoint=127), max_size=40))
 def test_the_prefilter_lets_through_whatever_is_found_without_it(
     pair: tuple[PatternDetector, PatternDetector], text: str

@@ -20,7 +20,7 @@ from custody.privacy.patterns.pattern import Pattern, Tier
 from custody.privacy.patterns.shapes import ascii_digits
 
 DEFAULT, STRICT = PatternDetector(Tier.DEFAULT), PatternDetector(Tier.STRICT)
-GOLDEN = Path(__file__).parent / "pack_v1.json"
+GOLDEN = Path(__file__).parent / "pack_v2.json"
 
 FOUND = [
     ("EMAIL", "write to o'brien+x@mail.example.co.uk.", "o'brien+x@mail.example.co.uk"),
@@ -178,7 +178,7 @@ def test_whoever_changes_the_code_of_the_pack_raises_its_version() -> None:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, len(PACK.patterns) - 1), st.integers(0, 2**64))
 def test_a_gate_lets_through_whatever_its_row_finds(index: int, seed: int) -> None:
     row = PACK.patterns[index]
@@ -194,7 +194,7 @@ def test_most_samples_of_a_regex_match_it() -> None:
     assert sum(hits) > 0.8 * len(hits)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.sampled_from([text for _, text, _ in FOUND] + LEFT + [" ", "\n", "é", "٣", "[EMAIL]", "-", "/"]), max_size=4).map(
         "".join
@@ -215,16 +215,16 @@ MOST = 400  # steps per character
 
 @pytest.mark.parametrize("unit", HUNGRY)
 def test_no_text_makes_a_search_try_for_long(unit: str) -> None:
-    text = (unit * 48)[:48]
+    text = (unit * 40)[:40]
     for row in PACK.patterns:
         search = Search(row.regex, text, MOST * len(text))
         search.run()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.sampled_from(PACK.patterns), st.text("aA1 .-/@:=_,'(\n", min_size=1, max_size=5), st.integers(0, 2**32))
 def test_nor_does_a_repeated_piece_of_punctuation_letters_and_digits(row: Pattern, unit: str, seed: int) -> None:
-    text = (unit * 60)[:60]
+    text = (unit * 40)[:40]
     mixed = "".join(random.Random(seed).sample(text, len(text)))
     for one in (text, mixed):
         Search(row.regex, one, MOST * len(one)).run()

@@ -74,11 +74,6 @@ def _by(name: str, validate: Callable[[str], str], clean: Callable[[str], str] =
     return whole(name, passes)
 
 
-def _spread(*sizes: int) -> str:
-    """Return a regex of groups of digits that may stand apart, by blanks, dashes, dots or a line break."""
-    return r"(?<![\w.])" + rf"(?:{BREAK}|\.)".join(rf"\d{{{size}}}" for size in sizes) + r"(?!\w|\.\d)"
-
-
 def _plain(count: int) -> str:
     """Return a regex of that many digits, each of which may be followed by one blank, dash or dot."""
     return rf"(?<![\w.])\d(?:(?:{BREAK}|\.)\d){{{count - 1}}}(?!\w|\.\d)"
@@ -149,12 +144,12 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("IN_AADHAAR", "in.aadhaar", _by("in.aadhaar", aadhaar.validate), rf"(?<![\w.])[2-9]\d{{3}}([ \u00a0]|{_DASH})\d{{4}}\1\d{{4}}(?!\w|[ \-]?\d)", _plain(12), ("aadhaar", "aadhar", "uidai", "uid", "आधार"), "eleven"),
     *_rows("IN_PAN", "in.pan", _by("in.pan", pan.validate), rf"(?i){START}[A-Z]{{3}}[ABCFGHLJPTK][A-Z]{BREAK}\d{{4}}{BREAK}[A-Z]{END}", "", (), "letters"),
     *_rows("IT_FISCAL_CODE", "it.cf", whole("it.codicefiscale", _fiscal), rf"(?i){START}[A-Z]{{6}}{BREAK}[0-9LMNP-V]{{2}}[A-EHLMPRST][0-9LMNP-V]{{2}}{BREAK}[A-Z][0-9LMNP-V]{{3}}{BREAK}[A-Z]{END}", "", (), "letters"),
-    *_rows("FR_NIR", "fr.nir", _by("fr.nir", nir.validate), rf"(?i)(?<![\w.])[1-478]{BREAK}\d\d{BREAK}\d\d{BREAK}(?:\d\d|2[AB]){BREAK}\d{{3}}{BREAK}\d{{3}}{BREAK}\d\d(?!\w)", "", (), "six"),
+    *_rows("FR_NIR", "fr.nir", _by("fr.nir", nir.validate), rf"(?i)(?<![\w.])[1-478](?:(?:{BREAK}|\.)\d){{5}}(?:{BREAK}|\.)[\dAB](?:(?:{BREAK}|\.)\d){{8}}(?!\w|\.\d)", "", (), "six"),
     *_rows("DE_TAX_ID", "de.idnr", _by("de.idnr", steuer.validate), "", _plain(11), ("steuer", "steuer-id", "steueridentifikationsnummer", "identifikationsnummer", "idnr", "idnr.", "tax id", "tin"), "eleven"),
     *_rows("PL_PESEL", "pl.pesel", _by("pl.pesel", pesel.validate), "", _plain(11), ("pesel",), "eleven"),
-    *_rows("BE_NN", "be.nn", _by("be.nn", nn.validate), _spread(2, 2, 2, 3, 2), "", (), "eleven"),
+    *_rows("BE_NN", "be.nn", _by("be.nn", nn.validate), _plain(11), "", (), "eleven"),
     *_rows("SE_PERSONNUMMER", "se.pnr", _by("se.personnummer", personnummer.validate, _as_written), rf"(?<![\w.])(?:19|20)?\d{{6}}(?:{_DASH}|\+)\d{{4}}(?!\w)", r"(?<![\w.])(?:19|20)?\d{6} ?\d{4}(?!\w)", ("personnummer", "personnr", "samordningsnummer")),
-    *_rows("NO_FODSELSNUMMER", "no.fnr", _by("no.fodselsnummer", fodselsnummer.validate), _spread(6, 5), "", (), "eleven"),
+    *_rows("NO_FODSELSNUMMER", "no.fnr", _by("no.fodselsnummer", fodselsnummer.validate), _plain(11), "", (), "eleven"),
     *_rows("FI_HETU", "fi.hetu", _by("fi.hetu", hetu.validate, _as_written), rf"(?i)(?<![\w.])\d{{6}}(?:{_DASH}|[+A-FU-Y])\d{{3}}[0-9A-Y]{END}", "", (), "six"),
     *_rows("DK_CPR", "dk.cpr", _by("dk.cpr", cpr.validate), rf"(?<![\w.])\d{{6}}{_DASH}\d{{4}}(?!\w)", _plain(10), ("cpr", "personnummer", "cpr-nr")),
     *_rows("PT_NIF", "pt.nif", _by("pt.nif", nif.validate), "", _plain(9), ("nif", "contribuinte", "nipc")),
@@ -163,9 +158,9 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("CA_SIN", "ca.sin", _by("ca.sin", sin.validate), rf"(?<![\w.\-])\d{{3}}({_DASH}|[ \u00a0])\d{{3}}\1\d{{3}}(?!\w|[ \-]\d)", _plain(9), ("sin", "social insurance", "nas")),
     *_rows("AU_TFN", "au.tfn", _by("au.tfn", tfn.validate), "", rf"(?<![\w.])\d(?:{BREAK}\d){{7,8}}(?!\w|\.\d)", ("tfn", "tax file"), "seven"),
     *_rows("NZ_IRD", "nz.ird", _by("nz.ird", ird.validate), "", rf"(?<![\w.])\d(?:{BREAK}\d){{7,8}}(?!\w|\.\d)", ("ird", "inland revenue"), "seven"),
-    *_rows("ZA_ID", "za.id", _by("za.idnr", zaid.validate), _spread(6, 4, 3), "", (), "eleven"),
+    *_rows("ZA_ID", "za.id", _by("za.idnr", zaid.validate), _plain(13), "", (), "eleven"),
     *_rows("KR_RRN", "kr.rrn", _by("kr.rrn", rrn.validate), rf"(?<![\w.])\d{{6}}{_DASH}[0-9]\d{{6}}(?!\w)", _plain(13), ("주민등록번호", "주민번호", "rrn", "resident registration"), "eleven"),
-    *_rows("CN_ID", "cn.ric", _by("cn.ric", ric.validate), rf"(?i)(?<![\w.])\d{{6}}{BREAK}(?:19|20)\d\d{BREAK}\d{{4}}{BREAK}\d{{3}}[0-9X](?!\w)", "", (), "eleven"),
+    *_rows("CN_ID", "cn.ric", _by("cn.ric", ric.validate), rf"(?i)(?<![\w.])\d(?:(?:{BREAK}|\.)\d){{16}}(?:{BREAK}|\.)[0-9X\d](?!\w|\.\d)", "", (), "eleven"),
     *_rows("JP_MY_NUMBER", "jp.my", _by("jp.in", mynumber.validate), "", _plain(12), ("マイナンバー", "個人番号", "my number", "mynumber", "individual number"), "eleven"),
     *_rows("TH_PIN", "th.pin", _by("th.pin", pin.validate), rf"(?<![\w.])\d{_DASH}\d{{4}}{_DASH}\d{{5}}{_DASH}\d\d{_DASH}\d(?!\w)", _plain(13), ("เลขประจำตัวประชาชน", "บัตรประชาชน", "thai id", "national id"), "eleven"),
     *_rows("MY_NRIC", "my.nric", _by("my.nric", mykad.validate), rf"(?<![\w.])\d{{6}}{_DASH}\d\d{_DASH}\d{{4}}(?!\w)", _plain(12), ("mykad", "nric", "ic number", "kad pengenalan"), "eleven"),
@@ -176,8 +171,8 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("TR_TCKN", "tr.tckn", _by("tr.tckimlik", tckimlik.validate), _plain(11), "", (), "eleven"),
     *_rows("IL_ID", "il.id", _by("il.idnr", teudat.validate), "", rf"(?<![\w.])\d(?:{GAP}?\d){{7,8}}(?!\w|\.\d)", ("teudat", "zehut", "תעודת זהות", "ת.ז", "israeli id"), "seven"),
     *_rows("IE_PPS", "ie.pps", _by("ie.pps", pps.validate), rf"(?i)(?<![\w.\-])\d{{7}}{BREAK}[A-W][A-IW]?{END}", "", (), "letters"),
-    *_rows("RO_CNP", "ro.cnp", _by("ro.cnp", cnp.validate), _spread(1, 6, 6), "", (), "eleven"),
-    *_rows("SI_EMSO", "si.emso", _by("si.emso", emso.validate), _spread(7, 6), "", (), "eleven"),
+    *_rows("RO_CNP", "ro.cnp", _by("ro.cnp", cnp.validate), _plain(13), "", (), "eleven"),
+    *_rows("SI_EMSO", "si.emso", _by("si.emso", emso.validate), _plain(13), "", (), "eleven"),
     *_rows("BG_EGN", "bg.egn", _by("bg.egn", egn.validate), "", _plain(10), ("егн", "egn")),
     *_rows("CZ_SK_RC", "cz.rc", _by("cz.rc", rc.validate), r"(?<![\w.])\d{6}/\d{3,4}(?!\w)", r"(?<!\w)\d{9,10}(?!\w)", ("rodné číslo", "rodne cislo", "rč", "r.č")),
     *_rows("EE_LT_ID", "ee.ik", _by("ee.ik", ik.validate), "", _plain(11), ("isikukood", "asmens kodas", "asmens"), "eleven"),

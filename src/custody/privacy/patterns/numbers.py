@@ -78,7 +78,7 @@ def _calendar_start(text: str) -> tuple[tuple[int, int], ...]:
 
 _N = r"\d{1,3}"
 NUMBERS: tuple[Pattern, ...] = (
-    Pattern("CREDIT_CARD", "card", rf"(?<!\d)(?<!\d[.,])\d++(?:{BREAK}\d++|\.\d{{4}}(?!\d)){{0,24}}+", "eleven", CARD),
+    Pattern("CREDIT_CARD", "card", rf"(?<!\d)(?<!\d[.,])\d++(?:{BREAK}\d++|\.\d{{2,6}}(?!\d)){{0,24}}+", "eleven", CARD),
     Pattern("IBAN", "iban", rf"(?i){START}[A-Z]{{2}}{BREAK}\d{BREAK}\d(?:{BREAK}[A-Z\d]){{11,40}}+", "letters", IBAN),
     Pattern(
         "BANK_ACCOUNT",
