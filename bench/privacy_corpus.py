@@ -22,7 +22,8 @@ class Labelled:
 
 def filled(sentence: str, values: list[tuple[str, str, str, str]]) -> Labelled:
     """Fill a sentence; values: (field, value, type, origin), the next one of a field at each place where it stands."""
-    text, gold, rest = "", [], sentence
+    text, rest = "", sentence
+    gold: list[Gold] = []
     queue = {field: [(v, kind, origin) for f, v, kind, origin in values if f == field] for field in {v[0] for v in values}}
     while True:
         places = [(rest.index("{" + field + "}"), field) for field in queue if "{" + field + "}" in rest]
@@ -45,7 +46,7 @@ def structured(seed: int, each: int) -> list[Labelled]:
             number = draw(rng)
             own = OWN.get(kind, ())
             if kind in ONLY_OWN:
-                value = rng.choice([str, *own])(number)
+                value = rng.choice(own)(number) if own and rng.random() < 0.75 else number
             elif own and rng.random() < 0.5:
                 value = rng.choice(own)(number)
             else:

@@ -45,7 +45,7 @@ FORMS: tuple[Callable[[str, Rng], str], ...] = (
     lambda v, _: _cut(v, " \u2013 ", 4),
     lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\n{v[c:]}",
     lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}-\n{v[c:]}",
-    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\n    {v[c:]}"[: len(v) + 4],
+    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\n    {v[c:]}",
     lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\u00a0{v[c:]}",
     lambda v, _: f"{v[:3]} {v[3:5]} {v[5:]}",
     lambda v, _: f"{v[:5]}-{v[5:]}",

@@ -30,7 +30,7 @@ def presidio(*, names: bool) -> Run:
     lists.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=())
     tldextract.extract = lists.TLD_EXTRACTOR
 
-    class Loaded(SpacyNlpEngine):
+    class Loaded(SpacyNlpEngine):  # type: ignore[misc]  # it has no types
         def __init__(self) -> None:
             super().__init__()
             self.nlp = {"en": spacy.load(model_folder()) if names else spacy.blank("en")}

@@ -17,10 +17,10 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 @lru_cache(maxsize=256)
 def _near(words: tuple[str, ...]) -> re.Pattern[str]:
-    """Compile context words; scripts that write no blanks get no word ends."""
+    """Compile context words, in the plural too; scripts that write no blanks get no word ends."""
     spaced = [re.escape(word) for word in words if word[0] < "\u0e00"]
     others = [re.escape(word) for word in words if word[0] >= "\u0e00"]
-    parts = ([rf"(?<![^\W_])(?:{'|'.join(spaced)})(?![^\W_])"] if spaced else []) + others
+    parts = ([rf"(?<![^\W_])(?:{'|'.join(spaced)})s?(?![^\W_])"] if spaced else []) + others
     return re.compile("|".join(parts), re.IGNORECASE)
 
 

@@ -1,5 +1,7 @@
 """Hyperscan misses nothing that the plain path finds; a scan that takes too long is ended; windows overlap."""
 
+from itertools import pairwise
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -100,7 +102,7 @@ def test_a_scan_that_fails_is_told_without_its_data() -> None:
 def test_windows_cover_a_text_and_share_their_borders(text: str, size: int, overlap: int) -> None:
     pieces = list(windows(text, size, overlap))
     assert all(text.startswith(piece, at) and len(piece) <= size for at, piece in pieces)
-    assert all(first + size - overlap == second for (first, _), (second, _) in zip(pieces, pieces[1:], strict=False))
+    assert all(first + size - overlap == second for (first, _), (second, _) in pairwise(pieces))
     assert pieces[-1][0] + len(pieces[-1][1]) == len(text)
 
 

@@ -20,7 +20,7 @@ from custody.privacy.patterns.pattern import Pattern, Tier
 from custody.privacy.patterns.shapes import ascii_digits
 
 DEFAULT, STRICT = PatternDetector(Tier.DEFAULT), PatternDetector(Tier.STRICT)
-GOLDEN = Path(__file__).parent / "pack_v2.json"
+GOLDEN = Path(__file__).parent / "pack_v3.json"
 
 FOUND = [
     ("EMAIL", "write to o'brien+x@mail.example.co.uk.", "o'brien+x@mail.example.co.uk"),

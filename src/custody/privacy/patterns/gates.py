@@ -18,8 +18,8 @@ def _search(regex: str) -> Test:
 
 
 def _run(count: int) -> str:
-    r"""Return a regex of `count` digits with at most 16 characters of punctuation or space between two."""
-    return rf"\d(?:{_LOOSE}{{0,16}}+\d){{{count - 1}}}"
+    r"""Return a regex of `count` digits with at most 24 characters of punctuation or space between two."""
+    return rf"\d(?:{_LOOSE}{{0,24}}+\d){{{count - 1}}}"
 
 
 _NO = re.compile(r"[ ,]{0,3}no[.:]?$", re.IGNORECASE)
@@ -162,7 +162,7 @@ GATES: dict[str, tuple[str, Test]] = {
     "seven": ("six", _search(_run(7))),
     "nine": ("seven", _search(_run(9))),
     "eleven": ("nine", _search(_run(11))),
-    "letters": ("digit", _search(rf"[A-Za-z]{_LOOSE}{{0,6}}\d|\d{_LOOSE}{{0,6}}[A-Za-z]")),
+    "letters": ("digit", _search(rf"[A-Za-z]{_LOOSE}{{0,24}}\d|\d{_LOOSE}{{0,24}}[A-Za-z]")),
 }
 
 

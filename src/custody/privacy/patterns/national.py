@@ -144,7 +144,7 @@ NATIONAL: tuple[Pattern, ...] = (
     *_rows("IN_AADHAAR", "in.aadhaar", _by("in.aadhaar", aadhaar.validate), rf"(?<![\w.])[2-9]\d{{3}}([ \u00a0]|{_DASH})\d{{4}}\1\d{{4}}(?!\w|[ \-]?\d)", _plain(12), ("aadhaar", "aadhar", "uidai", "uid", "आधार"), "eleven"),
     *_rows("IN_PAN", "in.pan", _by("in.pan", pan.validate), rf"(?i){START}[A-Z]{{3}}[ABCFGHLJPTK][A-Z]{BREAK}\d{{4}}{BREAK}[A-Z]{END}", "", (), "letters"),
     *_rows("IT_FISCAL_CODE", "it.cf", whole("it.codicefiscale", _fiscal), rf"(?i){START}[A-Z]{{6}}{BREAK}[0-9LMNP-V]{{2}}[A-EHLMPRST][0-9LMNP-V]{{2}}{BREAK}[A-Z][0-9LMNP-V]{{3}}{BREAK}[A-Z]{END}", "", (), "letters"),
-    *_rows("FR_NIR", "fr.nir", _by("fr.nir", nir.validate), rf"(?i)(?<![\w.])[1-478](?:(?:{BREAK}|\.)\d){{5}}(?:{BREAK}|\.)[\dAB](?:(?:{BREAK}|\.)\d){{8}}(?!\w|\.\d)", "", (), "six"),
+    *_rows("FR_NIR", "fr.nir", _by("fr.nir", nir.validate), rf"(?i)(?<![\w.])\d(?:(?:{BREAK}|\.)\d){{5}}(?:{BREAK}|\.)[\dAB](?:(?:{BREAK}|\.)\d){{8}}(?!\w|\.\d)", "", (), "six"),
     *_rows("DE_TAX_ID", "de.idnr", _by("de.idnr", steuer.validate), "", _plain(11), ("steuer", "steuer-id", "steueridentifikationsnummer", "identifikationsnummer", "idnr", "idnr.", "tax id", "tin"), "eleven"),
     *_rows("PL_PESEL", "pl.pesel", _by("pl.pesel", pesel.validate), "", _plain(11), ("pesel",), "eleven"),
     *_rows("BE_NN", "be.nn", _by("be.nn", nn.validate), _plain(11), "", (), "eleven"),

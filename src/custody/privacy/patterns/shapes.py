@@ -9,7 +9,7 @@ DASHES = "\u00ad\u2010\u2011\u2012\u2013\u2014\u2015\u2212"
 BLANKS = " \t\u00a0\u2000-\u200d\u2060\u202f\u205f\u3000\ufeff"
 GAP = f"[-{DASHES}{BLANKS}]"  # between groups of a number
 GAPS = f"(?:[-.{DASHES}{BLANKS}]|\r?\n)"  # the same, or a dot or a line break
-BREAK = f"(?:{GAP}{{0,2}}+(?:\r?\n)?+{GAP}{{0,2}}+)"  # may be nothing; long numbers wrap
+BREAK = f"(?:{GAP}{{0,3}}+(?:\r?\n{GAP}{{0,16}}+)?+)"  # may be nothing; long numbers wrap, and the next line is indented
 START, END = r"(?<![^\W_])", r"(?![^\W_])"  # no letter or digit before, after; an underscore is allowed
 CAPITAL = "(?:[A-Z\u00c0-\u00de\u0130-\u0178\u0386-\u03ab\u0400-\u042f])"
 
