@@ -1,9 +1,11 @@
-"""Held-out sentences, forms and addresses of the privacy benchmark.
+"""Held-out sentences, forms and addresses of the privacy benchmark, the third of their kind.
 
-Written after pattern pack 2 was frozen (its digest stands in tests/unit/privacy/pack_v2.json), and not used to tune it.
-A first file of this kind judged pack 1: of about 31 each it missed 10 Chinese, 9 French, 9 Norwegian and 7 South African numbers, all
-in groups those rows did not expect, and 1 card. Pack 2 mended that, so the first file is spent and this one is new. Whoever changes
-a pattern because of a miss here must do the same. The author of the patterns wrote it, which is a bias that no rule removes.
+Written after pattern pack 3 was frozen (its digest stands in tests/unit/privacy/pack_v3.json), and not used to tune it.
+The first file judged pack 1: of about 31 each it missed 10 Chinese, 9 French, 9 Norwegian and 7 South African numbers in groups
+that those rows did not expect. The second judged pack 2, about 60 each: PESEL .86, TCKN .89, NIR .89, BSN .92, by three causes (a wrapped
+line that is indented, a label in the plural, a first digit of another script). Each was mended, so each file is spent and was
+written anew. Whoever changes a pattern because of a miss here must do the same. The author of the patterns wrote all three, which is
+a bias that no rule removes.
 """
 
 import random
@@ -13,45 +15,43 @@ Rng = random.Random
 
 # {v}: the value, {l}: how its number is called
 SENTENCES = (
-    "Following our chat, I attach the form with {l} {v} on page two.",
-    "{l} no. {v}",
-    "Sorry for the late reply!! the {l} you asked about: {v}. Cheers",
-    "| {l} | {v} | open |",
-    "Before: unknown. After: {l} {v}.",
-    "[12:04] agent: can you read me the {l}?\n[12:05] visitor: sure, {v}",
-    '{{"{l}": ["{v}"]}}',
-    "row 7,{l},{v},yes",
-    "FW: FW: wrong {l}? ({v})",
-    "It was {v} that I entered as the {l}, not the other one.",
-    "note to self - {l}->{v}",
-    "{l}\n{v}\n\nKind regards",
-    "<b>{l}:</b> {v}<br/>",
-    "“{l} {v}”, she repeated slowly.",
-    "both {l}s are the same: {v} / {v}",
-    "the scanner printed {v} next to {l} and stopped",
+    "On the envelope it said: {l} {v}. Nothing else.",
+    "{v} ... that is what the portal shows for {l}",
+    "Q: {l}? A: {v}",
+    "Please correct my {l} from {v} to the right one!",
+    "{l}\t{v}\tchecked",
+    "#### {l}\n> {v}",
+    "{{'{l}': '{v}', 'ok': true}}",
+    "With {l} {v} the login works, without it not.",
+    "(see {l} {v}, attached)",
+    "I spelled the {l} out for him: {v}...",
+    "id_type={l}&id_value={v}&step=2",
+    "The form wants a {l}; mine, {v}, is refused.",
+    "Fwd: proof of identity [{l} {v}]",
+    "His {l} is {v}; hers is missing.",
 )
 # how the digits of a long number stand: each takes the number and the generator
 FORMS: tuple[Callable[[str, Rng], str], ...] = (
     lambda v, _: v,
     lambda v, _: _cut(v, " ", 4),
-    lambda v, _: _cut(v, "-", 4),
-    lambda v, _: _cut(v, "\u00a0", 3),
-    lambda v, _: _cut(v, "\u2011", 4),
-    lambda v, _: _cut(v, "\u2012", 3),
-    lambda v, _: _cut(v, "\u2002", 4),
-    lambda v, _: _cut(v, "\t", 4),
-    lambda v, _: _cut(v, " ", 5),
-    lambda v, _: _cut(v, "-", 2),
-    lambda v, _: _cut(v, " \u2013 ", 4),
-    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\n{v[c:]}",
-    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}-\n{v[c:]}",
-    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\n    {v[c:]}",
-    lambda v, r: f"{v[: (c := r.randint(3, len(v) - 3))]}\u00a0{v[c:]}",
-    lambda v, _: f"{v[:3]} {v[3:5]} {v[5:]}",
-    lambda v, _: f"{v[:5]}-{v[5:]}",
-    lambda v, _: v.translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")),
-    lambda v, _: _cut(v, " ", 4).translate(str.maketrans("0123456789", "০১২৩৪৫৬৭৮৯")),
-    lambda v, _: _cut(v, "-", 3).translate(str.maketrans("0123456789", "๐๑๒๓๔๕๖๗๘๙")),
+    lambda v, _: _cut(v, " ", 3),
+    lambda v, _: _cut(v, " ", 6),
+    lambda v, _: _cut(v, "-", 5),
+    lambda v, _: _cut(v, "-", 6),
+    lambda v, _: _cut(v, "\u2010", 4),
+    lambda v, _: _cut(v, "\u2014", 5),
+    lambda v, _: _cut(v, "\u00ad", 4),
+    lambda v, _: _cut(v, "\u3000", 4),
+    lambda v, _: _cut(v, "\u2003", 3),
+    lambda v, _: _cut(v, "- ", 4),
+    lambda v, _: _cut(v, " -", 3),
+    lambda v, r: f"{v[: (c := r.randint(2, len(v) - 2))]} \n{v[c:]}",
+    lambda v, r: f"{v[: (c := r.randint(2, len(v) - 2))]}\r\n\t{v[c:]}",
+    lambda v, r: f"{v[: (c := r.randint(2, len(v) - 2))]} {v[c:]}",
+    lambda v, _: f"{v[:2]} {v[2:6]} {v[6:]}",
+    lambda v, _: v.translate(str.maketrans("0123456789", "௦௧௨௩௪௫௬௭௮௯")),
+    lambda v, _: _cut(v, "-", 4).translate(str.maketrans("0123456789", "០១២៣៤៥៦៧៨៩")),
+    lambda v, _: _cut(v, " ", 5).translate(str.maketrans("0123456789", "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗")),  # noqa: RUF001 - digits of mathematics
 )
 
 
@@ -87,50 +87,50 @@ OWN: dict[str, tuple[Callable[[str], str], ...]] = {
 ONLY_OWN = frozenset({"EMAIL", "IP_ADDRESS", "SE_PERSONNUMMER", "FI_HETU", "ES_DNI", "ES_NIE"})  # nobody groups these by fours
 
 PHONE_SENTENCES = (
-    "You can ring {v} until noon.",
-    "Mobile: {v}",
-    "we tried {v} three times, the phone was off",
-    "Text me on {v} when the parcel is there",
-    "Emergency contact - {v} (her sister)",
-    "tel={v};",
-    "Hotline {v}, free of charge",
-    "or call {v}?",
+    "Best reached by mobile, {v}, at any hour.",
+    "T {v} | F none",
+    "somebody with the number {v} phoned again",
+    "WhatsApp me: {v}",
+    "Night porter: phone {v}.",
+    "contact_phone,{v},primary",
+    "Is {v} still your landline?",
+    "dial {v} and wait",
 )
 PHONE_FORMS: tuple[Callable[[str, str], str], ...] = (  # country code and national number
-    lambda c, n: f"{c} {n}",
     lambda c, n: f"{c}{n}",
-    lambda c, n: f"{c} {n[:2]} {n[2:6]} {n[6:]}",
-    lambda c, n: f"{c}-{n}",
-    lambda c, n: f"({c}) {n}",
-    lambda c, n: f"{c} ({n[:3]}) {n[3:]}",
-    lambda c, n: f"00 {c[1:]} {n[:3]} {n[3:]}",
-    lambda c, n: f"{c}/{n[:3]}/{n[3:]}",
-    lambda _, n: f"0{n}",
-    lambda _, n: f"(0{n[:3]}) {n[3:]}",
-    lambda _, n: f"{n[:3]}.{n[3:6]}.{n[6:]}",
-    lambda _, n: f"0{n[:2]}-{n[2:6]}-{n[6:]}",
-    lambda c, n: f"{c} {n} x4",
-    lambda c, n: f"{c}\u00a0{n[:3]}\u00a0{n[3:]}",
+    lambda c, n: f"{c} {n[:1]} {n[1:5]} {n[5:]}",
+    lambda c, n: f"{c}-{n[:3]}-{n[3:]}",
+    lambda c, n: f"{c} / {n[:3]} / {n[3:]}",
+    lambda c, n: f"+ {c[1:]} {n}",
+    lambda c, n: f"{c}.{n}",
+    lambda c, n: f"00{c[1:]}{n}",
+    lambda c, n: f"[{c}] {n[:4]} {n[4:]}",
+    lambda _, n: f"0{n[:4]}-{n[4:]}",
+    lambda _, n: f"0{n[:2]} / {n[2:]}",
+    lambda _, n: f"{n[:4]} {n[4:]}",
+    lambda _, n: f"{n[:3]}{n[3:]}",
+    lambda c, n: f"{c} {n}, extension 208",
+    lambda c, n: f"{c}\u2011{n[:3]}\u2011{n[3:]}",
 )
 # about people: {name} {city} {company} {street}
 PEOPLE = (
-    "{name} has lived in {city} for nine years and works for {company}.",
-    "Hello {name}, your order from {city} is on its way.",
-    "Send the keys to {name}, {street}, {city}.",
-    "{name} told the court that {company} had kept the deposit.",
-    "Last week {name} rode a bicycle from {city} to the sea.",
-    "Seat 14 belongs to {name}, who boards in {city}.",
-    "After the merger {name} left {company} and opened a bakery.",
-    "The flat at {street} was let to {name} and {name}.",
-    "From: {name}\nTo: the landlord\nSubject: heating at {street}",
-    "Our neighbour {name} says hello.",
-    "Could {name} come to the clinic in {city} tomorrow?",
-    "Thanks to {name}, the choir of {city} sang until midnight.",
+    "{name} opened a repair shop in {city} and sold it to {company}.",
+    "Good morning {name}, here are the minutes of the meeting in {city}.",
+    "Deliver before noon to {name}, {street}, {city}.",
+    "A spokesman of {company} said that {name} had resigned.",
+    "My aunt {name} grows tomatoes behind the house.",
+    "The train to {city} was late, so {name} missed the ferry.",
+    "{company} owes {name} two months of wages.",
+    "{name} and {name} share an office at {street}.",
+    "Attendees: {name}; minutes: {name}",
+    "Doctor {name} will see you on the third floor.",
+    "Why did {name} leave {city} so early?",
+    "The prize went to {name} for a photograph of {city} in the rain.",
 )
 STREETS = (
-    "41 Willow Crescent", "Lindenallee 7", "22 avenue Victor Hugo", "Paseo de la Castellana 90", "ul. Marszałkowska 12", "Via Dante 31",
-    "905 W Maple Ave", "Prinsengracht 88", "Sveavägen 44", "Avenida Paulista 1500", "6 Church Lane, Apt 3", "Schillerstraße 19",
-    "Hämeenkatu 11", "Bağdat Caddesi 210", "P.O. Box 8080",
+    "19 Larch Avenue", "Gartenstraße 28", "5 boulevard Voltaire", "Calle Serrano 61", "ul. Nowy Świat 3", "Corso Buenos Aires 14",
+    "2210 S Elm St", "Herengracht 401", "Hornsgatan 78", "Rua das Flores 230", "77 Harbour Road, Unit 9", "Goethestraße 6a",
+    "Aleksanterinkatu 52", "İstiklal Caddesi 140", "PO Box 3301",
 )  # fmt: skip
 HARMLESS = (
     "The committee will look at the plan again in autumn and decide what to keep.",
