@@ -4,21 +4,23 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from custody.core.errors import InvalidInput
-from custody.privacy.patterns.gates import Gates
+from custody.privacy.patterns.gates import Gates, root_of
 from custody.privacy.patterns.pattern import Pattern
 from custody.privacy.patterns.shapes import BREAK
 
 _ESCAPED = re.compile(r"\\u([0-9a-fA-F]{4})")
 _BOUNDED = re.compile(r"\{(\d+),(\d+)\}")
 WORTH = 8  # patterns that a gate must have before a database of them is quicker than `re`
+_DIGIT = re.compile("[0-9]")
 _CONTROLS = re.compile(r"[\x1c-\x1f]")  # blanks to `re`, none to Hyperscan
 
 
 class Hyperscan:
-    """Patterns compiled into one database per gate; they must be the rows of a tier, in order.
+    """Patterns compiled into databases; they must be the rows of a tier, in order.
 
-    A text goes through the databases of the gates it passes. Only ASCII text does: there both engines mean the same by a digit,
-    a letter and a case. What a gate with few patterns lets through, and all other text, is left to the gates alone.
+    One database holds what may be found without a digit; each gate of digits with enough patterns has one of its own, and a text
+    goes through it if it passes the gate. Only ASCII text goes through any: there both engines mean the same by a digit, a letter
+    and a case. What few patterns share a gate of digits, and all other text, is left to the gates alone.
     Raises: InvalidInput with the install line if the library is missing.
     """
 
@@ -27,18 +29,22 @@ class Hyperscan:
             import hyperscan
         except ImportError as error:
             raise InvalidInput("This prefilter needs hyperscan.", fix="pip install 'custody-ml[privacy]'") from error
+        self._flags = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH
+        self._new, self._patterns = hyperscan.Database, patterns
         self._gates = Gates(patterns)
-        rows: dict[str, list[int]] = {}
-        for index, pattern in enumerate(patterns):
-            rows.setdefault(pattern.gate, []).append(index)
-        self._scans: dict[int, Callable[..., None]] = {}
-        for found in rows.values():
-            if len(found) >= WORTH:
-                database = hyperscan.Database()
-                flags = [hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_SINGLEMATCH] * len(found)
-                expressions = [_plain(patterns[index].regex) for index in found]
-                database.compile(expressions=expressions, ids=found, elements=len(found), flags=flags)
-                self._scans[found[0]] = database.scan
+        self._digits = Gates(patterns, only=lambda gate: root_of(gate) == "digit")
+        free = [index for index, pattern in enumerate(patterns) if root_of(pattern.gate) != "digit"]
+        self._free = self._scan(free)
+        self._scans = {rows[0]: self._scan(rows) for rows in self._digits.rows if len(rows) >= WORTH}
+
+    def _scan(self, indices: Sequence[int]) -> Callable[..., None]:
+        """Compile some of the patterns; return how their database scans."""
+        database = self._new()
+        expressions = [_plain(self._patterns[index].regex) for index in indices]
+        flags = [self._flags] * len(indices)
+        database.compile(expressions=expressions, ids=list(indices), elements=len(indices), flags=flags)
+        scan: Callable[..., None] = database.scan
+        return scan
 
     def candidates(self, texts: Sequence[str]) -> Iterator[Sequence[int]]:
         """Yield the indices of the patterns that may be in each text."""
@@ -48,15 +54,19 @@ class Hyperscan:
         def heard(index: int, _start: int, _end: int, _flags: int, _context: object) -> None:
             add(index)
 
-        for text, passed in zip(texts, self._gates.groups(texts), strict=True):
+        for text in texts:
+            if not text.isascii() or _CONTROLS.search(text):
+                yield from self._gates.candidates([text])
+                continue
             fired.clear()
-            plain = text.encode() if text.isascii() and not _CONTROLS.search(text) else None
-            for rows in passed:
-                scan = scans.get(rows[0]) if plain is not None else None
-                if scan:
-                    scan(plain, match_event_handler=heard)
-                else:
-                    fired.extend(rows)
+            plain = text.encode()
+            self._free(plain, match_event_handler=heard)
+            if _DIGIT.search(text):
+                for rows in next(self._digits.groups([text])):
+                    if scan := scans.get(rows[0]):
+                        scan(plain, match_event_handler=heard)
+                    else:
+                        fired.extend(rows)
             yield sorted(fired)
 
 

@@ -22,6 +22,7 @@ def _run(count: int) -> str:
     return rf"\d(?:{_LOOSE}{{0,24}}+\d){{{count - 1}}}"
 
 
+_PLAIN_WAYS = re.sub(r"\[(.)(.)\]((?:\w|\\\.)+)", r"\1\3|\2\3", BEFORE_CAPITAL)  # Strada|strada, not [Ss]trada
 _NO = re.compile(r"[ ,]{0,3}no[.:]?$", re.IGNORECASE)
 
 
@@ -43,10 +44,15 @@ def _words(*words: str) -> Test:
     return test
 
 
-def _folded(regex: str) -> Test:
-    """Search a folded text, which is quicker than to ignore case."""
-    search = re.compile(regex).search
-    return lambda text: search(folded(text))
+def _folded(*regexes: str) -> Test:
+    """Search a folded text for any regex; `re` skips ahead if all ways to begin one are plain letters, or one class."""
+    searches = tuple(re.compile(regex).search for regex in regexes)
+
+    def test(text: str) -> bool:
+        low = folded(text)
+        return any(search(low) for search in searches)
+
+    return test
 
 
 _STREETS = tuple({folded(word) for word in (*SUFFIXES, *AFTER)})
@@ -107,7 +113,7 @@ GATES: dict[str, tuple[str, Test]] = {
     "road": ("digit", _words(*STREETS)),
     "numbered": ("digit", _search(rf"\d(?: ?[A-Za-z])?,? (?:{CAPITAL}|\d)")),
     "way": ("digit", _words(*BEFORE)),
-    "way_capital": ("digit", _search(rf"{BEFORE_CAPITAL} ")),
+    "way_capital": ("digit", _search(rf"{_PLAIN_WAYS} ")),
     "way_first": (
         "digit",
         _search(
@@ -144,14 +150,15 @@ GATES: dict[str, tuple[str, Test]] = {
     "month": (
         "months",
         _folded(
-            rf"\d(?:st|nd|rd|th|er|\.|º)?[ \-](?:of |de |of the )?(?:{MONTHS})|(?:{MONTHS})[^\W\d_]{{0,7}}\.?[ ,\-]{{1,2}}\d",
+            rf"\d(?:st|nd|rd|th|er|\.|º)?[ \-](?:of |de |of the )?(?:{MONTHS})",
+            rf"(?:{MONTHS})[^\W\d_]{{0,7}}\.?[ ,\-]{{1,2}}\d",
         ),
     ),
     "age": ("digit", _search(r"\d[ \-]?(?:[yYjJañAÑåÅlLл\u041bг\u0413wWdD]|[mM][oO])")),
     "aged": (
         "digit",
         _folded(
-            r"(?:age|aged|alter|edad|âge|età|idade|leeftijd|ålder|turns|turned|turning|i am|i'm|s?he is|s?he's)[ :=]{1,3}"
+            r"(?:age|aged|alter|edad|âge|età|idade|leeftijd|ålder|turns|turned|turning|i am|i'm|she is|he is|she's|he's)[ :=]{1,3}"
             r"(?:of |is |was )?\d"
         ),
     ),
@@ -166,14 +173,25 @@ GATES: dict[str, tuple[str, Test]] = {
 }
 
 
-class Gates:
-    """The prefilter that needs no library: it runs each gate once a text."""
+def root_of(gate: str) -> str:
+    """Return the gate that must pass before all others of its family."""
+    while GATES[gate][0]:
+        gate = GATES[gate][0]
+    return gate
 
-    def __init__(self, patterns: Sequence[Pattern]) -> None:
+
+class Gates:
+    """The prefilter that needs no library: it runs each gate once a text.
+
+    only: which gates, all by default; the patterns of other gates are then never candidates.
+    """
+
+    def __init__(self, patterns: Sequence[Pattern], *, only: Callable[[str], bool] = bool) -> None:
         order = list(GATES)
         rows: dict[str, list[int]] = {name: [] for name in order}
         for index, pattern in enumerate(patterns):
-            rows[pattern.gate].append(index)
+            if only(pattern.gate):
+                rows[pattern.gate].append(index)
         used = {name for name, found in rows.items() if found}
         for name in reversed(order):  # a gate is asked if a pattern or a later gate needs it
             if name in used and GATES[name][0]:
@@ -184,6 +202,7 @@ class Gates:
             if name in used
         ]
         self._size = len(order)
+        self.rows: list[Sequence[int]] = [found for found in rows.values() if found]
 
     def candidates(self, texts: Sequence[str]) -> Iterator[Sequence[int]]:
         """Yield the indices of the patterns whose gate each text passes."""
