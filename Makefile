@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check fix lock docs bench bench-alarms bench-drift bench-labels bench-lists bench-real bench-relevance bench-serving bench-start story-youtube clean
+.PHONY: help demo test check fix lock docs bench bench-alarms bench-drift bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start story-youtube clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -50,7 +50,7 @@ lock: ## write the hashed locks again
 docs: $(VENV)/dev.stamp ## write the generated references again
 	@$(BIN)/python docs/generate.py
 
-bench: bench-alarms bench-drift bench-labels bench-lists bench-real bench-relevance bench-start ## every benchmark
+bench: bench-alarms bench-drift bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start ## every benchmark
 bench-alarms: $(VENV)/dev.stamp ## false alarms and delays of drift detectors, by simulation; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/alarms.py
 bench-drift: $(VENV)/dev.stamp ## what a drift report costs beside peers, which it installs under .bench; QUICK=1 for less
@@ -63,6 +63,9 @@ bench-real: $(VENV)/dev.stamp ## known drifts in three real data sets, with date
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/real.py
 bench-relevance: $(VENV)/dev.stamp ## cover of the intervals of relevance and of a loss's parts; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/relevance.py
+bench-privacy: $(VENV)/dev.stamp ## recall, leaks and speed of privacy beside its peers; QUICK=1 for less
+	@$(BIN)/python -c "import hyperscan" 2> /dev/null || $(BIN)/pip install -q --require-hashes -r bench/privacy_peers/prefilter.txt
+	@$(BIN)/python bench/privacy.py
 bench-serving: $(VENV)/dev.stamp ## a request's CPU beside other model servers (needs wrk, two cores); QUICK=1 for less
 	@$(BIN)/python bench/serving/run.py $(ARGS)
 bench-start: $(VENV)/dev.stamp ## how long `custody --help` takes

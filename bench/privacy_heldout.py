@@ -1,0 +1,142 @@
+"""Held-out sentences, forms and addresses of the privacy benchmark, the third of their kind.
+
+Written after pattern pack 3 was frozen (its digest stands in tests/unit/privacy/pack_v3.json), and not used to tune it.
+The first file judged pack 1: of about 31 each it missed 10 Chinese, 9 French, 9 Norwegian and 7 South African numbers in groups
+that those rows did not expect. The second judged pack 2, about 60 each: PESEL .86, TCKN .89, NIR .89, BSN .92, by three causes (a wrapped
+line that is indented, a label in the plural, a first digit of another script). Each was mended, so each file is spent and was
+written anew. Whoever changes a pattern because of a miss here must do the same. The author of the patterns wrote all three, which is
+a bias that no rule removes.
+"""
+
+import random
+from collections.abc import Callable
+
+Rng = random.Random
+
+# {v}: the value, {l}: how its number is called
+SENTENCES = (
+    "On the envelope it said: {l} {v}. Nothing else.",
+    "{v} ... that is what the portal shows for {l}",
+    "Q: {l}? A: {v}",
+    "Please correct my {l} from {v} to the right one!",
+    "{l}\t{v}\tchecked",
+    "#### {l}\n> {v}",
+    "{{'{l}': '{v}', 'ok': true}}",
+    "With {l} {v} the login works, without it not.",
+    "(see {l} {v}, attached)",
+    "I spelled the {l} out for him: {v}...",
+    "id_type={l}&id_value={v}&step=2",
+    "The form wants a {l}; mine, {v}, is refused.",
+    "Fwd: proof of identity [{l} {v}]",
+    "His {l} is {v}; hers is missing.",
+)
+# how the digits of a long number stand: each takes the number and the generator
+FORMS: tuple[Callable[[str, Rng], str], ...] = (
+    lambda v, _: v,
+    lambda v, _: _cut(v, " ", 4),
+    lambda v, _: _cut(v, " ", 3),
+    lambda v, _: _cut(v, " ", 6),
+    lambda v, _: _cut(v, "-", 5),
+    lambda v, _: _cut(v, "-", 6),
+    lambda v, _: _cut(v, "\u2010", 4),
+    lambda v, _: _cut(v, "\u2014", 5),
+    lambda v, _: _cut(v, "\u00ad", 4),
+    lambda v, _: _cut(v, "\u3000", 4),
+    lambda v, _: _cut(v, "\u2003", 3),
+    lambda v, _: _cut(v, "- ", 4),
+    lambda v, _: _cut(v, " -", 3),
+    lambda v, r: f"{v[: (c := r.randint(2, len(v) - 2))]} \n{v[c:]}",
+    lambda v, r: f"{v[: (c := r.randint(2, len(v) - 2))]}\r\n\t{v[c:]}",
+    lambda v, r: f"{v[: (c := r.randint(2, len(v) - 2))]} {v[c:]}",
+    lambda v, _: f"{v[:2]} {v[2:6]} {v[6:]}",
+    lambda v, _: v.translate(str.maketrans("0123456789", "௦௧௨௩௪௫௬௭௮௯")),
+    lambda v, _: _cut(v, "-", 4).translate(str.maketrans("0123456789", "០១២៣៤៥៦៧៨៩")),
+    lambda v, _: _cut(v, " ", 5).translate(str.maketrans("0123456789", "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗")),  # noqa: RUF001 - digits of mathematics
+)
+
+
+def _cut(value: str, sign: str, size: int) -> str:
+    return sign.join(value[i : i + size] for i in range(0, len(value), size))
+
+
+# forms in which a type is written by convention, tried as often as the ones above
+OWN: dict[str, tuple[Callable[[str], str], ...]] = {
+    "US_SSN": (
+        lambda v: f"{v[:3]}-{v[3:5]}-{v[5:]}",
+        lambda v: f"{v[:3]} {v[3:5]} {v[5:]}",
+        lambda v: f"{v[:3]}.{v[3:5]}.{v[5:]}",
+    ),
+    "UK_NHS": (lambda v: f"{v[:3]} {v[3:6]} {v[6:]}", lambda v: f"{v[:3]}-{v[3:6]}-{v[6:]}"),
+    "BR_CPF": (lambda v: f"{v[:3]}.{v[3:6]}.{v[6:9]}-{v[9:]}", lambda v: f"{v[:9]}-{v[9:]}"),
+    "NL_BSN": (lambda v: f"{v[:4]}.{v[4:6]}.{v[6:]}",),
+    "FR_NIR": (lambda v: f"{v[0]} {v[1:3]} {v[3:5]} {v[5:7]} {v[7:10]} {v[10:13]} {v[13:]}",),
+    "DE_TAX_ID": (lambda v: f"{v[:2]} {v[2:5]} {v[5:8]} {v[8:]}",),
+    "ES_DNI": (lambda v: f"{v[:8]}-{v[8:]}", lambda v: f"{v[:2]}.{v[2:5]}.{v[5:8]}-{v[8:]}", lambda v: v.lower()),
+    "ES_NIE": (lambda v: f"{v[0]}-{v[1:8]}-{v[8]}", lambda v: f"{v[0]} {v[1:8]} {v[8]}"),
+    "NO_FODSELSNUMMER": (lambda v: f"{v[:6]} {v[6:]}",),
+    "ZA_ID": (lambda v: f"{v[:6]} {v[6:10]} {v[10:]}",),
+    "CN_ID": (lambda v: f"{v[:6]} {v[6:14]} {v[14:]}",),
+    "IN_AADHAAR": (lambda v: f"{v[:4]} {v[4:8]} {v[8:]}", lambda v: f"{v[:4]}-{v[4:8]}-{v[8:]}"),
+    "IBAN": (lambda v: v.lower(), lambda v: f"{v[:4]} {v[4:8]} {v[8:]}"),
+    "CREDIT_CARD": (
+        lambda v: f"{v[:4]} {v[4:10]} {v[10:]}",
+        lambda v: f"{v} 09/28 123",
+        lambda v: f"{v[:4]}.{v[4:8]}.{v[8:12]}.{v[12:]}",
+    ),
+}
+ONLY_OWN = frozenset({"EMAIL", "IP_ADDRESS", "SE_PERSONNUMMER", "FI_HETU", "ES_DNI", "ES_NIE"})  # nobody groups these by fours
+
+PHONE_SENTENCES = (
+    "Best reached by mobile, {v}, at any hour.",
+    "T {v} | F none",
+    "somebody with the number {v} phoned again",
+    "WhatsApp me: {v}",
+    "Night porter: phone {v}.",
+    "contact_phone,{v},primary",
+    "Is {v} still your landline?",
+    "dial {v} and wait",
+)
+PHONE_FORMS: tuple[Callable[[str, str], str], ...] = (  # country code and national number
+    lambda c, n: f"{c}{n}",
+    lambda c, n: f"{c} {n[:1]} {n[1:5]} {n[5:]}",
+    lambda c, n: f"{c}-{n[:3]}-{n[3:]}",
+    lambda c, n: f"{c} / {n[:3]} / {n[3:]}",
+    lambda c, n: f"+ {c[1:]} {n}",
+    lambda c, n: f"{c}.{n}",
+    lambda c, n: f"00{c[1:]}{n}",
+    lambda c, n: f"[{c}] {n[:4]} {n[4:]}",
+    lambda _, n: f"0{n[:4]}-{n[4:]}",
+    lambda _, n: f"0{n[:2]} / {n[2:]}",
+    lambda _, n: f"{n[:4]} {n[4:]}",
+    lambda _, n: f"{n[:3]}{n[3:]}",
+    lambda c, n: f"{c} {n}, extension 208",
+    lambda c, n: f"{c}\u2011{n[:3]}\u2011{n[3:]}",
+)
+# about people: {name} {city} {company} {street}
+PEOPLE = (
+    "{name} opened a repair shop in {city} and sold it to {company}.",
+    "Good morning {name}, here are the minutes of the meeting in {city}.",
+    "Deliver before noon to {name}, {street}, {city}.",
+    "A spokesman of {company} said that {name} had resigned.",
+    "My aunt {name} grows tomatoes behind the house.",
+    "The train to {city} was late, so {name} missed the ferry.",
+    "{company} owes {name} two months of wages.",
+    "{name} and {name} share an office at {street}.",
+    "Attendees: {name}; minutes: {name}",
+    "Doctor {name} will see you on the third floor.",
+    "Why did {name} leave {city} so early?",
+    "The prize went to {name} for a photograph of {city} in the rain.",
+)
+STREETS = (
+    "19 Larch Avenue", "Gartenstraße 28", "5 boulevard Voltaire", "Calle Serrano 61", "ul. Nowy Świat 3", "Corso Buenos Aires 14",
+    "2210 S Elm St", "Herengracht 401", "Hornsgatan 78", "Rua das Flores 230", "77 Harbour Road, Unit 9", "Goethestraße 6a",
+    "Aleksanterinkatu 52", "İstiklal Caddesi 140", "PO Box 3301",
+)  # fmt: skip
+HARMLESS = (
+    "The committee will look at the plan again in autumn and decide what to keep.",
+    "A short walk along the river is said to help more than coffee.",
+    "Chapter 4 explains why 12 of the 30 tests failed in version 2.8.1.",
+    "Prices rose by 3.5 percent, from 1,204.50 to 1,246.66 dollars, over two years.",
+    "Add 200 g of flour, 3 eggs and 150 ml of milk; bake for 40 minutes at 180 degrees.",
+    "Invoice totals are rounded; see table 7, rows 10 to 25, and figure 3.",
+)

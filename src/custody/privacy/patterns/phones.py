@@ -1,0 +1,77 @@
+"""Telephone numbers: told from dates, decimals, versions and rows of figures before they are believed."""
+
+import re
+
+from custody.privacy.patterns.checks import windows
+from custody.privacy.patterns.pattern import Check, Cut, Pattern, Tier
+from custody.privacy.patterns.shapes import BLANKS, DASHES, ascii_digits, digits_of
+
+WORDS = (
+    "phone", "phones", "telephone", "tel", "fax", "mobile", "cell", "cellphone", "call", "calling", "called", "dial", "ring", "sms",
+    "text", "texted", "whatsapp", "signal", "contact", "reach", "hotline", "landline", "pager", "voicemail", "number is",
+    "telefon", "telefonnummer", "handy", "mobil", "rufnummer", "anruf", "rufen",
+    "téléphone", "portable", "appelez", "appeler", "joindre",
+    "teléfono", "telefono", "móvil", "celular", "llamar", "llame", "llámame",
+    "telefone", "telemóvel", "ligar", "cellulare", "chiamare", "chiama",
+    "telefoon", "mobiel", "bellen", "telefonnumer", "komórka", "zadzwoń", "puhelin", "matkapuhelin", "telefonszám",
+    "телефон", "тел", "звоните", "τηλέφωνο", "電話", "电话", "手机", "携帯", "전화", "هاتف", "फोन", "טלפון",
+)  # fmt: skip
+_GAP = f"(?:[-./(){DASHES}{BLANKS}]|\r?\n)"
+_EXTENSION = rf"(?:(?:ext|extension|x|#)[.:]?+{_GAP}?+)"
+_RUN = rf"\d++(?:{_GAP}{{1,4}}+{_EXTENSION}?+\d++|{_EXTENSION}\d++){{0,12}}+"
+_DATE = re.compile(
+    r"(?<!\d)(?:(?:1[89]|20)\d\d[-./](?:0?[1-9]|1[0-2])[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./](?:1[89]|20)?\d\d)(?!\d)"
+)
+_YEARS = re.compile(r"(?:1[89]|20)\d\d(?:\D{1,3}(?:1[89]|20)\d\d)+")
+_DECIMAL = re.compile(r"\d+\.\d+|\d{1,3}(?:\.\d{3})+")
+_FRACTION = re.compile(r"\d[.,]$")
+_VERSION = re.compile(r"\d{1,3}(?:\.\d{1,3}){2,}")
+
+
+def _written_like_one(text: str) -> bool:
+    """Tell whether digits are grouped as telephone numbers are, and not as dates, amounts or rows of figures."""
+    plain, digits = ascii_digits(text), digits_of(text)
+    groups = re.findall(r"\d+", plain)
+    if not 7 <= len(digits) <= 15 or len(set(digits)) == 1:
+        return False
+    if _DATE.search(plain) or _YEARS.search(plain) or _DECIMAL.fullmatch(plain) or _VERSION.fullmatch(plain):
+        return False
+    return len(groups) <= 8 and sum(len(group) == 1 for group in groups) <= 2
+
+
+def _parts(text: str) -> tuple[Cut, ...]:
+    """Find the groups that are a telephone number; a sign before the first goes with it."""
+    found = (cut for cut in windows(text, _written_like_one, 15) if not _FRACTION.search(text[: cut[0]]))
+    return tuple((0 if start <= 3 and not text[:start].strip("+(0 \uff0b") else start, end) for start, end in found)
+
+
+def _sized(text: str) -> tuple[Cut, ...]:
+    return ((0, len(text)),) if len(digits_of(text)) >= 7 else ()
+
+
+BALANCED, SIZED = Check("phone", _parts), Check("phone_size", _sized)
+_BEFORE, _AFTER = r"(?<![\w.+/-])", r"(?!\w|[-/.]\d)"
+
+PHONES: tuple[Pattern, ...] = (
+    Pattern("PHONE", "phone.international", rf"(?i)(?<![\w+])[+\uff0b]\(?{_RUN}", "seven", BALANCED),
+    Pattern(
+        "PHONE",
+        "phone.exit",
+        rf"{_BEFORE}00[ -]?[1-9]\d{{0,2}}[ -]\(?\d{{1,5}}\)?(?:[ /-]\d{{2,8}}){{1,4}}{_AFTER}",
+        "seven",
+        BALANCED,
+    ),
+    Pattern(
+        "PHONE",
+        "phone.american",
+        rf"(?i){_BEFORE}(?:1{_GAP})?(?:\([2-9]\d\d\){_GAP}?|[2-9]\d\d{_GAP})[2-9]\d\d{_GAP}\d{{4}}(?:{_GAP}{{0,2}}+{_EXTENSION}\d{{1,6}})?{_AFTER}",
+        "seven",
+        BALANCED,
+    ),
+    Pattern(
+        "PHONE", "phone.trunk", rf"{_BEFORE}\(?0[1-9]\d{{0,4}}\)?(?:[ /-]{{1,3}}\d{{2,8}}){{1,4}}{_AFTER}", "seven", BALANCED
+    ),
+    Pattern("PHONE", "phone.bare", rf"{_BEFORE}0[1-9]\d{{8,9}}{_AFTER}", "nine", BALANCED),
+    Pattern("PHONE", "phone.said", rf"(?i)(?<![\w.])\(?{_RUN}", "seven", BALANCED, context=WORDS),
+    Pattern("PHONE", "phone.any", rf"(?i)(?<!\d)[+(]{{0,2}}{_RUN}", "seven", SIZED, Tier.STRICT),
+)
