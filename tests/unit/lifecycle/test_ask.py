@@ -133,13 +133,13 @@ def test_a_loss_is_proven_by_few_drawn_labels_and_can_be_proven_again(world: Wor
     assert "labels of every such window find a drop of accuracy" in made.finds
     wrong = {"Yes": "No", "No": "Yes"}
     pairs = [(one.prediction, wrong[truth[one.prediction]]) for one in questions(world.ports, world.caller(), CHURN, limit=1000)]
-    record(world.ports, world.caller(), CHURN, pairs[:20], source="annotator")
+    record(world.ports, world.caller(), CHURN, pairs[:3], source="annotator")
     evaluations(world)
     head = world.ports.stores.of(ACME).deployments.head(CHURN)
     assert head is not None
     bet = last_bet(world.ports.stores.of(ACME).monitors, head)
     assert bet is not None
-    assert bet.outcome is Outcome.PASS  # twenty labels prove nothing
+    assert bet.outcome is Outcome.PASS  # three labels prove nothing
 
     record(world.ports, world.caller(), CHURN, pairs, source="annotator")
     evaluations(world)
