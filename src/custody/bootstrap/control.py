@@ -11,6 +11,7 @@ import uvicorn
 
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.connectors import files
+from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.adapters.sql.stores import SqlStores
 from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
@@ -33,7 +34,7 @@ def wire(settings: Settings) -> Ports:
     stores = SqlStores(settings.database_url, open_objects(settings.objects_url, environ=os.environ))
     stores.upgrade()
     _ensure_house(stores)
-    return Ports(stores, files, OnnxModel, KeyFile(settings.key_file), os.urandom)
+    return Ports(stores, files, OnnxModel, KeyFile(settings.key_file), os.urandom, Embeddings(settings.embeddings_dir))
 
 
 def _ensure_house(stores: SqlStores) -> None:

@@ -47,6 +47,11 @@ class Settings:
         return self.folder / "keys" / "signing.key"
 
     @property
+    def embeddings_dir(self) -> Path:
+        """Return where sentence transformers lie, a folder for each."""
+        return self.folder / "embeddings"
+
+    @property
     def state_dir(self) -> Path:
         """Return the data plane's own folder: its cached manifest and unshipped captures."""
         return self.folder / "inference"

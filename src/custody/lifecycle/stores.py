@@ -18,6 +18,7 @@ from custody.feedback.label import Labels
 from custody.gates.ports import Gates
 from custody.ledger.entry import Entry
 from custody.ledger.ports import Ledger
+from custody.monitoring.embedding import Embed
 from custody.monitoring.ports import Monitors
 from custody.registry.ports import Loader, Models, Runs
 
@@ -176,6 +177,7 @@ class Ports:
     load: Loader
     signer: Signer
     random: Callable[[int], bytes]
+    embed: Callable[[str], Embed]
 
     def new_id(self, now: datetime) -> str:
         """Return a new id of 26 characters that sort by time."""
