@@ -13,6 +13,7 @@ from custody.adapters.blobs.open import open_objects
 from custody.adapters.connectors import files
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.adapters.sql.stores import SqlStores
+from custody.bootstrap.pseudonyms import PseudonymFiles
 from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
 from custody.bootstrap.signing import KeyFile, make_key
 from custody.core.errors import Conflict, NotFound
@@ -33,7 +34,7 @@ def wire(settings: Settings) -> Ports:
     stores = SqlStores(settings.database_url, open_objects(settings.objects_url, environ=os.environ))
     stores.upgrade()
     _ensure_house(stores)
-    return Ports(stores, files, OnnxModel, KeyFile(settings.key_file), os.urandom)
+    return Ports(stores, files, OnnxModel, KeyFile(settings.key_file), os.urandom, PseudonymFiles(settings.pseudonym_keys))
 
 
 def _ensure_house(stores: SqlStores) -> None:

@@ -47,6 +47,11 @@ class Settings:
         return self.folder / "keys" / "signing.key"
 
     @property
+    def pseudonym_keys(self) -> Path:
+        """Return the folder of the tenants' keys for pseudonyms."""
+        return self.folder / "keys" / "pseudonyms"
+
+    @property
     def state_dir(self) -> Path:
         """Return the data plane's own folder: its cached manifest and unshipped captures."""
         return self.folder / "inference"
