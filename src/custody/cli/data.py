@@ -78,7 +78,8 @@ def _dataset_views(noun: click.Group) -> None:
         columns = {
             "dataset": lambda d: ref(d["ref"]),
             "rows": lambda d: d["rows"],
-            "trainable": lambda d: "yes" if d["trainable"] else "no",
+            "scan": lambda d: d["scan"],
+            "trainable": lambda d: "yes" if d["trainable"] and d["scan"] == "cleared" else "no",
             "title": lambda d: d["title"],
             "created": lambda d: when(d["created_at"]),
             "digest": lambda d: d["digest"][:12],
