@@ -9,7 +9,21 @@ from typing import Any
 
 import click
 import pytest
-from doors_world import CARD, GOLDEN, KEY, MONITOR, POLICY, Project, Up, custody, free_port, rows, write_csv, write_yaml
+from doors_world import (
+    CARD,
+    GOLDEN,
+    KEY,
+    MONITOR,
+    POLICY,
+    Project,
+    Up,
+    custody,
+    free_port,
+    installed,
+    rows,
+    write_csv,
+    write_yaml,
+)
 
 from custody.cli.main import cli
 from custody.core.refs import DeploymentKey
@@ -35,6 +49,12 @@ def result(done: Any) -> Any:
 
 
 # help and words
+
+
+def test_the_installed_command_answers_like_one_that_is_forked(tmp_path: Path) -> None:
+    for words in (["--help"], ["--version"], ["nonsense"], ["--project", str(tmp_path), "dataset", "ls"]):
+        one, other = installed(*words), custody(*words)
+        assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
 
 
 @pytest.mark.parametrize("words", list(verbs()), ids=" ".join)

@@ -11,6 +11,7 @@ import uvicorn
 
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.connectors import files
+from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.adapters.sql.stores import SqlStores
 from custody.bootstrap.pseudonyms import PseudonymFiles
@@ -34,7 +35,15 @@ def wire(settings: Settings) -> Ports:
     stores = SqlStores(settings.database_url, open_objects(settings.objects_url, environ=os.environ))
     stores.upgrade()
     _ensure_house(stores)
-    return Ports(stores, files, OnnxModel, KeyFile(settings.key_file), os.urandom, PseudonymFiles(settings.pseudonym_keys))
+    return Ports(
+        stores,
+        files,
+        OnnxModel,
+        KeyFile(settings.key_file),
+        os.urandom,
+        Embeddings(settings.embeddings_dir),
+        PseudonymFiles(settings.pseudonym_keys),
+    )
 
 
 def _ensure_house(stores: SqlStores) -> None:

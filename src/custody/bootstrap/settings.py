@@ -52,6 +52,11 @@ class Settings:
         return self.folder / "keys" / "pseudonyms"
 
     @property
+    def embeddings_dir(self) -> Path:
+        """Return where sentence transformers lie, a folder for each."""
+        return self.folder / "embeddings"
+
+    @property
     def state_dir(self) -> Path:
         """Return the data plane's own folder: its cached manifest and unshipped captures."""
         return self.folder / "inference"

@@ -18,6 +18,7 @@ from custody.feedback.label import Labels
 from custody.gates.ports import Gates
 from custody.ledger.entry import Entry
 from custody.ledger.ports import Ledger
+from custody.monitoring.embedding import Embed
 from custody.monitoring.ports import Monitors
 from custody.privacy.scans.inspection import Detectors, pattern_detectors
 from custody.privacy.scans.ports import PseudonymKeys, Scans
@@ -180,6 +181,7 @@ class Ports:
     load: Loader
     signer: Signer
     random: Callable[[int], bytes]
+    embed: Callable[[str], Embed]
     pseudonyms: PseudonymKeys
     detectors: Detectors = field(default_factory=pattern_detectors)
 
