@@ -152,7 +152,7 @@ def test_the_printed_ledger_ids_are_the_entries_in_the_ledger(prepared: Project)
 
 SHOWS = {
     "dataset show tickets@1": {"ref", "digest", "rows", "schema", "card"},
-    "dataset report tickets@1": {"scan", "state", "claim", "report", "signed"},
+    "dataset report tickets@1": {"scan", "state", "claim", "report", "signed", "ref"},
     "privacy show": {"scan", "captures", "number"},
     "run show last": {"id", "status", "params", "metrics", "datasets", "models"},
     "model show churn@1": {"ref", "artifact", "signature", "parity", "registered"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from custody.cli.frame import facts, group, read_mapping, ref, rows, say, show, verb, when
-from custody.cli.privacy import tell_scan
+from custody.cli.privacy import scan_word, tell_scan
 
 if TYPE_CHECKING:
     from custody.sdk.client import Client
@@ -142,7 +142,7 @@ def _dataset_text(data: dict[str, Any]) -> str:
             "groups": schema["groups"],
             "holdout": f"{data['holdout']:.0%} of rows, chosen by content",
             "derived from": data["derived_from"],
-            "scan": f"{data['scan']['state']}: {' '.join(data['scan']['reasons'][:2])}",
+            "scan": scan_word(data["scan"]),
             "title": card["title"],
             "sources": card["sources"],
             "legal basis": card["legal_basis"],

@@ -25,7 +25,7 @@ def add_to(cli: click.Group) -> None:
 def scan_text(scan: dict[str, Any]) -> str:
     """Tell where a scan stands, then what it found and where: column, type, rows."""
     lines = [f"{scan['state'].upper()}"]
-    lines += [f"  {reason}" for reason in scan["reasons"]]
+    lines += [f"  {reason}" for reason in scan["reasons"]] if scan["state"] != "cleared" else []
     shown = [one for one in scan["found"] if one["standing"] != "quasi"]
     lines += [
         f"    {one['standing']:<10} {one['column']}/{one['type']}  {one['category']}  {one['rows']:,} rows" for one in shown
@@ -73,7 +73,7 @@ def _report_text(data: dict[str, Any]) -> str:
         {
             "dataset": report["dataset"],
             "state": data["state"],
-            "because": " ".join(data["reasons"]),
+            "because": " ".join(data["reasons"]) if data["state"] != "cleared" else None,
             "policy": f"{report['policy_name']} {report['policy_digest'][:12]}",
             "pattern pack": f"{report['pack_version']} {report['pack_digest'][:12]}",
             "looked first": report["detectors"],
@@ -88,6 +88,7 @@ def _report_text(data: dict[str, Any]) -> str:
             "smallest group": report["grouping"]["k"] if report["grouping"] else None,
             "reviewer": report["reviewer"],
             "may be claimed": data["claim"],
+            "on the dashboard": f"/datasets/{data['ref']['name']}/{data['ref']['version']}/report",
             "signed by": f"{data['signed']['key_id']} at {data['signed']['signed_at'][:19]}",
         }
     )
@@ -207,3 +208,8 @@ def tell_scan(scan: dict[str, Any]) -> None:
     for one in scan["found"]:
         if one["standing"] in _BLOCKS:
             say(f"  {one['column']:<20} {one['type']:<14} {one['category']:<30} {one['rows']:,} rows")
+
+
+def scan_word(scan: dict[str, Any]) -> str:
+    """Say where a scan stands in a line; why it blocks is told apart."""
+    return scan["state"] if scan["state"] == "cleared" else f"{scan['state']}: {' '.join(scan['reasons'][:2])}"

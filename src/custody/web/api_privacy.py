@@ -6,17 +6,17 @@ import msgspec
 from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, Field
 
-from custody.core.errors import InvalidInput, NotFound
+from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef, name_of
 from custody.data.dataset import DatasetVersion
+from custody.lifecycle.claims import claimed
 from custody.lifecycle.privacy import set_privacy
 from custody.lifecycle.review import answer as decide
 from custody.lifecycle.review import queue, standing
-from custody.lifecycle.scan import Examined, report_of_scan, rescan_tenant, scan
+from custody.lifecycle.scan import Examined, rescan_tenant, scan
 from custody.lifecycle.scrub import Treatment, next_of, scrub_version
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.patterns.pattern import Tier
-from custody.privacy.scans.report import report_of
 from custody.privacy.scans.state import ScanState
 from custody.web.callers import Called, Version, Wired
 from custody.web.wire import answer
@@ -52,20 +52,8 @@ def post_scan(ports: Wired, caller: Called, name: str, version: Version) -> Resp
 @router.get("/datasets/{name}/{version}/scan")
 def show_report(ports: Wired, caller: Called, name: str, version: Version) -> Response:
     """Show where a version stands, its signed report, and what may be claimed about it."""
-    ref = _ref(name, version)
-    found, state, reasons = standing(ports, caller, ref)
-    if found is None:
-        raise NotFound(f"{ref} was never scanned.", fix=f"Scan it: custody dataset scan {ref}")
-    signed, values = report_of_scan(ports, found)
-    shown = {
-        "scan": found,
-        "state": state,
-        "reasons": reasons,
-        "claim": report_of(values).claim,
-        "report": values,
-        "signed": signed,
-    }
-    return answer(shown, next=next_of(ScanState(state), ref, found.found))
+    seen = claimed(ports, caller, _ref(name, version))
+    return answer(seen, next=next_of(ScanState(seen.state), seen.ref, seen.scan.found))
 
 
 class ScrubBody(BaseModel):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from custody.core.digest import Json
 from custody.core.errors import InvalidInput
 from custody.core.tenancy import TenantId
 from custody.privacy.columns.table import pseudonymised
@@ -174,6 +175,13 @@ def test_a_policy_is_read_from_what_people_write() -> None:
     with pytest.raises(InvalidInput, match="'teir'") as raised:
         policy_of({"teir": "strict"})
     assert "tier" in raised.value.why
-    for wrong in ({"tier": "lax"}, {"min_k": 0}, {"captures": "some"}, {"keep": ["NOTHING"]}, {"min_k": "five"}):
+    wrongs: list[dict[str, Json]] = [
+        {"tier": "lax"},
+        {"min_k": 0},
+        {"captures": "some"},
+        {"keep": ["NOTHING"]},
+        {"min_k": "five"},
+    ]
+    for wrong in wrongs:
         with pytest.raises(InvalidInput):
             policy_of(wrong)
