@@ -13,6 +13,7 @@ from custody.adapters.blobs.open import open_objects
 from custody.adapters.connectors import files
 from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
+from custody.adapters.privacy.chosen import detectors
 from custody.adapters.sql.stores import SqlStores
 from custody.bootstrap.pseudonyms import PseudonymFiles
 from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
@@ -43,6 +44,7 @@ def wire(settings: Settings) -> Ports:
         os.urandom,
         Embeddings(settings.embeddings_dir),
         PseudonymFiles(settings.pseudonym_keys),
+        detectors(settings.names_model),
     )
 
 

@@ -19,6 +19,7 @@ class Settings:
 
     database: a SQLAlchemy URL or a file. objects: a folder or s3://bucket/prefix. port: control plane; inference_port: data plane.
     interval: seconds between two rounds of the worker. trust_recipes: the worker may run stored training commands.
+    names_model: a spaCy model that scans for personal data ask for names; none without it.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Settings:
     inference_port: int = 8090
     interval: float = 1.0
     trust_recipes: bool = True
+    names_model: str = ""
     sources: tuple[tuple[str, str], ...] = ()
 
     @property
