@@ -14,6 +14,7 @@ from pathlib import Path
 
 from custody.bootstrap.control import clock, wire
 from custody.bootstrap.recipes import LocalSteps
+from custody.bootstrap.sealing import secret_variables
 from custody.bootstrap.settings import load
 from custody.core.errors import Conflict, CustodyError
 from custody.core.refs import DeploymentKey
@@ -65,7 +66,7 @@ def main() -> None:
     with alone(settings.folder):
         ports, seen, asked = wire(settings), Seen(), dict[DeploymentKey, datetime]()
         reap(ports, clock())
-        steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes)
+        steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes, passed=secret_variables(settings))
 
         def rounds(*due: Callable[[], object]) -> None:
             while not stop.is_set():

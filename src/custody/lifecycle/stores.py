@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from custody.core.digest import Digest, Json
+from custody.core.keys import Keys
 from custody.core.objects import Objects
 from custody.core.page import Page
 from custody.core.prediction import CaptureBatch, unique_at
@@ -176,6 +177,7 @@ class Ports:
     load: Loader
     signer: Signer
     random: Callable[[int], bytes]
+    keys: Keys
 
     def new_id(self, now: datetime) -> str:
         """Return a new id of 26 characters that sort by time."""

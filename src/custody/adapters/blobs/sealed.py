@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from custody.adapters.blobs.keys.envelope import broken, is_sealed, seal, unseal
-from custody.adapters.blobs.naming import parse_name
 from custody.adapters.blobs.keys.ring import KeyRing
+from custody.adapters.blobs.naming import parse_name
 from custody.core.digest import Digest, digest_of, parse_digest, verified
-from custody.core.errors import Denied, InvalidInput, NotFound
+from custody.core.errors import InvalidInput, NotFound
 from custody.core.objects import Objects
 from custody.core.tenancy import HOUSE, TenantId
 
@@ -52,17 +52,14 @@ class SealedObjects:
     def get(self, digest: Digest) -> bytes:
         """Return the bytes; NotFound if absent, IntegrityBroken if changed, Denied if only a destroyed key opens them."""
         parse_digest(digest)
-        gone: Denied | None = None
         for tenant in self._places():
-            try:
-                name = self._name(tenant, digest)
-                if (body := self._inner.read(name)) is not None:
-                    return verified(self._open(tenant, name, body), digest)
-            except Denied as error:  # another tenant may hold the same bytes
-                gone = error if tenant == self._tenant else gone
+            name = self._readable_name(tenant, digest)
+            if name is not None and (body := self._inner.read(name)) is not None:
+                return verified(self._open(tenant, name, body), digest)
             if tenant == HOUSE and self._inner.has(digest):
                 return self._inner.get(digest)
-        raise gone or NotFound.of("object", digest[:12])
+        self._ring.refuse_destroyed(self._tenant)
+        raise NotFound.of("object", digest[:12])
 
     def has(self, digest: Digest) -> bool:
         """Tell whether the object is stored, without reading it."""
@@ -78,7 +75,8 @@ class SealedObjects:
         found = dict.fromkeys(self._inner.digests())
         for tenant in self._ring.tenants():
             names = list(self._inner.names(f"{FOLDER}/{tenant}/"))
-            if names and (cipher := self._readable_cipher(tenant)) is not None:
+            if names and self._ring.has(tenant):
+                cipher = self._cipher(tenant)
                 found |= dict.fromkeys(_digest(cipher, tenant, name) for name in names)
         return iter(found)
 
@@ -129,23 +127,16 @@ class SealedObjects:
         return f"{FOLDER}/{tenant}/{self._cipher(tenant).encrypt(bytes.fromhex(digest), [tenant.encode()]).hex()}"
 
     def _readable_name(self, tenant: TenantId, digest: Digest) -> str | None:
-        try:
-            return self._name(tenant, digest)
-        except Denied:
-            return None
+        return self._name(tenant, digest) if self._ring.has(tenant) else None
 
     def _cipher(self, tenant: TenantId) -> AESSIV:
         return AESSIV(HKDF(SHA256(), 64, None, b"custody object names v1").derive(self._ring.index(tenant)))
 
-    def _readable_cipher(self, tenant: TenantId) -> AESSIV | None:
-        try:
-            return self._cipher(tenant)
-        except Denied:
-            return None
-
     def _sealed(self, name: str, body: bytes) -> bytes:
         if parse_name(name).startswith(f"{FOLDER}/"):
-            raise InvalidInput("That document name is taken by sealed objects.", fix=f"Choose one that begins not with {FOLDER}/.")
+            raise InvalidInput(
+                "That document name is taken by sealed objects.", fix=f"Choose one that begins not with {FOLDER}/."
+            )
         if not self._sealing:
             return body
         owner = _owner(name)

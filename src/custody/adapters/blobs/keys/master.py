@@ -19,7 +19,9 @@ class Master(Protocol):
     """Wraps and unwraps data keys. name: told in lists and entries; it never gives the key away."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Return what lists and entries call it."""
+        ...
 
     def wrap(self, secret: bytes, context: bytes) -> str:
         """Encrypt a data key for one context, as text."""

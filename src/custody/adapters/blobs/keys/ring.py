@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from custody.adapters.blobs.keys.envelope import DataKey
 from custody.adapters.blobs.keys.master import Master
@@ -54,6 +55,17 @@ class KeyRing:
         """Return the 32 bytes that make a tenant's names and tokens."""
         held = self._read(tenant)
         return (held.index or self._make(tenant, "index")).secret
+
+    def has(self, tenant: TenantId) -> bool:
+        """Tell whether a tenant has keys that are not destroyed, and make none."""
+        try:
+            return self._read(tenant).index is not None
+        except Denied:
+            return False
+
+    def refuse_destroyed(self, tenant: TenantId) -> None:
+        """Raise Denied if a tenant's keys were destroyed."""
+        self._read(tenant)
 
     def current(self, tenant: TenantId) -> DataKey:
         """Return the key that seals; the first is made when it is first needed."""
@@ -176,7 +188,7 @@ class KeyRing:
             return None
         return old.index if leaf == "index" else old.data.get(int(leaf.removeprefix("data-")))
 
-    def _unwrap(self, told: dict[str, str], name: str) -> bytes:
+    def _unwrap(self, told: dict[str, Any], name: str) -> bytes:
         masters = [self._master, *self._former]
         fitting = [one for one in masters if one.name == told["master"]] or masters[:1]
         return fitting[0].unwrap(told["wrapped"], _context(name))
@@ -196,10 +208,10 @@ def _context(name: str) -> bytes:
     return b"custody key v1\0" + name.encode()
 
 
-def _parsed(body: bytes) -> dict[str, str]:
+def _parsed(body: bytes) -> dict[str, Any]:
     try:
-        told: dict[str, str] = json.loads(body)
-        if told["version"] != VERSION:  # type: ignore[comparison-overlap]  # the version is the only number
+        told: dict[str, Any] = json.loads(body)
+        if told["version"] != VERSION:
             raise Conflict("The ring of keys has an unknown version.", fix="pip install --upgrade custody-ml")
         bytes.fromhex(told["id"])
     except CustodyError:
