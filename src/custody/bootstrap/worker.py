@@ -19,6 +19,8 @@ from custody.bootstrap.settings import load
 from custody.core.errors import Conflict, CustodyError
 from custody.core.refs import DeploymentKey
 from custody.lifecycle.feeds import watch_feeds
+from custody.lifecycle.forget import resume
+from custody.lifecycle.owed import remind
 from custody.lifecycle.release import settle
 from custody.lifecycle.retrain import reap, retrain_next
 from custody.lifecycle.seal import seal
@@ -66,6 +68,7 @@ def main() -> None:
     with alone(settings.folder):
         ports, seen, asked = wire(settings), Seen(), dict[DeploymentKey, datetime]()
         reap(ports, clock())
+        guarded(lambda: resume(ports, clock()))
         steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes, passed=secret_variables(settings))
 
         def rounds(*due: Callable[[], object]) -> None:
@@ -82,6 +85,7 @@ def main() -> None:
             lambda: seal(ports, clock()),
             lambda: watch(ports, clock(), seen),
             lambda: watch_feeds(ports, clock(), asked),
+            lambda: remind(ports, clock()),
         )
         steps.stop()
         training.join()

@@ -47,6 +47,10 @@ class Keys(Protocol):
         """Wrap every key again under the master key that is set now, and return how many were not."""
         ...
 
+    def check_destroyable(self, tenant: TenantId) -> None:
+        """Raise Conflict for the team's own keys: the manifest and the models of all tenants hang on them."""
+        ...
+
     def destroy(self, tenant: TenantId, now: datetime) -> int:
         """Destroy all keys of a tenant and return how many there were; again, 0."""
         ...

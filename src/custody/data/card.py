@@ -37,6 +37,7 @@ class Card:
     """Where data came from, how it was collected, how it was treated for bias.
 
     sources, legal_basis and purposes may say `unknown`: such data can be stored but not trained on.
+    subject_key: the column that names the person a row is about, for access and erasure.
     purposes: keys of permitted use; training needs `train_ai_system` (fideslang). license: an SPDX id or a sentence.
     Source of the fields: Data & Trust Alliance, Data Provenance Standards 1.0.0; Gebru et al. 2021, Datasheets for Datasets.
     """
@@ -56,6 +57,7 @@ class Card:
     bias_treatment: str
     supersedes: str | None = None
     version: int = 1
+    subject_key: str | None = None
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -73,7 +75,7 @@ class Card:
 
 
 _LISTS = ("sources", "geography", "subjects", "purposes")
-_OPTIONAL = ("supersedes", "version")
+_OPTIONAL = ("supersedes", "version", "subject_key")
 
 
 def card_of(values: Mapping[str, Json]) -> Card:

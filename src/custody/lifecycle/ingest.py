@@ -15,6 +15,7 @@ from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.stores import Caller, Change, Ports
+from custody.lifecycle.subjects import check_nobody_erased, index_parts, tokens_for, without_erased
 
 ROWS_PER_PART = 1_000_000
 
@@ -53,19 +54,21 @@ def ingest(
         raise InvalidInput(f"A holdout share of {holdout} is not possible.", why="It lies between 0 and 1.")
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
-    schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
+    subject = card.subject_key or roles.subject
+    table = without_erased(ports, caller.tenant, table, subject)
+    if not table.num_rows:
+        raise InvalidInput("Every row is about a person who was erased.", fix="There is nothing to add.")
+    schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, subject, roles.time, tuple(roles.groups))
     _check_positive(table, roles)
-    bodies = [
-        (ports.tables.to_parquet(piece), piece.num_rows)
-        for start in range(0, table.num_rows, ROWS_PER_PART)
-        for piece in [table.slice(start, ROWS_PER_PART)]
-    ]
+    pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
+    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
+    people = index_parts(pieces, subject, tokens_for(ports, caller.tenant)) if subject else []
     profile = profile_of(table)
-    objects = ports.stores.objects
+    objects = ports.stores.objects.of(caller.tenant)
     parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     digest = content_digest(parts, schema)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-        if (same := change.datasets.by_digest(name, digest)) and same.card == card:
+        if (same := change.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
             return same, None
         version = DatasetVersion(
             ref=DatasetRef(name, _next(change, name)),
@@ -81,7 +84,9 @@ def ingest(
         )
         if dry_run:
             return version, None
+        check_nobody_erased(change, people)
         change.datasets.add(version)
+        change.subjects.index(version.ref, people)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
     return version, entry.seq
 

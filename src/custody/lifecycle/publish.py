@@ -1,11 +1,14 @@
 """Tell the data plane: all deployments and keys as one signed manifest in the object store."""
 
 import base64
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
 
-from custody.core.manifest import KeyGrant, Manifest, Service, SignedManifest
+from custody.core.digest import Digest
+from custody.core.manifest import KeyGrant, Manifest, Service, SignedManifest, Target
 from custody.core.page import MOST
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
@@ -44,7 +47,23 @@ def _publish_once(ports: Ports, now: datetime) -> bool:
 
 
 def _services(stores: Stores) -> tuple[Service, ...]:
-    return tuple(head.service for tenant in tenants_of(stores) for head in stores.of(tenant).deployments.heads())
+    """Return what each deployment serves; a parity fixture from which an erased person's rows were taken stands for the old."""
+    tenants = tenants_of(stores)
+    instead = {old: new for tenant in tenants for old, new in stores.of(tenant).subjects.redirects().items()}
+    heads = [head for tenant in tenants for head in stores.of(tenant).deployments.heads()]
+    return tuple(_without(head.service, instead) if instead else head.service for head in heads)
+
+
+def _without(service: Service, instead: Mapping[Digest, Digest]) -> Service:
+    live, candidate = _stood_in(service.live, instead), service.candidate
+    return replace(service, live=live, candidate=candidate and replace(candidate, target=_stood_in(candidate.target, instead)))
+
+
+def _stood_in(target: Target, instead: Mapping[Digest, Digest]) -> Target:
+    parity = target.parity
+    while parity is not None and parity in instead:
+        parity = instead[parity] or None
+    return replace(target, parity=parity)
 
 
 def tenants_of(stores: Stores) -> list[TenantId]:

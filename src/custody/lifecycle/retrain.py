@@ -24,6 +24,7 @@ from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.release import Plan, release
 from custody.lifecycle.rows import spoken, table_of
 from custody.lifecycle.stores import Caller, Ports
+from custody.lifecycle.subjects import standing
 from custody.lifecycle.train import train
 from custody.monitoring.policy import MonitorPolicy
 from custody.registry.model import ModelVersion
@@ -134,7 +135,7 @@ def retrain(ports: Ports, steps: Steps, head: Revision, request: Request, clock:
 def _step(ports: Ports, steps: Steps, owner: Caller, head: Revision, request: Request) -> Request:
     match request.step:
         case "asked":
-            base = ports.stores.of(head.owner).datasets.get(_live(ports, head).datasets[0].ref)
+            base = standing(ports.stores.of(head.owner), _live(ports, head).datasets[0].ref)
             return replace(request, step="data", dataset=str(assemble(ports, owner, head, base).ref))
         case "data":
             return _trained(ports, steps, head, request)
@@ -209,6 +210,7 @@ def assemble(ports: Ports, owner: Caller, head: Revision, base: DatasetVersion) 
     """
     while any(source.startswith(CAPTURES) for source in base.derived_from):
         base = ports.stores.of(head.owner).datasets.get(DatasetRef.parse(base.derived_from[0]))
+    base = standing(ports.stores.of(head.owner), base.ref)
     shelf = ports.stores.of(head.key.tenant)
     target = base.schema.target
     captured = rows_between(ports, head.key)

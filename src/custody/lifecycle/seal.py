@@ -17,6 +17,7 @@ from custody.lifecycle.captured import batch_of, capture_table, joined
 from custody.lifecycle.drift import Looked, look_at, prepare
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.stores import Ports
+from custody.lifecycle.subjects import captured_without_erased
 from custody.serving.capture import Capture, read_batch
 
 SEALER = Actor("sealer", Role.ADMIN)
@@ -90,8 +91,8 @@ def _set_aside(ports: Ports, tenant: TenantId, name: str, body: bytes, why: str,
 
 
 def _seal_deployment(ports: Ports, key: DeploymentKey, shipped: Sequence[_Shipped], now: datetime) -> int:
-    tables = [capture_table(one.captures) for one in shipped]
-    objects = ports.stores.objects
+    tables = [captured_without_erased(ports, key.tenant, capture_table(one.captures)) for one in shipped]
+    objects = ports.stores.objects.of(key.tenant)
     batches = [
         batch_of(table, one.id, key, objects.put(ports.tables.to_parquet(table)), now)
         for one, table in zip(shipped, tables, strict=True)

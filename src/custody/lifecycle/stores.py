@@ -20,6 +20,7 @@ from custody.gates.ports import Gates
 from custody.ledger.entry import Entry
 from custody.ledger.ports import Ledger
 from custody.monitoring.ports import Monitors
+from custody.privacy.erasure.ports import Subjects
 from custody.registry.ports import Loader, Models, Runs
 
 
@@ -88,6 +89,10 @@ class Captures(Protocol):
         """Return the batches whose events touch [start, end), in order of sealing."""
         ...
 
+    def replace(self, batch: CaptureBatch) -> None:
+        """Store a batch again under its id, with fewer rows; one without rows keeps its id, so that it is never sealed again."""
+        ...
+
     def around(self, key: DeploymentKey, at: datetime) -> Sequence[CaptureBatch]:
         """Return the batches that may hold a prediction made at a time."""
         ...
@@ -126,6 +131,8 @@ class Shelf(Protocol):
     def labels(self) -> Labels: ...
     @property
     def monitors(self) -> Monitors: ...
+    @property
+    def subjects(self) -> Subjects: ...
 
 
 class Change(Shelf, Protocol):
@@ -151,6 +158,14 @@ class Stores(Protocol):
 
     def of(self, tenant: TenantId) -> Shelf:
         """Return one tenant's stores, for reading."""
+        ...
+
+    def scrub(self) -> None:
+        """Give back to the disk what deleted rows left in the database's own files."""
+        ...
+
+    def holds(self, needle: str) -> int:
+        """Return in how many places of the database a text still stands."""
         ...
 
     def change(self, tenant: TenantId, actor: Actor, now: datetime) -> AbstractContextManager[Change]:

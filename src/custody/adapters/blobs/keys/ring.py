@@ -119,12 +119,7 @@ class KeyRing:
 
     def destroy(self, tenant: TenantId, now: datetime) -> int:
         """Destroy all keys of a tenant, the marker first, and return how many there were."""
-        if tenant == HOUSE:
-            raise Conflict(
-                "The team's own keys cannot be destroyed here.",
-                why="The manifest that the data plane follows and the models of all tenants are sealed with them.",
-                fix="To end a whole project, destroy its master key.",
-            )
+        self.check_destroyable(tenant)
         names = [name for name in self._store.names(f"ring/{tenant}/") if not name.endswith("/destroyed")]
         self._store.create(f"ring/{tenant}/destroyed", json.dumps({"version": VERSION, "at": now.isoformat()}).encode())
         for name in names:
@@ -132,6 +127,15 @@ class KeyRing:
         self._store.purge(f"ring/{tenant}/")
         self._held.pop(tenant, None)
         return sum("/data-" in name for name in names)
+
+    def check_destroyable(self, tenant: TenantId) -> None:
+        """Raise Conflict for the team's own keys."""
+        if tenant == HOUSE:
+            raise Conflict(
+                "The team's own keys cannot be destroyed here.",
+                why="The manifest that the data plane follows and the models of all tenants are sealed with them.",
+                fix="To end a whole project, destroy its master key.",
+            )
 
     def _info(self, tenant: TenantId, name: str, *, current: bool) -> KeyInfo:
         told = _parsed(self._store.read(name) or b"{}")
