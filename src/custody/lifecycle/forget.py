@@ -77,8 +77,9 @@ def resume(ports: Ports, now: datetime) -> int:
     found = 0
     for tenant in tenants_of(ports.stores):
         for erasure in ports.stores.of(tenant).subjects.erasures(ErasureState.PENDING):
-            _carry_out(Person(ports, tenant, erasure.token), erasure, now, [])
-            found += 1
+            if not erasure.left:  # where a search found something, whoever asked must look, and ask again
+                _carry_out(Person(ports, tenant, erasure.token), erasure, now, [])
+                found += 1
     return found
 
 
@@ -152,7 +153,10 @@ def _carry_out(person: Person, erasure: Erasure, now: datetime, needles: Sequenc
     ports.stores.scrub()
     left = search(ports, person.tenant, needles) if needles else ()
     if left:
-        return erasure, left
+        marked = replace(erasure, left=len(left))
+        with with_now() as change:
+            change.subjects.save_erasure(marked)
+        return marked, left
     return _finish(person, erasure, now, len(needles)), ()
 
 
@@ -187,7 +191,7 @@ def _finish(person: Person, erasure: Erasure, now: datetime, searched: int) -> E
     text = msgspec.json.encode(body).decode()
     signed = {"receipt": text, "key": ports.signer.key_id, "signature": ports.signer.sign(text.encode()).hex()}
     receipt = ports.stores.objects.of(person.tenant).put(msgspec.json.encode(signed))
-    done = replace(erasure, state=ErasureState.DONE, done_at=now, receipt=receipt)
+    done = replace(erasure, state=ErasureState.DONE, done_at=now, receipt=receipt, left=0)
     with ports.stores.change(person.tenant, SYSTEM, now) as change:
         change.subjects.save_erasure(done)
         change.subjects.drop(person.token)

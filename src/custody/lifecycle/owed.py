@@ -28,12 +28,12 @@ def owed(ports: Ports, caller: Caller, *, only_open: bool = False) -> Sequence[O
 def answer(
     ports: Ports,
     caller: Caller,
-    id: str,
+    id: str,  # noqa: A002 - the field's word
     how: Answer,
     *,
     evidence: str = "",
     approver: str = "",
-    dry_run: bool = False,  # noqa: A002
+    dry_run: bool = False,
 ) -> tuple[Obligation, int | None]:
     """Close an obligation with its evidence: the run that trained without the rows, a ground with its approver, or none to exclude.
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from custody.core.errors import InvalidInput
 from custody.core.refs import DeploymentKey
+from custody.sdk.people import People
 from custody.sdk.wire import Result, Wire
 
 __all__ = ["Client", "Result", "connect"]
@@ -26,7 +27,7 @@ def connect(target: str | Path | None = None, *, key: str | None = None, tenant:
     return Client(Wire(chosen, key=key or os.environ.get("CUSTODY_KEY"), tenant=tenant or os.environ.get("CUSTODY_TENANT")))
 
 
-class Client:
+class Client(People):
     """Everything a person can do with custody; each change returns its ledger entry.
 
     dry_run: answer what would happen, and change nothing. Every method raises the errors of custody.core.errors.

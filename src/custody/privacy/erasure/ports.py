@@ -20,7 +20,11 @@ class ErasureState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """One person's erasure. token: keyed, told nowhere outside the database. receipt: digest of the signed receipt."""
+    """One person's erasure.
+
+    token: keyed, told nowhere outside the database. receipt: digest of the signed receipt. left: in how many places the last
+    search still found texts of the person.
+    """
 
     id: str
     token: str
@@ -29,6 +33,7 @@ class Erasure:
     by: str
     done_at: datetime | None = None
     receipt: Digest | None = None
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
