@@ -59,6 +59,8 @@ def seal(body: bytes, key: DataKey, place: bytes) -> bytes:
 
 def unseal(body: bytes, key_of: Callable[[bytes], DataKey], place: bytes) -> bytes:
     """Open a sealed object; IntegrityBroken if it was changed, cut, or made for another place. key_of raises for unknown ids."""
+    if len(body) < _HEADER + _TAG:  # even an empty object has its last chunk
+        raise broken()
     header = body[:_HEADER]
     cipher = _cipher(key_of(key_id_of(body)), header)
     size = _CHUNK + _TAG
