@@ -13,7 +13,7 @@
 | evaluate, alert | `watch` | deployment, serving, feedback, monitoring | `evaluation.done`, `evaluation.revised`, `alert.raised`, `alert.resolved`, `retrain.decided` |
 | explain a loss | `explain` | data, registry, deployment, monitoring | `relevance.measured` |
 | retrain | `retrain` | data, registry, deployment, feedback, monitoring | `retrain.decided`, `retrain.step` |
-| forget a person | `forget` | data, registry | `subject.erased`, one `obligation.opened` for each model reached, `erasure.done` |
+| forget a person | `forget` | data, registry, serving, feedback | `subject.erased`, one `obligation.opened` for each model reached, `erasure.done` |
 | ask why | `trace` | data, registry, gates, deployment, feedback | none: it reads |
 | verify | `verify_all` | data, registry, deployment, serving | none: it reads |
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from custody.core.digest import Digest
 from custody.core.errors import Conflict, InvalidInput
 from custody.core.evidence import Check, Outcome
 from custody.core.refs import DeploymentKey
@@ -37,6 +38,8 @@ def answer(
 ) -> tuple[Obligation, int | None]:
     """Close an obligation with its evidence: the run that trained without the rows, a ground with its approver, or none to exclude.
 
+    What is excluded loses its artifact, unless another version has the same.
+
     Raises: Conflict if the version still serves though it shall go, or if the run could have seen the rows.
     """
     caller.may(Role.APPROVER)
@@ -56,8 +59,19 @@ def answer(
             "evidence": evidence if how is Answer.RETRAIN else "",
             "approver": approver,
         }
-        entry = change.record("obligation.met", str(made.model), {**facts})
+        drops = how is Answer.EXCLUDE and not _used_elsewhere(change, made)
+        if drops:
+            change.subjects.redirect(change.models.get(made.model).artifact, Digest(""))
+        entry = change.record("obligation.met", str(made.model), {**facts, "artifact_deleted": drops})
+    if drops:  # a process killed here leaves the bytes to the next erasure, which deletes what is redirected
+        ports.stores.objects.of(caller.tenant).discard(ports.stores.of(caller.tenant).models.get(made.model).artifact)
     return made, entry.seq
+
+
+def _used_elsewhere(change: Change, obligation: Obligation) -> bool:
+    """Tell whether another version has the same artifact, which then may not be deleted."""
+    artifact = change.models.get(obligation.model).artifact
+    return any(one != obligation.model for one in change.models.of_artifact(artifact))
 
 
 def _check_run(change: Change, obligation: Obligation, run_id: str) -> None:

@@ -33,7 +33,7 @@ class ColumnProfile:
 def profile(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[ColumnProfile, ...]:
     """Read a version's profile: quantiles 0, 0.25, 0.5, 0.75 and 1 of numbers, the most frequent levels of categories."""
     caller.may(Role.CONTRIBUTOR)
-    body = ports.stores.objects.get(ports.stores.of(caller.tenant).datasets.get(ref).profile)
+    body = ports.stores.objects.get(ports.stores.of(caller.tenant).datasets.get(ref).standing().profile)
     return tuple(_in_short(column) for column in Summary.from_json(msgspec.json.decode(body)).columns)
 
 

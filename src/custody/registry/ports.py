@@ -74,6 +74,10 @@ class Models(Protocol):
         """Point an alias at a version."""
         ...
 
+    def of_artifact(self, artifact: Digest) -> Sequence[ModelRef]:
+        """Return the versions that have an artifact."""
+        ...
+
     def replace_fixture(self, ref: ModelRef, fixture: Digest) -> None:
         """Point a version to a parity fixture from which an erased person's rows were taken."""
         ...

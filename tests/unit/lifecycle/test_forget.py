@@ -24,6 +24,7 @@ from custody.lifecycle.owed import answer, owed, remind
 from custody.lifecycle.promote import promote, set_golden, set_policy
 from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, advance, release
+from custody.lifecycle.verify import verify_all
 from custody.privacy.erasure.obligation import Answer
 from custody.privacy.erasure.ports import ErasureState
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
@@ -178,17 +179,7 @@ def test_the_receipt_names_nobody_and_is_signed(world: World) -> None:
     key.verify(bytes.fromhex(body["signature"]), body["receipt"].encode())
 
 
-STEPS = [
-    "erase_golden",
-    "erase_fixtures",
-    "seal",
-    "erase_labels",
-    "erase_captures",
-    "erase_datasets",
-    "publish",
-    "_delete_bytes",
-    "_finish",
-]
+STEPS = ["erase_golden", "erase_labels", "erase_datasets", "_delete_bytes", "_finish"]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -291,3 +282,15 @@ def test_a_person_gets_everything_about_them_and_the_ledger_does_not_name_them(w
     assert [row["note"] for row in data["rows"]] == [CANARY] * 3
     written = next(one for one in world.ports.stores.ledger.entries() if one.seq == entry)
     assert WHO not in str(written)
+
+
+def test_an_excluded_version_loses_its_artifact_and_verification_knows_why(world: World) -> None:
+    ref = trained(world)
+    (id_,) = erased(world).obligations
+    artifact = world.ports.stores.of(HOUSE).models.get(ref).artifact
+    met, _ = answer(world.ports, world.caller(), id_, Answer.EXCLUDE)
+    assert (met.state, met.answer) == ("met", "exclude")
+    assert not world.ports.stores.objects.has(artifact)
+    assert verify_all(world.ports, world.caller()).ok
+    with pytest.raises(Denied, match="taken out of use"):
+        release(world.ports, world.caller(), Plan(LIVE, ref))
