@@ -5,8 +5,7 @@ from pydantic import BaseModel, Field
 
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import forget
-from custody.lifecycle.owed import answer as answer_obligation
-from custody.lifecycle.owed import owed
+from custody.lifecycle.owed import answer_obligation, owed
 from custody.lifecycle.sealing import destroy, list_keys, rewrap, rotate
 from custody.privacy.erasure.obligation import Answer
 from custody.web.callers import Called, Wired

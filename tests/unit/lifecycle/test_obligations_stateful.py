@@ -22,7 +22,7 @@ from custody.core.tenancy import HOUSE
 from custody.data.split import Split
 from custody.lifecycle.forget import forget
 from custody.lifecycle.ingest import ingest
-from custody.lifecycle.owed import answer
+from custody.lifecycle.owed import answer_obligation
 from custody.lifecycle.promote import set_policy
 from custody.lifecycle.release import Plan, advance, release
 from custody.lifecycle.train import begin, keep, read, train
@@ -111,7 +111,7 @@ class Life(RuleBasedStateMachine):
         one, ref = owed[pick % len(owed)]
         evidence = self.runs[list(self.runs)[by % len(self.runs)]] if how is Answer.RETRAIN else "a ground in law, told here"
         with suppress(Conflict, Denied):
-            answer(self.world.ports, self.world.caller(), one, how, evidence=evidence, approver="the officer")
+            answer_obligation(self.world.ports, self.world.caller(), one, how, evidence=evidence, approver="the officer")
             self.met.add(one)
             if how is not Answer.ACCEPT and one not in self.met - {one}:
                 self.retired.add(ref)
