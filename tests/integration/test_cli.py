@@ -383,7 +383,7 @@ def test_a_golden_file_that_is_not_json_is_refused_by_line(prepared: Project, tm
 def test_a_file_that_is_no_onnx_model_is_logged_but_not_registered(project: Project) -> None:
     with project.client() as client:
         good = client.run_show("last").data["models"][0]
-        run = client.run_begin("garbage").data["id"]
+        run = client.run_begin("garbage", purpose="train_ai_system").data["id"]
         client.run_data(run, "tickets@1")
         client.run_log(run, models=[{**good, "artifact": client.object_add(b"not an ONNX file")}])
         client.run_end(run)
@@ -401,7 +401,7 @@ def test_a_model_that_differs_from_its_signature_is_not_registered(project: Proj
     with project.client() as client:
         good = client.run_show("last").data["models"][0]
         inputs = [{**one, "name": "salary"} if one["name"] == "spend" else one for one in good["signature"]["inputs"]]
-        run = client.run_begin("liar").data["id"]
+        run = client.run_begin("liar", purpose="train_ai_system").data["id"]
         client.run_data(run, "tickets@1")
         client.run_log(run, models=[{**good, "signature": {**good["signature"], "inputs": inputs}}])
         client.run_end(run)

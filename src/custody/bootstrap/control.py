@@ -14,7 +14,7 @@ from custody.adapters.connectors import files
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.adapters.sql.stores import SqlStores
 from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
-from custody.bootstrap.signing import KeyFile, make_key
+from custody.bootstrap.signing import KeyFile, make_key, subject_keys
 from custody.core.errors import Conflict, NotFound
 from custody.core.tenancy import HOUSE, Actor, Role
 from custody.lifecycle.stores import Ports, Tenant
@@ -33,7 +33,8 @@ def wire(settings: Settings) -> Ports:
     stores = SqlStores(settings.database_url, open_objects(settings.objects_url, environ=os.environ))
     stores.upgrade()
     _ensure_house(stores)
-    return Ports(stores, files, OnnxModel, KeyFile(settings.key_file), os.urandom)
+    signer, people = KeyFile(settings.key_file), subject_keys(settings.subject_key_file)
+    return Ports(stores, files, OnnxModel, signer, os.urandom, people)
 
 
 def _ensure_house(stores: SqlStores) -> None:

@@ -47,6 +47,11 @@ class Settings:
         return self.folder / "keys" / "signing.key"
 
     @property
+    def subject_key_file(self) -> Path:
+        """Return where the secret lies that makes tokens of people."""
+        return self.folder / "keys" / "subjects.key"
+
+    @property
     def state_dir(self) -> Path:
         """Return the data plane's own folder: its cached manifest and unshipped captures."""
         return self.folder / "inference"

@@ -1,13 +1,16 @@
-"""The project's Ed25519 key: made once, read by its owner only."""
+"""The project's keys, made once, read by their owner only: Ed25519 to sign, and a secret that makes tokens of people."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from custody.core.errors import Unavailable
+from custody.core.tenancy import TenantId
 from custody.ledger.checkpoint import key_id_of
+from custody.privacy.pseudonym import PseudonymKey
 
 
 class KeyFile:
@@ -39,12 +42,36 @@ class KeyFile:
 
 
 def make_key(path: Path) -> None:
-    """Make a key unless there is one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Make a signing key unless there is one."""
+    raw = Ed25519PrivateKey.generate().private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())
+    _write_once(path, raw)
+
+
+def subject_keys(path: Path) -> Callable[[TenantId], PseudonymKey]:
+    """Return what gives each tenant's key for tokens of people; the secret in the file is made the first time."""
+    _write_once(path, os.urandom(32))
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        secret = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise Unavailable(
+            "The project's key for tokens of people cannot be read.",
+            why=f"{path.name} is not readable, or not a key.",
+            fix="Restore it from a backup: with another key, nobody's consent is found again.",
+        ) from error
+    return lambda tenant: PseudonymKey(tenant, "1", secret)
+
+
+def _write_once(path: Path, raw: bytes) -> None:
+    """Write a file whole or not at all, unless it is there; of several processes the first one wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists():
+        return
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(raw.hex() + "\n")
+    try:
+        os.link(half, path)
     except FileExistsError:
         return
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        raw = Ed25519PrivateKey.generate().private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())
-        file.write(raw.hex() + "\n")
+    finally:
+        half.unlink()

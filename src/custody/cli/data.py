@@ -157,12 +157,14 @@ def _run(noun: click.Group) -> None:
         examples=[
             "custody run exec --name churn -- python train.py",
             "custody run exec --dataset tickets@2 -- python train.py --depth 4",
+            "custody run exec --purpose train_ai_system -- python train.py",
         ],
     )
     @click.option("--name", help="Name of the run; default: the script's.")
     @click.option("--dataset", help="Dataset version that the script shall read, whatever it names itself.")
+    @click.option("--purpose", default="", help="What the model is for, such as train_ai_system; the script may say it instead.")
     @click.argument("command", nargs=-1, required=True)
-    def execute(client: "Client", name: str | None, dataset: str | None, command: tuple[str, ...]) -> None:
+    def execute(client: "Client", name: str | None, dataset: str | None, purpose: str, command: tuple[str, ...]) -> None:
         """Run a training command and record code version, environment, parameters, metrics and data.
 
         The command and the files it names in this folder are kept, so that the worker can repeat it on newer data.
@@ -171,7 +173,10 @@ def _run(noun: click.Group) -> None:
 
         files = {part: Path(part).read_bytes() for part in command if _is_script(part)}
         title = name or next((Path(part).stem for part in files), Path(command[0]).stem)
-        run = client.run_begin(title, code_version=code_version(), environment=environment(), command=command, files=files).data
+        made = client.run_begin(
+            title, code_version=code_version(), environment=environment(), command=command, files=files, purpose=purpose
+        )
+        run = made.data
         say(f"run {run['id']} started")
         wire = client.wire
         where = {"CUSTODY_URL": wire.target} if wire.remote else {"CUSTODY_PROJECT": str(Path(wire.target).absolute())}
@@ -222,6 +227,14 @@ def _is_script(part: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and path.is_file() and path.stat().st_size <= _SCRIPTS
 
 
+def _rows_left(use: dict[str, Any]) -> str:
+    if not use["admission"]:
+        return ""
+    left = use["admission"]["refused"]
+    told = f", {sum(left.values())} left out ({', '.join(f'{n} {reason}' for reason, n in left.items())})" if left else ""
+    return f" ({use['admission']['admitted']} rows{told})"
+
+
 def _run_text(run: dict[str, Any]) -> str:
     return facts(
         {
@@ -234,7 +247,8 @@ def _run_text(run: dict[str, Any]) -> str:
             "command": " ".join(run["recipe"]["command"]) if run["recipe"] else None,
             "params": run["params"],
             "metrics (claimed)": run["metrics"],
-            "datasets": [f"{ref(d['ref'])} {d['split']} {d['digest'][:12]}" for d in run["datasets"]],
+            "purpose": run["purpose"],
+            "datasets": [f"{ref(d['ref'])} {d['split']} {d['digest'][:12]}{_rows_left(d)}" for d in run["datasets"]],
             "models": [f"{m['name']} {m['artifact'][:12]}" for m in run["models"]],
             "environment": run["environment"],
             "cause": run["cause"],

@@ -134,6 +134,7 @@ def _key(noun: click.Group) -> None:
     )
     @click.option("--tenant-of", "tenant", help="Tenant that the key is bound to; default: every tenant.")
     @click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires.")
+    @click.option("--no-rows", "rows", is_flag=True, flag_value=False, default=True, help="It sees aggregates, never rows.")
     def add(client: "Client", name: str, **given: Any) -> None:
         """Make an API key; its secret is printed once."""
         result = client.key_add(name, **given)

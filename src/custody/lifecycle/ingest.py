@@ -1,7 +1,7 @@
 """Data arrives: rows become an immutable dataset version with a provenance card."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -53,8 +53,15 @@ def ingest(
         raise InvalidInput(f"A holdout share of {holdout} is not possible.", why="It lies between 0 and 1.")
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
+    roles, card = _people(roles, card)
     schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
     _check_positive(table, roles)
+    if absent := [name for name in card.subject_keys if name not in table.column_names]:
+        raise InvalidInput(
+            f"The card names {', '.join(map(repr, absent))} as a subject key, and the data has no such column.",
+            why=f"The data has the columns: {', '.join(table.column_names)}.",
+            fix="Correct subject_key and further_subject_keys on the card.",
+        )
     bodies = [
         (ports.tables.to_parquet(piece), piece.num_rows)
         for start in range(0, table.num_rows, ROWS_PER_PART)
@@ -84,6 +91,18 @@ def ingest(
         change.datasets.add(version)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
     return version, entry.seq
+
+
+def _people(roles: Roles, card: Card) -> tuple[Roles, Card]:
+    """Let card and roles name the same column with the person of a row, whichever of them said it."""
+    if roles.subject and card.subject_key and roles.subject != card.subject_key:
+        raise InvalidInput(
+            f"The card names the subject key '{card.subject_key}', the command '{roles.subject}'.", fix="Name it in one place."
+        )
+    key = card.subject_key or roles.subject
+    if key is None or card.version == 1:
+        return roles, card
+    return replace(roles, subject=key), replace(card, subject_key=key)
 
 
 def _check_positive(table: pa.Table, roles: Roles) -> None:

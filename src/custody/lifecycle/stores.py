@@ -12,6 +12,7 @@ from custody.core.page import Page
 from custody.core.prediction import CaptureBatch, unique_at
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Actor, Role, TenantId
+from custody.data.export import Exports
 from custody.data.ports import Datasets, Tables
 from custody.deployment.ports import Deployments
 from custody.feedback.label import Labels
@@ -19,6 +20,8 @@ from custody.gates.ports import Gates
 from custody.ledger.entry import Entry
 from custody.ledger.ports import Ledger
 from custody.monitoring.ports import Monitors
+from custody.privacy.ports import Consents
+from custody.privacy.pseudonym import PseudonymKey
 from custody.registry.ports import Loader, Models, Runs
 
 
@@ -32,7 +35,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as stored: never the secret, only its sha-256. tenant None: every tenant."""
+    """An API key as stored: never the secret, only its sha-256. tenant None: every tenant. rows False: aggregates only."""
 
     id: str
     sha256: Digest
@@ -42,6 +45,7 @@ class Key:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    rows: bool = True
 
 
 class Tenants(Protocol):
@@ -112,6 +116,10 @@ class Shelf(Protocol):
     @property
     def datasets(self) -> Datasets: ...
     @property
+    def consents(self) -> Consents: ...
+    @property
+    def exports(self) -> Exports: ...
+    @property
     def runs(self) -> Runs: ...
     @property
     def models(self) -> Models: ...
@@ -169,13 +177,14 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All that a step of the lifecycle reaches the world through."""
+    """All that a step of the lifecycle reaches the world through; subject_key: the key that makes tokens of a tenant's people."""
 
     stores: Stores
     tables: Tables
     load: Loader
     signer: Signer
     random: Callable[[int], bytes]
+    subject_key: Callable[[TenantId], PseudonymKey]
 
     def new_id(self, now: datetime) -> str:
         """Return a new id of 26 characters that sort by time."""
@@ -194,6 +203,12 @@ class Caller:
         """Return this caller if it holds the role and may enter the tenant; else Denied or NotFound."""
         self.actor.enter(self.tenant)
         self.actor.require(role)
+        return self
+
+    def may_see_rows(self) -> "Caller":
+        """Return this caller if it may see single rows in this tenant; else Denied or NotFound."""
+        self.actor.enter(self.tenant)
+        self.actor.require_rows()
         return self
 
     def within(self, tenant: TenantId) -> "Caller":

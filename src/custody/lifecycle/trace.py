@@ -12,6 +12,8 @@ from custody.core.tenancy import Role, TenantId
 from custody.deployment.revision import Revision
 from custody.lifecycle.captured import INPUT, row_of
 from custody.lifecycle.stores import Caller, Ports
+from custody.privacy.consent import Admission
+from custody.registry.run import DatasetUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,10 @@ def _origin(ports: Ports, owner: TenantId, run_id: str, gaps: list[str], *, outs
         }
         seq = _entry(ports, owner, str(use.ref), "dataset.ingested")
         steps.append(TraceStep("dataset", str(use.ref), data, seq))
+        if use.admission is not None:
+            steps.append(
+                TraceStep("consent", use.admission.purpose, _consent(use.admission), _read_entry(ports, owner, run_id, use))
+            )
         card = version.card
         terms: dict[str, Json] = {
             "sources": [one for one in card.sources if not (outside and one.startswith("live traffic of "))],
@@ -166,6 +172,30 @@ def _origin(ports: Ports, owner: TenantId, run_id: str, gaps: list[str], *, outs
         }
         steps.append(TraceStep("card", card.title, terms, seq))
     return steps
+
+
+def _consent(admission: Admission) -> dict[str, Json]:
+    """Say on what ground the rows were used, as of when, and how many were left out."""
+    return {
+        "purpose": admission.purpose,
+        "legal_basis": admission.basis,
+        "as_of": admission.at.isoformat(),
+        "snapshot": admission.snapshot,
+        "rows_admitted": admission.admitted,
+        "rows_refused": dict(admission.refused),
+        "shares_changed": [
+            f"{one.column} {one.group}: {one.before:.1%} to {one.after:.1%}"
+            for one in admission.shifts
+            if one.before != one.after
+        ],
+    }
+
+
+def _read_entry(ports: Ports, tenant: TenantId, run: str, use: DatasetUse) -> int | None:
+    """Return the entry of the read that decided this: the one with its run and its time."""
+    page = ports.stores.ledger.page(tenant, subject=str(use.ref), kind="dataset.read", after=None, limit=1000)
+    at = use.admission.at.isoformat() if use.admission else None
+    return next((e.seq for e in page.items if e.body.get("run") == run and e.body.get("as_of") == at), None)
 
 
 def _entry(ports: Ports, tenant: TenantId, subject: str, kind: str) -> int | None:

@@ -12,7 +12,7 @@ from custody.core.digest import parse_digest
 from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef, name_of
 from custody.core.schema import Signature
-from custody.data.card import card_of
+from custody.data.asked import card_of
 from custody.data.dataset import HOLDOUT
 from custody.data.split import Split
 from custody.lifecycle import train
@@ -92,12 +92,14 @@ class RunStart(BaseModel):
     command: list[str] = Field(default_factory=list)
     files: dict[str, str] = Field(default_factory=dict)
     cause: str = ""
+    purpose: str = ""
 
 
 @router.post("/runs")
 def begin_run(ports: Wired, caller: Called, start: RunStart) -> Response:
     """Open a run."""
-    recipe = Recipe(tuple(start.command), {path: parse_digest(d) for path, d in start.files.items()}) if start.command else None
+    files = {path: parse_digest(digest) for path, digest in start.files.items()}
+    recipe = Recipe(tuple(start.command), files, start.purpose) if start.command else None
     run, entry = train.begin(
         ports,
         caller,
@@ -106,6 +108,7 @@ def begin_run(ports: Wired, caller: Called, start: RunStart) -> Response:
         environment=start.environment,
         recipe=recipe,
         cause=start.cause,
+        purpose=start.purpose,
     )
     return answer(run, ledger=entry, next=f"custody run show {run.id}")
 
@@ -155,6 +158,7 @@ class RunLog(BaseModel):
     params: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     models: list[ModelLog] = Field(default_factory=list)
+    purpose: str = ""
 
 
 @router.post("/runs/{id}/log")
@@ -166,7 +170,7 @@ def log_run(ports: Wired, caller: Called, id: str, log: RunLog) -> Response:  # 
         )
         for m in log.models
     ]
-    return answer(train.log(ports, caller, id, params=log.params, metrics=log.metrics, models=models))
+    return answer(train.log(ports, caller, id, params=log.params, metrics=log.metrics, models=models, purpose=log.purpose))
 
 
 @router.post("/runs/{id}/end")

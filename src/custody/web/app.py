@@ -14,7 +14,7 @@ from custody.lifecycle.overview import describe, overview
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.views import DeploymentView, Overview
 from custody.monitoring.alert import AlertState
-from custody.web import api_data, api_house, api_live, api_models, api_watch, pages
+from custody.web import api_data, api_house, api_live, api_models, api_privacy, api_watch, pages
 from custody.web.callers import Clock, caller
 from custody.web.guard import Guard
 from custody.web.wire import problem
@@ -32,7 +32,8 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
     def health() -> dict[str, str]:
         return {"status": "ok", "version": __version__}
 
-    for router in (api_data.router, api_models.router, api_live.router, api_watch.router, api_house.router):
+    parts = (api_data, api_privacy, api_models, api_live, api_watch, api_house)
+    for router in (part.router for part in parts):
         app.include_router(router)
     if local is None:
         app.include_router(

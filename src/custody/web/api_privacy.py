@@ -1,0 +1,48 @@
+"""API of what people said about their data: consent."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Response
+
+from custody.core.refs import DatasetRef, name_of
+from custody.core.tenancy import Role
+from custody.lifecycle.consent import check_consent, consent
+from custody.privacy.pseudonym import tokens
+from custody.web.callers import Called, Version, Wired
+from custody.web.wire import answer, page
+
+router = APIRouter(prefix="/api/v1", tags=["privacy"])
+
+
+@router.post("/consents")
+def add_consents(
+    ports: Wired,
+    caller: Called,
+    rows: Annotated[list[dict[str, Any]], Body()],
+    source: Annotated[str, Body()] = "",
+    dry_run: bool = False,
+) -> Response:
+    """Record what people said: subject, purpose, status, valid_from, and optionally valid_to, source, notice, children."""
+    received, entry = consent(ports, caller, rows, source=source, dry_run=dry_run)
+    return answer(received, ledger=entry, next="custody consent check DATASET --purpose train_ai_system")
+
+
+@router.get("/consents")
+def list_consents(
+    ports: Wired, caller: Called, subject: str | None = None, after: str | None = None, limit: int = 50
+) -> Response:
+    """List consent records, newest first; people are tokens. subject: the person as your own systems name them."""
+    caller.may(Role.CONTRIBUTOR).may_see_rows()
+    token = tokens(ports.subject_key(caller.tenant))(subject, "") if subject else None
+    return page(ports.stores.of(caller.tenant).consents.page(subject=token, after=after, limit=limit))
+
+
+@router.get("/consents/check/{name}/{version}")
+def get_check(ports: Wired, caller: Called, name: str, version: Version, purpose: str, at: datetime | None = None) -> Response:
+    """Say how many rows of a dataset version a training for a purpose would get, and why not the others."""
+    moment = at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+    ref = DatasetRef(name_of("dataset", name), version)
+    return answer(
+        check_consent(ports, caller, ref, purpose, at=moment), next=f"custody run exec --purpose {purpose} -- python train.py"
+    )
