@@ -131,6 +131,8 @@ def test_the_printed_ledger_ids_are_the_entries_in_the_ledger(prepared: Project)
 # JSON
 
 SHOWS = {
+    "dataset card tickets@1": {"sentences", "digest", "signature", "blocks"},
+    "consent check tickets@1 --purpose train_ai_system": {"admitted", "refused", "basis"},
     "dataset show tickets@1": {"ref", "digest", "rows", "schema", "card"},
     "run show last": {"id", "status", "params", "metrics", "datasets", "models"},
     "model show churn@1": {"ref", "artifact", "signature", "parity", "registered"},
@@ -206,9 +208,13 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
     (files / "cases.jsonl").write_text("\n".join(json.dumps({**case, "severity": "critical"}) for case in GOLDEN))
     write_csv(files / "labels.csv", [{"prediction": "row-1", "label": "Yes"}])
     more = write_csv(files / "more.csv", rows(50, seed=3))
+    agreed = {"subject": "ada", "purpose": "train_ai_system", "status": "granted", "valid_from": "2026-01-01"}
+    consent = write_csv(files / "consent.csv", [agreed])
     card = write_yaml(files / "card.yaml", CARD)
     return {
         "dataset add": ("tickets", more, "--card", card),
+        "consent add": (consent, "--source", "crm"),
+        "export rows": ("tickets@1", "--name", "out", "--purpose", "train_ai_system", "--recipient", "audit"),
         "golden add": ("churn", files / "cases.jsonl"),
         "gate set": ("churn", write_yaml(files / "policy.yaml", {**POLICY, "max_flips": 2})),
         "gate check": ("churn@1",),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from custody.cli import cards
 from custody.cli.frame import facts, group, read_mapping, ref, rows, say, show, verb, when
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def add_to(cli: click.Group) -> None:
     dataset = group(cli, "dataset", "Datasets: immutable versions with a provenance card.")
     _dataset_add(dataset)
     _dataset_views(dataset)
+    cards.add_to(dataset)
     _run(group(cli, "run", "Runs: executions of training code."))
 
 
@@ -44,6 +46,7 @@ def _dataset_add(noun: click.Group) -> None:
     @click.option("--time", help="Column that says when a row happened.")
     @click.option("--group", "groups", multiple=True, help="Column with groups of people, for bias checks; repeat it.")
     @click.option("--columns", help="Columns the file must have, separated by commas.")
+    @click.option("--derived-from", multiple=True, help="Dataset version it was made from; its terms are inherited. Repeat it.")
     @click.option("--holdout", type=float, default=0.4, show_default=True, help="Share of rows kept from training, 0..1.")
     def add(client: "Client", name: str, file: str, card: str, dry_run: bool, **given: Any) -> None:
         """Store a CSV, JSONL or Parquet file as the next version of a dataset."""
@@ -61,6 +64,7 @@ def _dataset_add(noun: click.Group) -> None:
                 time=given["time"],
                 groups=given["groups"],
                 columns=given["columns"].split(",") if given["columns"] else None,
+                derived_from=given["derived_from"],
                 holdout=given["holdout"],
                 dry_run=dry_run,
             )

@@ -1,4 +1,4 @@
-"""The noun consent."""
+"""The nouns consent and export."""
 
 import csv
 import io
@@ -7,17 +7,83 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from custody.cli.frame import facts, group, rows, show, verb, when
+from custody.cli.frame import facts, group, ref, rows, say, show, verb, when
 
 if TYPE_CHECKING:
     from custody.sdk.client import Client
 
 
 def add_to(cli: click.Group) -> None:
-    """Add the noun."""
+    """Add the nouns."""
     noun = group(cli, "consent", "Consent: what people said about the use of their data.")
     _add(noun)
     _views(noun)
+    _export(group(cli, "export", "Exports: model cards, and rows that leave under a name, with a mark and an end."))
+
+
+def _export(noun: click.Group) -> None:
+    @verb(noun, "card", examples=["custody export card churn@3 > model-card.json"])
+    @click.argument("model")
+    def card(client: "Client", model: str) -> None:
+        """Print a model card as JSON."""
+        click.echo(json.dumps(client.export_card(model).data, indent=2, ensure_ascii=False))
+
+    @verb(
+        noun,
+        "rows",
+        dry=True,
+        examples=["custody export rows tickets@1 --name audit-2026 --purpose finance --recipient 'audit office' --days 7"],
+    )
+    @click.argument("dataset")
+    @click.option("--name", required=True, help="Name of the export; it stands for this one for ever.")
+    @click.option("--purpose", required=True, help="What for; the dataset's card must allow it.")
+    @click.option("--recipient", required=True, help="Who gets the rows.")
+    @click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="Days until it ends.")
+    @click.option("--columns", help="Only these columns, separated by commas.")
+    def rows_out(client: "Client", dataset: str, name: str, columns: str | None, **given: Any) -> None:
+        """Allow that rows leave; fetch them with `custody export get`."""
+        chosen = columns.split(",") if columns else []
+        show(client.export_rows(name, dataset, columns=chosen, **given), _export_text, quiet=name)
+
+    @verb(noun, "ls", examples=["custody export ls"])
+    def ls(client: "Client") -> None:
+        """List exports, newest first."""
+        columns = {
+            "export": lambda e: e["name"],
+            "dataset": lambda e: ref(e["dataset"]),
+            "purpose": lambda e: e["purpose"],
+            "recipient": lambda e: e["recipient"],
+            "by": lambda e: e["actor"],
+            "made": lambda e: when(e["created_at"]),
+            "ends": lambda e: when(e["expires_at"]),
+        }
+        rows(client.export_ls(), columns)
+
+    @verb(noun, "get", examples=["custody export get audit-2026 -o audit-2026.parquet"])
+    @click.argument("name")
+    @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Where the rows go, as Parquet.")
+    def get(client: "Client", name: str, output: str) -> None:
+        """Fetch the rows of an export until it ends; the ledger says that you did."""
+        body = client.export_get(name)
+        with click.open_file(output, "wb", atomic=True) as file:
+            file.write(body)
+        say(f"wrote {len(body):,} bytes to {output}")
+
+    @verb(noun, "identify", examples=["custody export identify found.parquet"])
+    @click.argument("file", type=click.Path(exists=True, dir_okay=False))
+    def identify(client: "Client", file: str) -> None:
+        """Say which export a Parquet file came from, by its metadata or by the order of its rows."""
+        columns = {
+            "export": lambda m: m["export"],
+            "rows": lambda m: m["rows"],
+            "in order": lambda m: f"{m['in_order']:.1%}",
+            "sigma": lambda m: f"{m['sigma']:.1f}",
+        }
+        rows(client.export_identify(file).data, columns)
+
+
+def _export_text(data: dict[str, Any]) -> str:
+    return facts({**data, "dataset": ref(data["dataset"])})
 
 
 def _add(noun: click.Group) -> None:

@@ -27,6 +27,7 @@ class DatasetVersion:
 
     profile: digest of the mergeable column summaries. holdout: share of rows kept from training, 0..1,
     chosen by a hash of each row's content, so that the same row is on the same side in every version.
+    card_signature: Ed25519 over the card's digest, by the project's key; empty for versions stored before cards were signed.
     """
 
     ref: DatasetRef
@@ -39,6 +40,8 @@ class DatasetVersion:
     created_at: datetime
     holdout: float = HOLDOUT
     derived_from: tuple[str, ...] = ()
+    card_signature: str = ""
+    card_key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """An export: rows that leave under a name, with a purpose, a mark and an end."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -39,12 +38,16 @@ class Exports(Protocol):
         """Return an export; NotFound names close ones."""
         ...
 
+    def has(self, name: str) -> bool:
+        """Tell whether a name is taken."""
+        ...
+
     def page(self, *, after: str | None = None, limit: int = 50) -> Page[Export]:
         """List exports, newest first."""
         ...
 
     def add(self, export: Export) -> None:
-        """Store an export; Conflict if its name is taken."""
+        """Store an export whose name is not taken."""
         ...
 
 
@@ -90,9 +93,3 @@ def match(table: pa.Table, key: bytes, name: str) -> Match:
         return Match(name, n, 0.0, 0.0)
     ascents = int((found[1:] > found[:-1]).sum())
     return Match(name, n, ascents / (n - 1), (ascents - (n - 1) / 2) / sqrt((n + 1) / 12))
-
-
-def best(matches: Sequence[Match], *, least: float = 5.0) -> Match | None:
-    """Return the match that is surely no chance and the strongest; None if there is none."""
-    sure = [one for one in matches if one.sigma >= least]
-    return max(sure, key=lambda one: one.sigma, default=None)

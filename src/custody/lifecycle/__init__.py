@@ -17,6 +17,6 @@
 | ask why | `trace` | data, registry, gates, deployment, feedback | none: it reads |
 | verify | `verify_all` | data, registry, deployment, serving | none: it reads |
 
-House-keeping entries: `alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `rows.read`, `gate.set`, `golden.set`,
+House-keeping entries: `alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `rows.read`, `export.made`, `gate.set`, `golden.set`,
 `alias.set`, `captures.quarantined`, `monitor.set`, `value.set`, `session.opened`, `session.ended`.
 """

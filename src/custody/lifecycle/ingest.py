@@ -1,5 +1,6 @@
 """Data arrives: rows become an immutable dataset version with a provenance card."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,8 @@ from custody.core.schema import Schema
 from custody.core.tenancy import Role
 from custody.data.card import Card
 from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
+from custody.data.inherit import weaker
+from custody.lifecycle.cards import signed
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.stores import Caller, Change, Ports
@@ -54,6 +57,7 @@ def ingest(
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
     roles, card = _people(roles, card)
+    signature, key_id = signed(ports, card)
     schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
     _check_positive(table, roles)
     if absent := [name for name in card.subject_keys if name not in table.column_names]:
@@ -71,6 +75,7 @@ def ingest(
     objects = ports.stores.objects
     parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     digest = content_digest(parts, schema)
+    _not_freer(ports, caller, card, derived_from)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         if (same := change.datasets.by_digest(name, digest)) and same.card == card:
             return same, None
@@ -85,12 +90,28 @@ def ingest(
             created_at=caller.now,
             holdout=holdout,
             derived_from=tuple(derived_from),
+            card_signature=signature,
+            card_key_id=key_id,
         )
         if dry_run:
             return version, None
         change.datasets.add(version)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
     return version, entry.seq
+
+
+def _not_freer(ports: Ports, caller: Caller, card: Card, derived_from: Sequence[str]) -> None:
+    """Refuse a card that allows more than the card of a dataset version it was derived from."""
+    shelf = ports.stores.of(caller.tenant)
+    refs = [DatasetRef.parse(one) for one in derived_from if re.fullmatch(r"[^@ ]+@\d+", one)]
+    sources = [(str(ref), one.card, one.created_at) for ref in refs for one in [shelf.datasets.get(ref)]]
+    if faults := weaker(card, sources, caller.now):
+        raise InvalidInput(
+            "The card allows more than the data it was derived from: " + "; ".join(faults) + ".",
+            why="Derived data inherits the strictest of its sources.",
+            fix="Narrow the card, or agree new terms for the source and add it again first.",
+            facts={"faults": list(faults)},
+        )
 
 
 def _people(roles: Roles, card: Card) -> tuple[Roles, Card]:

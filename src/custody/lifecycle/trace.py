@@ -8,8 +8,9 @@ from typing import Any
 from custody.core.digest import Json
 from custody.core.errors import NotFound
 from custody.core.prediction import PredictionId
-from custody.core.tenancy import Role, TenantId
+from custody.core.tenancy import TenantId
 from custody.deployment.revision import Revision
+from custody.lifecycle.access import access
 from custody.lifecycle.captured import INPUT, row_of
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.consent import Admission
@@ -40,7 +41,7 @@ class Trace:
 def trace(ports: Ports, caller: Caller, prediction: str) -> Trace:
     """Follow a prediction id back to decision, deployment, gate, model, run, data and card; reads only.
 
-    The inputs are rows, perhaps about a person: a viewer sees that they are there, a contributor sees them.
+    The inputs are a row, perhaps about a person: a viewer sees that it is there; who may see rows sees it, and the ledger says so.
     Raises InvalidInput for a text that is no prediction id, NotFound for another tenant's.
     """
     id = PredictionId.parse(prediction)  # noqa: A001 - the field's word
@@ -52,7 +53,11 @@ def trace(ports: Ports, caller: Caller, prediction: str) -> Trace:
     if id.model not in [target.model for target in targets]:
         raise NotFound.of("prediction", str(id))
     gaps: list[str] = []
-    steps = [*_decision(ports, id, gaps, rows=caller.actor.holds(Role.CONTRIBUTOR)), _deployment(ports, revision, id)]
+    sees = caller.actor.sees_rows
+    decision = _decision(ports, id, gaps, rows=sees)
+    if sees and decision:
+        access(ports, caller.within(key.tenant), str(key), {"prediction": str(id)}, rows=1, purpose="trace")
+    steps = [*decision, _deployment(ports, revision, id)]
     owner = ports.stores.of(revision.owner)
     model = owner.models.get(id.model)
     verdict = owner.gates.verdict(id.model)
@@ -100,7 +105,7 @@ def _decision(ports: Ports, id: PredictionId, gaps: list[str], *, rows: bool) ->
         "event": row["event"].isoformat(),
         "inputs": {name.removeprefix(INPUT): _plain(value) for name, value in row.items() if name.startswith(INPUT)}
         if rows
-        else "hidden: they need the role contributor",
+        else "hidden: they need a key that sees rows",
         "label": label.value if label else None,
     }
     return [TraceStep("decision", str(id), facts)]

@@ -16,6 +16,7 @@ class AlertKind(StrEnum):
     DRIFT = "drift"
     DATA_QUALITY = "data_quality"
     CANARY = "canary"
+    BIAS = "bias"
 
 
 class AlertState(StrEnum):

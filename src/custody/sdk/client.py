@@ -60,6 +60,7 @@ class Client(PrivacyVerbs):
         time: str | None = None,
         groups: Sequence[str] = (),
         columns: Sequence[str] | None = None,
+        derived_from: Sequence[str] = (),
         holdout: float = 0.4,
         dry_run: bool = False,
     ) -> Result:
@@ -74,6 +75,7 @@ class Client(PrivacyVerbs):
             "time": time,
             "groups": list(groups),
             "columns": list(columns) if columns else None,
+            "derived_from": list(derived_from),
             "holdout": holdout,
         }
         file = Path(source).open("rb") if isinstance(source, str | Path) else source  # noqa: SIM115 - closed below

@@ -12,10 +12,12 @@ from custody.core.digest import parse_digest
 from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef, name_of
 from custody.core.schema import Signature
+from custody.core.tenancy import Role
 from custody.data.asked import card_of
 from custody.data.dataset import HOLDOUT
 from custody.data.split import Split
 from custody.lifecycle import train
+from custody.lifecycle.cards import exported_card, plain_card
 from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.profile import profile
 from custody.registry.run import LoggedModel, Recipe, RunStatus
@@ -38,6 +40,7 @@ class DatasetMeta(BaseModel):
     time: str | None = None
     groups: list[str] = Field(default_factory=list)
     columns: list[str] | None = None
+    derived_from: list[str] = Field(default_factory=list)
     holdout: float = HOLDOUT
 
 
@@ -50,7 +53,15 @@ def add_dataset(
     table = ports.tables.read(file.file, wanted.format, columns=wanted.columns)
     roles = Roles(wanted.target, wanted.positive, wanted.subject, wanted.time, tuple(wanted.groups))
     version, entry = ingest(
-        ports, caller, wanted.name, table, card_of(wanted.card), roles=roles, holdout=wanted.holdout, dry_run=dry_run
+        ports,
+        caller,
+        wanted.name,
+        table,
+        card_of(wanted.card),
+        roles=roles,
+        holdout=wanted.holdout,
+        derived_from=wanted.derived_from,
+        dry_run=dry_run,
     )
     blocked = "; it may not train a model yet: " + ", ".join(version.card.blocks) if version.card.blocks else ""
     follow = f"custody run exec --dataset {version.ref} -- python train.py{blocked}"
@@ -73,6 +84,21 @@ def show_dataset(ports: Wired, caller: Called, name: str, version: Version) -> R
 def show_profile(ports: Wired, caller: Called, name: str, version: Version) -> Response:
     """Show the columns of a dataset version in short: missing values, quantiles, frequent levels."""
     return answer(profile(ports, caller, DatasetRef(name_of("dataset", name), version)))
+
+
+@router.get("/datasets/{name}/{version}/card")
+def show_card(ports: Wired, caller: Called, name: str, version: Version, form: str = "plain") -> Response:
+    """Show a card in plain sentences, or in a standard: croissant, dps, spdx, dpv, odrl."""
+    ref = DatasetRef(name_of("dataset", name), version)
+    return answer(plain_card(ports, caller, ref) if form == "plain" else exported_card(ports, caller, ref, form))
+
+
+@router.post("/cards/check")
+def check_card(caller: Called, values: Annotated[dict[str, Any], Body()]) -> Response:
+    """Check a card without storing it: every fault at once, or the card and what still blocks training."""
+    caller.may(Role.VIEWER)
+    card = card_of(values)
+    return answer({"card": card, "blocks": card.blocks}, next="custody dataset add NAME FILE --card card.yaml")
 
 
 @router.post("/objects")

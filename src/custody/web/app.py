@@ -1,15 +1,18 @@
 """The control plane's ASGI app: API, pages and errors, wired with ports from outside."""
 
+from typing import Any
+
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from custody import __version__
 from custody.core.errors import CustodyError, InvalidInput, NotFound
-from custody.core.refs import DeploymentKey
+from custody.core.refs import DatasetRef, DeploymentKey
 from custody.core.tenancy import Actor, Role
 from custody.lifecycle.admit import end_session, open_session
 from custody.lifecycle.alerts import answer_alert
+from custody.lifecycle.cards import plain_card
 from custody.lifecycle.overview import describe, overview
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.views import DeploymentView, Overview
@@ -56,6 +59,9 @@ class _Load:
 
     def deployment(self, request: Request, key: DeploymentKey) -> DeploymentView:
         return describe(self._ports, caller(request), key)
+
+    def dataset(self, request: Request, ref: DatasetRef) -> dict[str, Any]:
+        return plain_card(self._ports, caller(request), ref)
 
     def may_answer(self, request: Request) -> bool:
         return caller(request).actor.holds(Role.CONTRIBUTOR)

@@ -3,7 +3,7 @@
 from custody.adapters.sql.body import body_of, read, text_of
 from custody.adapters.sql.session import OfTenant, first, paged
 from custody.adapters.sql.tables import exports as table
-from custody.core.errors import Conflict, NotFound
+from custody.core.errors import NotFound
 from custody.core.page import Page
 from custody.core.refs import near
 from custody.data.export import Export
@@ -26,12 +26,10 @@ class SqlExports(OfTenant):
             self._access, query, [table.c.created_at, table.c.name], after=after, limit=limit, noun=lambda row: read(Export, row)
         )
 
+    def has(self, name: str) -> bool:
+        """Tell whether a name is taken."""
+        return first(self._access, self._select(table, table.c.name).where(table.c.name == name)) is not None
+
     def add(self, export: Export) -> None:
-        """Store an export; Conflict if its name is taken."""
-        if first(self._access, self._select(table, table.c.name).where(table.c.name == export.name)) is not None:
-            raise Conflict(
-                f"There is an export '{export.name}' already.",
-                why="A name stands for one export for ever, so that a file found outside leads back to it.",
-                fix="Give another name: custody export rows DATASET --name NAME",
-            )
+        """Store an export whose name is not taken."""
         self._add(table, name=export.name, created_at=text_of(export.created_at), **body_of(export))
