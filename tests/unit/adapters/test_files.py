@@ -47,9 +47,9 @@ def test_the_module_is_the_port_that_data_asks_for() -> None:
     ("name", "body"),
     [
         ("people.csv", CSV),
-        ("people.CSV.gz", gzip.compress(CSV), mtime=0),
+        ("people.CSV.gz", gzip.compress(CSV, mtime=0)),
         ("people.jsonl", JSONL),
-        ("people.jsonl.gz", gzip.compress(JSONL), mtime=0),
+        ("people.jsonl.gz", gzip.compress(JSONL, mtime=0)),
         ("people.parquet", parquet(PEOPLE).getvalue()),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
         read(tmp_path / "folder.csv")
 
 
-@pytest.mark.parametrize("body", [CSV, gzip.compress(CSV, mtime=0)[:-9], gzip.compress(CSV)[:20] + b"\0" * 30])
+@pytest.mark.parametrize("body", [CSV, gzip.compress(CSV, mtime=0)[:-9], gzip.compress(CSV, mtime=0)[:20] + b"\0" * 30])
 def test_damaged_gzip_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidInput, match="decompressed"):
         read(io.BytesIO(body), "csv.gz")
@@ -224,7 +224,7 @@ def test_progress_rises_to_one(format_: str) -> None:
     table = pa.table({"a": range(150_000), "b": ["x" * 10] * 150_000})
     plain = "a,b\n" + "".join(f"{row},{'x' * 10}\n" for row in range(150_000))
     lines = "".join(f'{{"a":{row},"b":"{"x" * 10}"}}\n' for row in range(150_000))
-    bodies = {"csv": plain.encode(), "csv.gz": gzip.compress(plain.encode(, mtime=0), 1), "jsonl": lines.encode()}
+    bodies = {"csv": plain.encode(), "csv.gz": gzip.compress(plain.encode(), 1), "jsonl": lines.encode()}
     seen: list[tuple[int, float]] = []
     body = bodies[format_] if format_ in bodies else parquet(table).getvalue()
     assert read(io.BytesIO(body), format_, progress=lambda rows, share: seen.append((rows, share))) == table
