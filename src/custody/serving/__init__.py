@@ -1,6 +1,16 @@
 """The logic of the data plane: tensors, decisions, routing, the manifest, captures; never a socket, a file or a framework."""
 
-from custody.serving.capture import Capture, CaptureMode, columns, complete_lines, line_of, read_batch, write_batch
+from custody.serving.capture import (
+    Capture,
+    CaptureMode,
+    columns,
+    complete_lines,
+    line_after,
+    line_head,
+    line_of,
+    read_batch,
+    write_batch,
+)
 from custody.serving.decision import check_parity, decide, fixture_arrays, positive
 from custody.serving.manifest import open_manifest, read_fixture, require_newer
 from custody.serving.parameters import Parameters, read_parameters
@@ -25,6 +35,8 @@ __all__ = [
     "decide",
     "dtype_of",
     "fixture_arrays",
+    "line_after",
+    "line_head",
     "line_of",
     "open_manifest",
     "point_of",

@@ -140,20 +140,20 @@ def names() -> Iterator[str]:
 def test_a_full_spool_sheds_new_lines_and_takes_them_again_when_there_is_room(world: World) -> None:
     ids = names()
     spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=25, roll_bytes=100)
-    assert spool.append(CHURN, b"0123456789\n")
-    assert spool.append(CHURN, b"0123456789\n")
-    assert not spool.append(CHURN, b"0123456789\n")
+    assert spool.append(str(CHURN), b"0123456789\n")
+    assert spool.append(str(CHURN), b"0123456789\n")
+    assert not spool.append(str(CHURN), b"0123456789\n")
     spool.roll()
     (path,) = spool.pending()
     spool.shipped(path, ship(path, world.objects, bytes))
-    assert spool.append(CHURN, b"0123456789\n")
+    assert spool.append(str(CHURN), b"0123456789\n")
 
 
 def test_a_spool_starts_a_new_file_at_its_size_limit_and_finds_all_of_them_again(world: World) -> None:
     ids = names()
     spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000, roll_bytes=20)
     for _ in range(5):
-        spool.append(CHURN, b"0123456789\n")
+        spool.append(str(CHURN), b"0123456789\n")
     found = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000)
     paths = list(found.pending())
     assert [path.stat().st_size for path in paths] == [22, 22, 11]
@@ -163,8 +163,8 @@ def test_a_spool_starts_a_new_file_at_its_size_limit_and_finds_all_of_them_again
 def test_a_torn_last_line_is_not_shipped(world: World) -> None:
     ids = names()
     spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000)
-    spool.append(CHURN, b"whole\n")
-    spool.append(CHURN, b"torn")
+    spool.append(str(CHURN), b"whole\n")
+    spool.append(str(CHURN), b"torn")
     spool.roll()
     (path,) = spool.pending()
     assert ship(path, world.objects, bytes) == 10
@@ -176,7 +176,7 @@ def test_a_torn_last_line_is_not_shipped(world: World) -> None:
 def test_a_batch_that_was_shipped_before_the_process_was_killed_is_not_shipped_twice(world: World) -> None:
     ids = names()
     spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000)
-    spool.append(CHURN, b"line\n")
+    spool.append(str(CHURN), b"line\n")
     spool.roll()
     (path,) = spool.pending()
     copy = path.read_bytes()
@@ -191,7 +191,7 @@ def test_a_batch_that_was_shipped_before_the_process_was_killed_is_not_shipped_t
 def test_a_spool_that_cannot_be_written_sheds(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", lambda: "x", most_bytes=1000)
     (tmp_path / "spool/acme").write_text("a file where the tenant's folder should be")
-    assert not spool.append(CHURN, b"line\n")
+    assert not spool.append(str(CHURN), b"line\n")
     assert spool.size_bytes == 0
 
 
