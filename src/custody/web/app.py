@@ -41,7 +41,12 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
                 _Load(ports), lambda key: open_session(ports, key, clock()), lambda key: end_session(ports, key, clock())
             )
         )
-        app.include_router(reports.router(lambda request, ref: claimed(ports, caller(request), ref)))
+        app.include_router(
+            reports.router(
+                lambda request, ref: claimed(ports, caller(request), ref),
+                lambda request, after: ports.stores.of(caller(request).tenant).datasets.page(after=after),
+            )
+        )
         app.add_middleware(Guard, ports=ports, clock=clock)
     return app
 
