@@ -12,6 +12,7 @@ from custody.lifecycle.admit import end_session, open_session
 from custody.lifecycle.alerts import answer_alert
 from custody.lifecycle.claims import claimed
 from custody.lifecycle.overview import describe, overview
+from custody.lifecycle.scan import listed
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.views import DeploymentView, Overview
 from custody.monitoring.alert import AlertState
@@ -44,7 +45,7 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
         app.include_router(
             reports.router(
                 lambda request, ref: claimed(ports, caller(request), ref),
-                lambda request, after: ports.stores.of(caller(request).tenant).datasets.page(after=after),
+                lambda request, after: listed(ports, caller(request), after=after),
             )
         )
         app.add_middleware(Guard, ports=ports, clock=clock)
