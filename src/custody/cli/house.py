@@ -88,6 +88,8 @@ def _serve(cli: click.Group) -> None:
     @click.option("--memory-mb", type=click.FloatRange(1), help="MiB that models may take, each process.")
     @click.option("--tenant-requests", type=click.IntRange(1), help="Requests of a tenant in flight, each process.")
     @click.option("--server-requests", type=click.IntRange(1), help="Requests in flight, each process.")
+    @click.option("--keyring", help="Data keys that sealed the objects, if not the project's: a folder or s3://bucket/prefix.")
+    @click.option("--master-key", help="Master key of that ring: file:PATH, env:NAME or a key service's URL.")
     @click.option("--drain-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="From SIGTERM to the stop.")
     @click.pass_context
     def serve(ctx: click.Context, /, workers: int, drain_seconds: float, **given: Any) -> None:
@@ -107,6 +109,9 @@ def _serve(cli: click.Group) -> None:
 
         top = ctx.find_root().params.get("project")
         flags = {name: given.pop(name) for name in ("memory_mb", "tenant_requests", "server_requests")}
+        keyring, master = given.pop("keyring"), given.pop("master_key")
+        if keyring and master:
+            given["sealing"] = ("--keyring", keyring, "--master-key", master, "--encrypt")
         place = place_of(Path(top) if top else None, os.environ, given)
         say(f"elsewhere: custody serve --objects {place.objects} --public-key {place.public_key}")
         kept = {name: value for name, value in flags.items() if value is not None}

@@ -37,6 +37,7 @@ class Card:
     """Where data came from, how it was collected, how it was treated for bias.
 
     sources, legal_basis and purposes may say `unknown`: such data can be stored but not trained on.
+    subject_key: the column that names the person a row is about, for access and erasure.
     purposes: keys of permitted use; training needs `train_ai_system` (fideslang). license: an SPDX id or a sentence.
     categories: what columns hold, as fideslang keys; personal data that a scan finds there is expected, and stays.
     quasi_identifiers: columns that tell people apart together; a scan counts the smallest group of equal ones.
@@ -60,6 +61,7 @@ class Card:
     categories: Mapping[str, str] = field(default_factory=dict)
     quasi_identifiers: tuple[str, ...] = ()
     version: int = 1
+    subject_key: str | None = None
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ class Card:
 
 
 _LISTS = ("sources", "geography", "subjects", "purposes", "quasi_identifiers")
-_OPTIONAL = ("supersedes", "categories", "quasi_identifiers", "version")
+_OPTIONAL = ("supersedes", "categories", "quasi_identifiers", "version", "subject_key")
 
 
 def card_of(values: Mapping[str, Json]) -> Card:

@@ -16,9 +16,11 @@
 | evaluate, alert | `watch` | deployment, serving, feedback, monitoring | `evaluation.done`, `evaluation.revised`, `alert.raised`, `alert.resolved`, `retrain.decided` |
 | explain a loss | `explain` | data, registry, deployment, monitoring | `relevance.measured` |
 | retrain | `retrain` | data, registry, deployment, feedback, monitoring | `retrain.decided`, `retrain.step` |
+| forget a person | `forget` | data, registry, serving, feedback | `subject.erased`, one `obligation.opened` for each model reached, `erasure.done` |
 | ask why | `trace` | data, registry, gates, deployment, feedback | none: it reads |
 | verify | `verify_all` | data, registry, deployment, serving | none: it reads |
 
-House-keeping entries: `privacy.set`, `alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `gate.set`, `golden.set`,
+House-keeping entries: `privacy.set`, `dataset.rewritten`, `obligation.met`, `subject.exported`, `encryption.rotated`, `encryption.rewrapped`, `encryption.destroyed`,
+`alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `gate.set`, `golden.set`,
 `alias.set`, `captures.quarantined`, `monitor.set`, `value.set`, `session.opened`, `session.ended`.
 """

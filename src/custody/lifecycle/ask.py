@@ -91,7 +91,7 @@ def ask(ports: Ports, caller: Caller, key: DeploymentKey, n: int, *, dry_run: bo
     if dry_run:
         return made, None
     frame = rows.select(["prediction", "key", "score", "decision"]).append_column("aim", pa.array(chances.aim))
-    objects, kept = ports.stores.objects, {"version": 1, "uniform": chances.uniform, "sample": sample.to_json()}
+    objects, kept = ports.stores.objects.of(key.tenant), {"version": 1, "uniform": chances.uniform, "sample": sample.to_json()}
     made = replace(made, frame=objects.put(ports.tables.to_parquet(frame)), sample=objects.put(msgspec.json.encode(kept)))
     with ports.stores.change(key.tenant, caller.actor, caller.now) as change:
         if len(change.labels.draws(key)) != len(known):

@@ -39,12 +39,14 @@ def convert(
     for version in shelf.models.of_run(run_id):
         if version.artifact == logged.artifact and version.ref.name == logged.name:
             return version, None
-    body = ports.stores.objects.get(logged.artifact)
+    body = ports.stores.objects.of(caller.tenant).get(logged.artifact)
     model = ports.load(body, logged.signature)
     thresholds = thresholds_of(shelf.gates.policy(logged.name))
     report = parity_of(ports, model, logged, thresholds)
     registered = measure_holdout(ports, shelf, run.datasets, model, logged, groups_of(shelf, logged.name, run.datasets))
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        for use in run.datasets:
+            change.datasets.get(use.ref).standing()
         latest = change.models.latest(logged.name)
         version = ModelVersion(
             ref=ModelRef(logged.name, latest.ref.version + 1 if latest else 1),

@@ -1,7 +1,7 @@
 """Data arrives: rows become an immutable dataset version with a provenance card."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -16,6 +16,7 @@ from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.scan import Examined, examine, kept, save
 from custody.lifecycle.stores import Caller, Change, Ports
+from custody.lifecycle.subjects import check_nobody_erased, index_parts, tokens_for, without_erased
 
 ROWS_PER_PART = 1_000_000
 
@@ -56,16 +57,23 @@ def ingest(
         raise InvalidInput(f"A holdout share of {holdout} is not possible.", why="It lies between 0 and 1.")
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
-    schema = schema_of(ports, table, roles)
-    profile, objects = profile_of(table), ports.stores.objects
-    parts = _parts(ports, table)
+    subject = card.subject_key or roles.subject
+    table = without_erased(ports, caller.tenant, table, subject)
+    if not table.num_rows:
+        raise InvalidInput("Every row is about a person who was erased.", fix="There is nothing to add.")
+    schema = schema_of(ports, table, replace(roles, subject=subject))
+    pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
+    people = index_parts(pieces, subject, tokens_for(ports, caller.tenant)) if subject else []
+    profile, objects = profile_of(table), ports.stores.objects.of(caller.tenant)
+    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
+    parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     digest = content_digest(parts, schema)
     shelf = ports.stores.of(caller.tenant)
-    if (same := shelf.datasets.by_digest(name, digest)) and same.card == card:
+    if (same := shelf.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
         return same, None
     examined = None if dry_run else examine(ports, shelf, table, card, schema, data=digest, removed=removed)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-        if (same := change.datasets.by_digest(name, digest)) and same.card == card:
+        if (same := change.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
             return same, None
         version = DatasetVersion(
             ref=DatasetRef(name, _next(change, name)),
@@ -81,16 +89,18 @@ def ingest(
         )
         if examined is None:
             return version, None
+        check_nobody_erased(change, people)
         change.datasets.add(version)
+        change.subjects.index(version.ref, people)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
-        save(change, kept(ports, examined, version.ref, caller.now), None)
+        save(change, kept(ports, caller.tenant, examined, version.ref, caller.now), None)
     return version, entry.seq
 
 
 def look_ahead(ports: Ports, caller: Caller, table: pa.Table, card: Card, roles: Roles) -> Examined:
     """Look at rows as ingesting would, and store nothing."""
     caller.may(Role.CONTRIBUTOR)
-    schema = schema_of(ports, table, roles)
+    schema = schema_of(ports, table, replace(roles, subject=card.subject_key or roles.subject))
     return examine(ports, ports.stores.of(caller.tenant), table, card, schema, data=content_digest((), schema))
 
 
@@ -99,13 +109,6 @@ def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:
     schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
     _check_positive(table, roles)
     return schema
-
-
-def _parts(ports: Ports, table: pa.Table) -> tuple[Part, ...]:
-    """Store the rows in files of at most a million."""
-    pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
-    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
-    return tuple(Part(ports.stores.objects.put(body), rows, len(body)) for body, rows in bodies)
 
 
 def _check_positive(table: pa.Table, roles: Roles) -> None:

@@ -40,7 +40,7 @@ def promote(
         )
     evidence = gather(ports, shelf, version, policy, baseline)
     body = msgspec.json.encode(evidence, order="deterministic")
-    digest = ports.stores.objects.put(body)
+    digest = ports.stores.objects.of(caller.tenant).put(body)
     verdict = judge(policy, evidence, evidence_digest=digest, id=ports.new_id(caller.now), now=caller.now)
     what_if = verdict.passed and evidence.baseline != _champion(shelf, ref)
     if dry_run or what_if:  # a pass against a chosen baseline is an answer, not a permission

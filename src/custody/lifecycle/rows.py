@@ -30,8 +30,8 @@ class Scored:
 
 
 def table_of(version: DatasetVersion, objects: Objects, tables: Tables) -> pa.Table:
-    """Read a version's rows; the store checks the bytes against their digests."""
-    parts = [tables.from_parquet(objects.get(part.object)) for part in version.parts]
+    """Read a version's rows; the store checks the bytes against their digests. Conflict if a person's were erased."""
+    parts = [tables.from_parquet(objects.get(part.object)) for part in version.standing().parts]
     return pa.concat_tables(parts, promote_options="permissive")
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from custody.core.digest import Digest, Json
+from custody.core.keys import Keys
 from custody.core.objects import Objects
 from custody.core.page import Page
 from custody.core.prediction import CaptureBatch, unique_at
@@ -20,6 +21,7 @@ from custody.ledger.entry import Entry
 from custody.ledger.ports import Ledger
 from custody.monitoring.embedding import Embed
 from custody.monitoring.ports import Monitors
+from custody.privacy.erasure.ports import Subjects
 from custody.privacy.scans.inspection import Detectors, pattern_detectors
 from custody.privacy.scans.ports import PseudonymKeys, Scans
 from custody.registry.ports import Loader, Models, Runs
@@ -90,6 +92,10 @@ class Captures(Protocol):
         """Return the batches whose events touch [start, end), in order of sealing."""
         ...
 
+    def replace(self, batch: CaptureBatch) -> None:
+        """Store a batch again under its id, with fewer rows; one without rows keeps its id, so that it is never sealed again."""
+        ...
+
     def around(self, key: DeploymentKey, at: datetime) -> Sequence[CaptureBatch]:
         """Return the batches that may hold a prediction made at a time."""
         ...
@@ -130,6 +136,8 @@ class Shelf(Protocol):
     def labels(self) -> Labels: ...
     @property
     def monitors(self) -> Monitors: ...
+    @property
+    def subjects(self) -> Subjects: ...
 
 
 class Change(Shelf, Protocol):
@@ -155,6 +163,14 @@ class Stores(Protocol):
 
     def of(self, tenant: TenantId) -> Shelf:
         """Return one tenant's stores, for reading."""
+        ...
+
+    def scrub(self) -> None:
+        """Give back to the disk what deleted rows left in the database's own files."""
+        ...
+
+    def holds(self, needle: str) -> int:
+        """Return in how many places of the database a text still stands."""
         ...
 
     def change(self, tenant: TenantId, actor: Actor, now: datetime) -> AbstractContextManager[Change]:
@@ -183,6 +199,7 @@ class Ports:
     random: Callable[[int], bytes]
     embed: Callable[[str], Embed]
     pseudonyms: PseudonymKeys
+    keys: Keys
     detectors: Detectors = field(default_factory=pattern_detectors)
 
     def new_id(self, now: datetime) -> str:

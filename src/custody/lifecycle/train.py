@@ -60,11 +60,12 @@ def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Spli
     cleared(ports.stores.of(caller.tenant), ref)
     use = DatasetUse(ref, version.digest, split.value)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        change.datasets.get(ref).standing()
         run = _running(change.runs.get(run_id))
         if use not in run.datasets:
             change.runs.save(replace(run, datasets=(*run.datasets, use)))
             change.record("dataset.read", str(ref), {"run": run_id, "digest": version.digest, "split": split.value})
-    return part_of(table_of(version, ports.stores.objects, ports.tables), split, version.holdout)
+    return part_of(table_of(version, ports.stores.objects.of(caller.tenant), ports.tables), split, version.holdout)
 
 
 def log(
@@ -114,7 +115,7 @@ def train(ports: Ports, caller: Caller, run_id: str, status: RunStatus) -> tuple
 def keep(ports: Ports, caller: Caller, body: bytes) -> Digest:
     """Store a file that a run or recipe will name by its digest."""
     caller.may(Role.CONTRIBUTOR)
-    digest = ports.stores.objects.put(body)
+    digest = ports.stores.objects.of(caller.tenant).put(body)
     ports.stores.objects.create(_upload(caller, digest), b"")
     return digest
 

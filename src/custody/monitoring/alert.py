@@ -16,6 +16,7 @@ class AlertKind(StrEnum):
     DRIFT = "drift"
     DATA_QUALITY = "data_quality"
     CANARY = "canary"
+    OBLIGATION = "obligation"
 
 
 class AlertState(StrEnum):

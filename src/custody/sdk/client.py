@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Self
 
 from custody.core.errors import InvalidInput
 from custody.sdk.paths import key_path, segment, version_path
+from custody.sdk.people import People
 from custody.sdk.privacy import PrivacyCalls
 from custody.sdk.wire import Result, Wire
 
@@ -26,7 +27,7 @@ def connect(target: str | Path | None = None, *, key: str | None = None, tenant:
     return Client(Wire(chosen, key=key or os.environ.get("CUSTODY_KEY"), tenant=tenant or os.environ.get("CUSTODY_TENANT")))
 
 
-class Client(PrivacyCalls):
+class Client(PrivacyCalls, People):
     """Everything a person can do with custody; each change returns its ledger entry.
 
     dry_run: answer what would happen, and change nothing. Every method raises the errors of custody.core.errors.

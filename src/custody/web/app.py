@@ -16,7 +16,7 @@ from custody.lifecycle.scan import listed
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.views import DeploymentView, Overview
 from custody.monitoring.alert import AlertState
-from custody.web import api_data, api_house, api_live, api_models, api_privacy, api_watch, pages, reports
+from custody.web import api_data, api_house, api_live, api_models, api_people, api_privacy, api_watch, pages, reports
 from custody.web.callers import Clock, caller
 from custody.web.guard import Guard
 from custody.web.wire import problem
@@ -34,7 +34,15 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
     def health() -> dict[str, str]:
         return {"status": "ok", "version": __version__}
 
-    for router in (api_privacy.router, api_data.router, api_models.router, api_live.router, api_watch.router, api_house.router):
+    for router in (
+        api_privacy.router,
+        api_data.router,
+        api_models.router,
+        api_live.router,
+        api_watch.router,
+        api_house.router,
+        api_people.router,
+    ):
         app.include_router(router)
     if local is None:
         app.include_router(

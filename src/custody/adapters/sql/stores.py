@@ -19,7 +19,9 @@ from custody.adapters.sql.nouns.models import SqlModels
 from custody.adapters.sql.nouns.monitors import SqlMonitors
 from custody.adapters.sql.nouns.runs import SqlRuns
 from custody.adapters.sql.nouns.scans import SqlScans
+from custody.adapters.sql.nouns.subjects import SqlSubjects
 from custody.adapters.sql.nouns.tenants import SqlTenants
+from custody.adapters.sql.residue import holds, scrub
 from custody.adapters.sql.session import Access, Inside, Outside
 from custody.adapters.sql.upgrade import upgrade
 from custody.core.digest import Json
@@ -42,6 +44,7 @@ class SqlShelf:
         self.captures = SqlCaptures(access, tenant)
         self.labels = SqlLabels(access, tenant)
         self.monitors = SqlMonitors(access, tenant)
+        self.subjects = SqlSubjects(access, tenant)
 
 
 class SqlChange(SqlShelf):
@@ -83,6 +86,14 @@ class SqlStores:
     def upgrade(self) -> None:
         """Create the tables or bring them to this version of custody; Conflict if the database is newer."""
         upgrade(self._engines)
+
+    def scrub(self) -> None:
+        """Give back to the disk what deleted rows left in the database's own files; Unavailable while others hold it."""
+        scrub(self._engines)
+
+    def holds(self, needle: str) -> int:
+        """Return in how many places of the database a text still stands: rows, and for SQLite its files byte by byte."""
+        return holds(self._engines, needle)
 
     def close(self) -> None:
         """Close all connections."""

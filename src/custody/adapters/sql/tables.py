@@ -159,3 +159,33 @@ alerts = Table(
     Index("alerts_by_state", "tenant", "state", "opened_at", "id"),
 )
 costs = Table("costs", metadata, *_key("tenant", "environment", "name"), *_body())
+
+# People: where their rows are, which models learned from them, what is owed after an erasure.
+subject_rows = Table(
+    "subject_rows",
+    metadata,
+    *_key("tenant", "token", "dataset"),
+    _number("version"),
+    _number("part"),
+)
+reach = Table("reach", metadata, *_key("tenant", "dataset"), _number("version"), *_key("kind", "name"), _number("number"))
+erasures = Table(
+    "erasures",
+    metadata,
+    *_key("tenant", "id"),
+    *_texts("token", "state"),
+    *_body(),
+    Index("erasures_by_token", "tenant", "token"),
+)
+obligations = Table(
+    "obligations",
+    metadata,
+    *_key("tenant", "id"),
+    *_texts("model"),
+    Column("version", Integer, nullable=False),
+    *_texts("due_at", "state"),
+    *_body(),
+    Index("obligations_by_model", "tenant", "model", "version"),
+    Index("obligations_by_state", "tenant", "state", "due_at", "id"),
+)
+redirects = Table("redirects", metadata, *_key("tenant", "old"), *_texts("new"))
