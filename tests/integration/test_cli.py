@@ -151,6 +151,8 @@ def test_the_printed_ledger_ids_are_the_entries_in_the_ledger(prepared: Project)
 # JSON
 
 SHOWS = {
+    "dataset card tickets@1": {"sentences", "digest", "signature", "blocks"},
+    "consent check tickets@1 --purpose train_ai_system": {"admitted", "refused", "basis"},
     "dataset show tickets@1": {"ref", "digest", "rows", "schema", "card"},
     "dataset report tickets@1": {"scan", "state", "claim", "report", "signed", "ref"},
     "privacy show": {"scan", "captures", "number"},
@@ -229,12 +231,16 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
     (files / "cases.jsonl").write_text("\n".join(json.dumps({**case, "severity": "critical"}) for case in GOLDEN))
     write_csv(files / "labels.csv", [{"prediction": "row-1", "label": "Yes"}])
     more = write_csv(files / "more.csv", rows(50, seed=3))
+    agreed = {"subject": "ada", "purpose": "train_ai_system", "status": "granted", "valid_from": "2026-01-01"}
+    consent = write_csv(files / "consent.csv", [agreed])
     card = write_yaml(files / "card.yaml", CARD)
     return {
         "dataset add": ("tickets", more, "--card", card),
         "dataset scrub": ("tickets@1",),
         "review answer": ("tickets@1", "--as", "reviewed"),
         "privacy set": (write_yaml(files / "privacy.yaml", {"tier": "strict"}),),
+        "consent add": (consent, "--source", "crm"),
+        "export rows": ("tickets@1", "--name", "out", "--purpose", "train_ai_system", "--recipient", "audit"),
         "golden add": ("churn", files / "cases.jsonl"),
         "gate set": ("churn", write_yaml(files / "policy.yaml", {**POLICY, "max_flips": 2})),
         "gate check": ("churn@1",),
@@ -419,7 +425,7 @@ def test_a_golden_file_that_is_not_json_is_refused_by_line(prepared: Project, tm
 def test_a_file_that_is_no_onnx_model_is_logged_but_not_registered(project: Project) -> None:
     with project.client() as client:
         good = client.run_show("last").data["models"][0]
-        run = client.run_begin("garbage").data["id"]
+        run = client.run_begin("garbage", purpose="train_ai_system").data["id"]
         client.run_data(run, "tickets@1")
         client.run_log(run, models=[{**good, "artifact": client.object_add(b"not an ONNX file")}])
         client.run_end(run)
@@ -437,7 +443,7 @@ def test_a_model_that_differs_from_its_signature_is_not_registered(project: Proj
     with project.client() as client:
         good = client.run_show("last").data["models"][0]
         inputs = [{**one, "name": "salary"} if one["name"] == "spend" else one for one in good["signature"]["inputs"]]
-        run = client.run_begin("liar").data["id"]
+        run = client.run_begin("liar", purpose="train_ai_system").data["id"]
         client.run_data(run, "tickets@1")
         client.run_log(run, models=[{**good, "signature": {**good["signature"], "inputs": inputs}}])
         client.run_end(run)

@@ -1,6 +1,5 @@
-"""The bare commands init, up, verify and export, and the nouns tenant, key, ledger and config."""
+"""The bare commands init, up, serve and verify, and the nouns tenant, key, ledger and config."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,6 +138,7 @@ def _key(noun: click.Group) -> None:
     )
     @click.option("--tenant-of", "tenant", help="Tenant that the key is bound to; default: every tenant.")
     @click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires.")
+    @click.option("--no-rows", "rows", is_flag=True, flag_value=False, default=True, help="It sees aggregates, never rows.")
     def add(client: "Client", name: str, **given: Any) -> None:
         """Make an API key; its secret is printed once."""
         result = client.key_add(name, **given)
@@ -214,14 +214,6 @@ def _checks(cli: click.Group) -> None:
         show(result, _integrity_text)
         if not result.data["ok"]:
             raise click.exceptions.Exit(REFUSED)
-
-    export = group(cli, "export", "Exports for people and programs outside.")
-
-    @verb(export, "card", examples=["custody export card churn@3 > model-card.json"])
-    @click.argument("model")
-    def card(client: "Client", model: str) -> None:
-        """Print a model card as JSON."""
-        click.echo(json.dumps(client.export_card(model).data, indent=2, ensure_ascii=False))
 
 
 def _integrity_text(data: dict[str, Any]) -> str:

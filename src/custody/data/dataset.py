@@ -30,6 +30,7 @@ class DatasetVersion:
     chosen by a hash of each row's content, so that the same row is on the same side in every version.
     closed_at: since then its rows may not be read, since a person's were among them; erasure: which one; replaced_by: the
     version that holds the rest, once it is written. Then `parts` is empty, and the digest stays as the record.
+    card_signature: Ed25519 over the card's digest, by the project's key; empty for versions stored before cards were signed.
     """
 
     ref: DatasetRef
@@ -42,6 +43,8 @@ class DatasetVersion:
     created_at: datetime
     holdout: float = HOLDOUT
     derived_from: tuple[str, ...] = ()
+    card_signature: str = ""
+    card_key_id: str = ""
     closed_at: datetime | None = None
     erasure: str = ""
     replaced_by: DatasetRef | None = None

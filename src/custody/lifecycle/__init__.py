@@ -6,6 +6,7 @@
 | look for personal data | `scan` | data | `dataset.scanned` |
 | remove it | `scrub_version` | data | `dataset.scrubbed` |
 | decide what is doubtful | `answer` | data | `review.answered` |
+| consent arrives | `consent` | data | `consent.recorded` |
 | train | `train` | data, registry | `run.finished` |
 | convert | `convert` | data, registry, gates | `model.converted` |
 | gate | `promote` | data, registry, gates | `gate.passed` / `gate.refused` |
@@ -21,6 +22,6 @@
 | verify | `verify_all` | data, registry, deployment, serving | none: it reads |
 
 House-keeping entries: `privacy.set`, `dataset.rewritten`, `obligation.met`, `subject.exported`, `encryption.rotated`, `encryption.rewrapped`, `encryption.destroyed`,
-`alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `gate.set`, `golden.set`,
+`alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `rows.read`, `export.made`, `gate.set`, `golden.set`,
 `alias.set`, `captures.quarantined`, `monitor.set`, `value.set`, `session.opened`, `session.ended`.
 """

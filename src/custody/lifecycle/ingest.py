@@ -1,5 +1,6 @@
 """Data arrives: rows become an immutable dataset version with a provenance card."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,8 @@ from custody.core.schema import Schema
 from custody.core.tenancy import Role
 from custody.data.card import Card
 from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
+from custody.data.inherit import weaker
+from custody.lifecycle.cards import signed
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.scan import Examined, examine, kept, save
@@ -57,6 +60,15 @@ def ingest(
         raise InvalidInput(f"A holdout share of {holdout} is not possible.", why="It lies between 0 and 1.")
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
+    roles, card = _people(roles, card)
+    signature, key_id = signed(ports, card)
+    _not_freer(ports, caller, card, derived_from)
+    if absent := [column for column in card.subject_keys if column not in table.column_names]:
+        raise InvalidInput(
+            f"The card names {', '.join(map(repr, absent))} as a subject key, and the data has no such column.",
+            why=f"The data has the columns: {', '.join(table.column_names)}.",
+            fix="Correct subject_key and further_subject_keys on the card.",
+        )
     subject = card.subject_key or roles.subject
     table = without_erased(ports, caller.tenant, table, subject)
     if not table.num_rows:
@@ -86,6 +98,8 @@ def ingest(
             created_at=caller.now,
             holdout=holdout,
             derived_from=tuple(derived_from),
+            card_signature=signature,
+            card_key_id=key_id,
         )
         if examined is None:
             return version, None
@@ -109,6 +123,32 @@ def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:
     schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
     _check_positive(table, roles)
     return schema
+
+
+def _not_freer(ports: Ports, caller: Caller, card: Card, derived_from: Sequence[str]) -> None:
+    """Refuse a card that allows more than the card of a dataset version it was derived from."""
+    shelf = ports.stores.of(caller.tenant)
+    refs = [DatasetRef.parse(one) for one in derived_from if re.fullmatch(r"[^@ ]+@\d+", one)]
+    sources = [(str(ref), one.card, one.created_at) for ref in refs for one in [shelf.datasets.get(ref)]]
+    if faults := weaker(card, sources, caller.now):
+        raise InvalidInput(
+            "The card allows more than the data it was derived from: " + "; ".join(faults) + ".",
+            why="Derived data inherits the strictest of its sources.",
+            fix="Narrow the card, or agree new terms for the source and add it again first.",
+            facts={"faults": list(faults)},
+        )
+
+
+def _people(roles: Roles, card: Card) -> tuple[Roles, Card]:
+    """Let card and roles name the same column with the person of a row, whichever of them said it."""
+    if roles.subject and card.subject_key and roles.subject != card.subject_key:
+        raise InvalidInput(
+            f"The card names the subject key '{card.subject_key}', the command '{roles.subject}'.", fix="Name it in one place."
+        )
+    key = card.subject_key or roles.subject
+    if key is None or card.version == 1:
+        return roles, card
+    return replace(roles, subject=key), replace(card, subject_key=key)
 
 
 def _check_positive(table: pa.Table, roles: Roles) -> None:

@@ -13,6 +13,7 @@ from custody.core.page import Page
 from custody.core.prediction import CaptureBatch, unique_at
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Actor, Role, TenantId
+from custody.data.export import Exports
 from custody.data.ports import Datasets, Tables
 from custody.deployment.ports import Deployments
 from custody.feedback.label import Labels
@@ -22,6 +23,7 @@ from custody.ledger.ports import Ledger
 from custody.monitoring.embedding import Embed
 from custody.monitoring.ports import Monitors
 from custody.privacy.erasure.ports import Subjects
+from custody.privacy.ports import Consents
 from custody.privacy.scans.inspection import Detectors, pattern_detectors
 from custody.privacy.scans.ports import PseudonymKeys, Scans
 from custody.registry.ports import Loader, Models, Runs
@@ -37,7 +39,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as stored: never the secret, only its sha-256. tenant None: every tenant."""
+    """An API key as stored: never the secret, only its sha-256. tenant None: every tenant. rows False: aggregates only."""
 
     id: str
     sha256: Digest
@@ -47,6 +49,7 @@ class Key:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    rows: bool = True
 
 
 class Tenants(Protocol):
@@ -123,6 +126,10 @@ class Shelf(Protocol):
     @property
     def scans(self) -> Scans: ...
     @property
+    def consents(self) -> Consents: ...
+    @property
+    def exports(self) -> Exports: ...
+    @property
     def runs(self) -> Runs: ...
     @property
     def models(self) -> Models: ...
@@ -190,7 +197,7 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All that a step of the lifecycle reaches the world through."""
+    """All that a step of the lifecycle reaches the world through; subject_key: the key that makes tokens of a tenant's people."""
 
     stores: Stores
     tables: Tables
@@ -219,6 +226,12 @@ class Caller:
         """Return this caller if it holds the role and may enter the tenant; else Denied or NotFound."""
         self.actor.enter(self.tenant)
         self.actor.require(role)
+        return self
+
+    def may_see_rows(self) -> "Caller":
+        """Return this caller if it may see single rows in this tenant; else Denied or NotFound."""
+        self.actor.enter(self.tenant)
+        self.actor.require_rows()
         return self
 
     def within(self, tenant: TenantId) -> "Caller":

@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     DATA_QUALITY = "data_quality"
     CANARY = "canary"
     OBLIGATION = "obligation"
+    BIAS = "bias"
 
 
 class AlertState(StrEnum):

@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 from custody.adapters.sql.engine import begin_alone, open_engines
 from custody.adapters.sql.failure import translated
 from custody.adapters.sql.nouns.captures import SqlCaptures
+from custody.adapters.sql.nouns.consents import SqlConsents
 from custody.adapters.sql.nouns.datasets import SqlDatasets
 from custody.adapters.sql.nouns.deployments import SqlDeployments
+from custody.adapters.sql.nouns.exports import SqlExports
 from custody.adapters.sql.nouns.gates import SqlGates
 from custody.adapters.sql.nouns.labels import SqlLabels
 from custody.adapters.sql.nouns.ledger import SqlLedger, append
@@ -37,6 +39,8 @@ class SqlShelf:
         self.tenant = tenant
         self.datasets = SqlDatasets(access, tenant)
         self.scans = SqlScans(access, tenant)
+        self.consents = SqlConsents(access, tenant)
+        self.exports = SqlExports(access, tenant)
         self.runs = SqlRuns(access, tenant)
         self.models = SqlModels(access, tenant)
         self.gates = SqlGates(access, tenant)
