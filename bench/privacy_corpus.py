@@ -3,10 +3,11 @@
 import ast
 import random
 import sysconfig
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from privacy_heldout import FORMS, HARMLESS, ONLY_OWN, OWN, PEOPLE, PHONE_FORMS, PHONE_SENTENCES, SENTENCES, STREETS
+from privacy_heldout import FORMS, HARMLESS, ONLY_OWN, OWN, PEOPLE, PHONE_FORMS_2, PHONE_SENTENCES_2, SENTENCES, STREETS
 from privacy_made import CITIES, COMPANIES, LABELS, NAMES, NUMBERS, person, phone
 
 Gold = tuple[int, int, str, str]  # start, end, type, origin of a name
@@ -55,14 +56,19 @@ def structured(seed: int, each: int) -> list[Labelled]:
     return made
 
 
-def phones(seed: int, count: int) -> list[Labelled]:
-    """Return texts with one telephone number each."""
+def phones(
+    seed: int,
+    count: int,
+    forms: Sequence[Callable[[str, str], str]] = PHONE_FORMS_2,
+    sentences: Sequence[str] = PHONE_SENTENCES_2,
+) -> list[Labelled]:
+    """Return texts with one telephone number each, in the second set of forms unless told otherwise."""
     rng = random.Random(seed)
     made = []
     for _ in range(count):
         code, number = phone(rng).split(" ", 1)
-        value = rng.choice(PHONE_FORMS)(code, number)
-        made.append(filled(rng.choice(PHONE_SENTENCES), [("v", value, "PHONE", "")]))
+        value = rng.choice(forms)(code, number)
+        made.append(filled(rng.choice(sentences), [("v", value, "PHONE", "")]))
     return made
 
 

@@ -1,6 +1,7 @@
 """Held-out sentences, forms and addresses of the privacy benchmark, the third of their kind.
 
-Written after pattern pack 3 was frozen (its digest stands in tests/unit/privacy/pack_v3.json), and not used to tune it.
+Written after pattern pack 3 was frozen, and not used to tune it. Pack 4 changed telephone rows only, after the first set of their
+forms had been seen; they are measured on the second set.
 The first file judged pack 1: of about 31 each it missed 10 Chinese, 9 French, 9 Norwegian and 7 South African numbers in groups
 that those rows did not expect. The second judged pack 2, about 60 each: PESEL .86, TCKN .89, NIR .89, BSN .92, by three causes (a wrapped
 line that is indented, a label in the plural, a first digit of another script). Each was mended, so each file is spent and was
@@ -111,6 +112,37 @@ PHONE_FORMS: tuple[Callable[[str, str], str], ...] = (  # country code and natio
     lambda _, n: f"{n[:3]}{n[3:]}",
     lambda c, n: f"{c} {n}, extension 208",
     lambda c, n: f"{c}\u2011{n[:3]}\u2011{n[3:]}",
+)
+# Written before the telephone rows of pack 4 and not looked at since; the forms above were seen while those rows were written.
+PHONE_SENTENCES_2 = (
+    "For deliveries, text {v}.",
+    "Kontakt: {v} (werktags)",
+    "Her work line is {v}, but try mail first.",
+    "tel={v};lang=en",
+    "Fax {v}",
+    "{v} - ask for the duty nurse",
+    "You can ring us ({v}) until six.",
+    "Numéro de portable : {v}",
+    "Between trains, only {v} works",
+    "| mobile | {v} |",
+)
+PHONE_FORMS_2: tuple[Callable[[str, str], str], ...] = (
+    lambda c, n: f"{c} {n}",
+    lambda c, n: f"{c}({n[:2]}){n[2:]}",
+    lambda c, n: f"({c}) {n}",
+    lambda c, n: f"{c} " + " ".join(n[i : i + 2] for i in range(0, len(n), 2)),
+    lambda c, n: f"{c} (0) {n[:3]} {n[3:]}",
+    lambda c, n: f"00{c[1:]} {n[:3]} {n[3:]}",
+    lambda c, n: f"tel:{c}{n}",
+    lambda _, n: f"0{n}",
+    lambda _, n: f"0{n[:3]} {n[3:6]} {n[6:]}",
+    lambda c, n: f"{c}{n} x12",
+    lambda c, n: f"{c} {n[:4]} {n[4:]} (ext. 12)",
+    lambda c, n: f"{c}\u2013{n}",
+    lambda _, n: f"{n[:5]}/{n[5:]}",
+    lambda c, n: f"[{c}]{n}",
+    lambda c, n: f"\uff0b{c[1:]} {n}",
+    lambda c, n: f"{c} {n[:3]}.{n[3:]}",
 )
 # about people: {name} {city} {company} {street}
 PEOPLE = (

@@ -9,7 +9,8 @@ from stores_world import ACME, ADA, BETA, NOW, dataset, digest, later
 from custody.adapters.sql.stores import SqlStores
 from custody.core.errors import Conflict
 from custody.core.refs import DatasetRef
-from custody.privacy.policy import HOUSE_POLICY, Captures, PrivacyPolicy, ScrubPolicy
+from custody.privacy.policy import ScrubPolicy
+from custody.privacy.rules import HOUSE_POLICY, Captures, PrivacyPolicy
 from custody.privacy.scans.scan import Answer, Found, Place, Scan, Standing
 from custody.privacy.scans.state import ScanState
 

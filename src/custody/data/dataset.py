@@ -71,7 +71,7 @@ class DatasetVersion:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary:
-    """What a list of datasets shows; scan: where its newest scan for personal data left it."""
+    """What a list of datasets shows; scan: where its newest scan for personal data left it, under which policy and pack."""
 
     ref: DatasetRef
     digest: Digest
@@ -80,6 +80,8 @@ class DatasetSummary:
     trainable: bool
     created_at: datetime
     scan: str = "quarantined"
+    scan_policy: str | None = None
+    scan_pack: str | None = None
 
 
 def content_digest(parts: Sequence[Part], schema: Schema) -> Digest:

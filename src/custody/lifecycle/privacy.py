@@ -6,7 +6,7 @@ from custody.core.digest import Json
 from custody.core.tenancy import Role
 from custody.lifecycle.publish import publish
 from custody.lifecycle.stores import Caller, Ports
-from custody.privacy.policy import HOUSE_POLICY, PrivacyPolicy, policy_of
+from custody.privacy.rules import HOUSE_POLICY, PrivacyPolicy, policy_of
 
 
 def set_privacy(

@@ -12,7 +12,7 @@ from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, Sign
 from custody.core.page import MOST
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
-from custody.privacy.policy import Captures, PrivacyPolicy
+from custody.privacy.rules import Captures, PrivacyPolicy
 
 CURRENT = "manifest/current"
 SESSION = "session:"  # before the id of the key that a session came from, in the session's name

@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from custody.core.digest import Digest, Json
 from custody.core.errors import Denied
+from custody.core.page import PAGE, Page
 from custody.core.refs import DatasetRef
 from custody.core.schema import Schema
 from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.card import Card
+from custody.data.dataset import DatasetSummary
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.rows import table_of
 from custody.lifecycle.stores import Caller, Change, Ports, Shelf
@@ -217,6 +219,20 @@ def stands(shelf: Shelf, ref: DatasetRef) -> tuple[ScanState, tuple[str, ...]]:
     if (found.policy, found.pack) != (shelf.scans.policy().scan.digest, PACK.digest):
         return ScanState.QUARANTINED, ("The policy or the pattern pack changed after its scan.",)
     return found.state, found.reasons
+
+
+def listed(
+    ports: Ports, caller: Caller, name: str | None = None, *, after: str | None = None, limit: int = PAGE
+) -> Page[DatasetSummary]:
+    """List versions, newest first, each with where its scan stands now; see `stands`."""
+    shelf = ports.stores.of(caller.tenant)
+    policy = shelf.scans.policy().scan.digest
+    page = shelf.datasets.page(name, after=after, limit=limit)
+    fresh = [
+        one if (one.scan_policy, one.scan_pack) == (policy, PACK.digest) else replace(one, scan=ScanState.QUARANTINED.value)
+        for one in page.items
+    ]
+    return Page(tuple(fresh), page.next)
 
 
 def cleared(shelf: Shelf, ref: DatasetRef) -> None:

@@ -22,9 +22,8 @@ def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
     texts: dict[str, set[str]] = {}
     for _, record in found:
         for name, values in record["inputs"].items():
-            if isinstance(values, str):  # floats as bytes
-                continue
-            texts.setdefault(name, set()).update(_texts(values))
+            if isinstance(values, list):  # else numbers, packed as base64
+                texts.setdefault(name, set()).update(_texts(values))
     policy = ScrubPolicy(name="captures", tier=Tier(rule.tier), keep=rule.keep)
     changed = {name: _changed(sorted(some), name, policy) for name, some in texts.items() if some}
     return b"".join(_line(line, record, changed) for line, record in found)
@@ -47,7 +46,8 @@ def _changed(texts: list[str], name: str, policy: ScrubPolicy) -> dict[str, str]
 
 def _line(line: bytes, record: dict[str, Any], changed: dict[str, dict[str, str]]) -> bytes:
     inputs = record["inputs"]
-    touched = {name for name, some in changed.items() if some and not some.keys().isdisjoint(_texts(inputs.get(name, ())))}
+    own = {name: _texts(values) for name, values in inputs.items() if isinstance(values, list) and changed.get(name)}
+    touched = [name for name, texts in own.items() if not changed[name].keys().isdisjoint(texts)]
     if not touched:
         return line + b"\n"
     for name in touched:

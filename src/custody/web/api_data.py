@@ -20,6 +20,7 @@ from custody.lifecycle import train
 from custody.lifecycle.cards import exported_card, plain_card
 from custody.lifecycle.ingest import Roles, ingest, look_ahead
 from custody.lifecycle.profile import profile
+from custody.lifecycle.scan import listed
 from custody.lifecycle.scrub import next_of
 from custody.privacy.scans.state import ScanState
 from custody.registry.run import LoggedModel, Recipe, RunStatus
@@ -76,7 +77,7 @@ def add_dataset(
 @router.get("/datasets")
 def list_datasets(ports: Wired, caller: Called, name: str | None = None, after: str | None = None, limit: int = 50) -> Response:
     """List dataset versions, newest first."""
-    return page(ports.stores.of(caller.tenant).datasets.page(name, after=after, limit=limit))
+    return page(listed(ports, caller, name, after=after, limit=limit))
 
 
 @router.get("/datasets/{name}/{version}")

@@ -15,6 +15,7 @@ from custody.lifecycle.alerts import answer_alert
 from custody.lifecycle.cards import plain_card
 from custody.lifecycle.claims import claimed
 from custody.lifecycle.overview import describe, overview
+from custody.lifecycle.scan import listed
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.views import DeploymentView, Overview
 from custody.monitoring.alert import AlertState
@@ -45,7 +46,12 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
                 _Load(ports), lambda key: open_session(ports, key, clock()), lambda key: end_session(ports, key, clock())
             )
         )
-        app.include_router(reports.router(lambda request, ref: claimed(ports, caller(request), ref)))
+        app.include_router(
+            reports.router(
+                lambda request, ref: claimed(ports, caller(request), ref),
+                lambda request, after: listed(ports, caller(request), after=after),
+            )
+        )
         app.add_middleware(Guard, ports=ports, clock=clock)
     return app
 

@@ -37,9 +37,9 @@ HEADERS = {
 }
 HEADING = {404: "Not found", 409: "It moved on", 422: "That cannot be shown", 500: "The records do not match", 503: "Not now"}
 TONE = {
-    "ok": {"healthy", "pass", "resolved", "promote", "none"},
-    "warn": {"degraded", "inconclusive", "notice", "acknowledged", "rollback", "reject"},
-    "bad": {"failing", "fail", "open", "alarm"},
+    "ok": {"healthy", "pass", "resolved", "promote", "none", "cleared"},
+    "warn": {"degraded", "inconclusive", "notice", "acknowledged", "rollback", "reject", "quarantined", "scanned"},
+    "bad": {"failing", "fail", "open", "alarm", "rejected"},
 }
 METRIC = {"f1": "F1", "auc": "AUC", "roc_auc": "ROC AUC", "auroc": "AUROC", "mcc": "MCC", "tpr": "TPR", "fpr": "FPR"}
 TYPES = {"custody.css": "text/css", "custody.js": "text/javascript", "custody.svg": "image/svg+xml"}

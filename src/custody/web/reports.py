@@ -1,10 +1,13 @@
-"""The page about a dataset version's removal report, for people who answer for the data."""
+"""The pages about datasets: all versions, and each one's removal report, for people who answer for the data."""
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
+from custody.core.page import Page
 from custody.core.refs import DatasetRef, name_of
+from custody.data.dataset import DatasetSummary
 from custody.lifecycle.claims import Claimed
 from custody.privacy.scans.measurement import Recall, clopper_pearson
 from custody.privacy.scans.scan import Standing
@@ -36,9 +39,21 @@ def report_page(request: Request, seen: Claimed) -> Response:
     )
 
 
-def router(load: Callable[[Request, DatasetRef], Claimed]) -> APIRouter:
-    """Return the route of the page."""
+def list_page(request: Request, page: Page[DatasetSummary]) -> Response:
+    """Render a page of the list of versions."""
+    older = f"/datasets?{urlencode({'after': page.next})}" if page.next else ""
+    return rendered(request, "datasets.html", page=page, twin="/api/v1/datasets", next_page=older)
+
+
+def router(
+    load: Callable[[Request, DatasetRef], Claimed], listed: Callable[[Request, str | None], Page[DatasetSummary]]
+) -> APIRouter:
+    """Return the routes of the pages; load: one report. listed: a page of versions after a cursor."""
     pages = APIRouter(include_in_schema=False)
+
+    @pages.get("/datasets")
+    def datasets(request: Request, after: str | None = None) -> Response:
+        return shielded(request, lambda: list_page(request, listed(request, after)))
 
     @pages.get("/datasets/{name}/{version}/report")
     def report(request: Request, name: str, version: Version) -> Response:

@@ -21,7 +21,7 @@ from custody.lifecycle.privacy import set_privacy
 from custody.lifecycle.profile import profile
 from custody.lifecycle.review import answer, masked, queue
 from custody.lifecycle.rows import table_of
-from custody.lifecycle.scan import cleared, report_of_scan, rescan, scan, stands
+from custody.lifecycle.scan import cleared, listed, report_of_scan, rescan, scan, stands
 from custody.lifecycle.scrub import Treatment, scrub_version
 from custody.lifecycle.train import begin, read
 from custody.lifecycle.verify import verify_all
@@ -208,6 +208,13 @@ def test_a_changed_policy_sends_versions_back_at_once_and_the_worker_scans_them_
     assert rescan(world.ports, world.caller().now) == 1
     assert rescan(world.ports, world.caller().now) == 0
     cleared(shelf, version.ref)
+
+
+def test_a_list_tells_where_scans_stand_today(world: World) -> None:
+    world.data()
+    assert [one.scan for one in listed(world.ports, world.caller()).items] == ["cleared"]
+    set_privacy(world.ports, world.caller(), {"tier": "strict"})
+    assert [one.scan for one in listed(world.ports, world.caller()).items] == ["quarantined"]
 
 
 def test_a_changed_pack_sends_versions_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ from custody.core.tenancy import TenantId
 from custody.privacy.columns.table import pseudonymised
 from custody.privacy.finding import Finding
 from custody.privacy.patterns.pattern import Tier
-from custody.privacy.policy import HOUSE_POLICY, ScrubPolicy, policy_of
+from custody.privacy.policy import ScrubPolicy
 from custody.privacy.pseudonym import PseudonymKey
+from custody.privacy.rules import HOUSE_POLICY, policy_of
 from custody.privacy.scans.inspection import Detectors, Inspection, inspect, pattern_detectors
 from custody.privacy.scans.report import Fault
 from custody.privacy.scans.scan import Standing, check_categories, covers

@@ -20,7 +20,7 @@ from custody.privacy.patterns.pattern import Pattern, Tier
 from custody.privacy.patterns.shapes import ascii_digits
 
 DEFAULT, STRICT = PatternDetector(Tier.DEFAULT), PatternDetector(Tier.STRICT)
-GOLDEN = Path(__file__).parent / "pack_v3.json"
+GOLDEN = Path(__file__).parent / "pack_v4.json"
 
 FOUND = [
     ("EMAIL", "write to o'brien+x@mail.example.co.uk.", "o'brien+x@mail.example.co.uk"),
@@ -35,6 +35,10 @@ FOUND = [
     ("IP_ADDRESS", "from 203.0.113.7:443", "203.0.113.7"),
     ("IP_ADDRESS", "2001:db8::8a2e:370:7334", "2001:db8::8a2e:370:7334"),
     ("MAC_ADDRESS", "00-1B-44-11-3A-B7", "00-1B-44-11-3A-B7"),
+    ("PHONE", "mail or [+44] 2079 460123", "+44] 2079 460123"),
+    ("PHONE", "it is +44.2079460123 now", "+44.2079460123"),
+    ("PHONE", "it is + 44 2079460123 now", "+ 44 2079460123"),
+    ("PHONE", "+44 2079 460123, extension 208", "+44 2079 460123, extension 208"),
     ("UUID", "id 6f1c2b7e-8f0a-4c8e-9a54-1d2e3f4a5b6c", "6f1c2b7e-8f0a-4c8e-9a54-1d2e3f4a5b6c"),
     ("CREDIT_CARD", "4111 1111 1111 1111 12/27", "4111 1111 1111 1111"),
     ("CREDIT_CARD", "3782-822463-10005", "3782-822463-10005"),
@@ -96,6 +100,7 @@ LEFT = [
     "core::fmt and std::vec::Vec, a::b, ::",
     "version 3.11.4 of 2021-01-02 and 10.2.3",
     "pi is 3.14159265358979, e is 2.718281828",
+    "grew by +3.1415926 and +44.20, by +1.41421356",
     "from 1990-1995, in 2001 2002 2003",
     "rows 1 2 3 4 5 6 7 8 9 0 1 2",
     "4111 1111 1111 1112 fails its check",

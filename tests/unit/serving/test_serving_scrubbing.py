@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,15 @@ def test_the_rule_may_keep_texts_or_go_further() -> None:
     day = line_of(replace(ONE, inputs={"text": ["it was 03/04/2021"]}))
     assert scrubbed(day, RULE) == day
     assert b"03/04" not in scrubbed(day, CaptureRule(tier="strict"))
+
+
+def test_packed_numbers_stay_as_they_are() -> None:
+    numbers = np.arange(200, dtype=np.float32)
+    texts = ["mail ana@example.org", *["b"] * 199]
+    many = replace(ONE, inputs={"x": numbers, "text": texts}, scores=[0.5] * 200, decisions=[True] * 200, keys=None)
+    (read,) = read_batch(write_batch(scrubbed(line_of(many), RULE)))
+    assert list(read.inputs["x"]) == numbers.tolist()
+    assert read.inputs["text"][0] == "mail [EMAIL]"
 
 
 def test_an_inputs_name_is_the_hint_for_its_values() -> None:

@@ -10,7 +10,9 @@ from fastapi import FastAPI, Request
 
 from custody.core.digest import Digest
 from custody.core.errors import NotFound
+from custody.core.page import Page
 from custody.core.refs import DatasetRef
+from custody.data.dataset import DatasetSummary
 from custody.lifecycle.claims import Claimed
 from custody.lifecycle.scan import SignedReport
 from custody.privacy.patterns.pattern import Tier
@@ -65,9 +67,17 @@ def load(_: Request, ref: DatasetRef) -> Claimed:
     return seen("cleared" if ref.version == 3 else "rejected")
 
 
+def listed(_: Request, after: str | None) -> Page[DatasetSummary]:
+    if after is None:
+        return Page(
+            (DatasetSummary(REF, DIGEST, 40, f"People {EVIL}", trainable=True, created_at=NOW, scan="rejected"),), "cursor"
+        )
+    return Page((), None)
+
+
 def get(path: str) -> httpx.Response:
     app = FastAPI(openapi_url=None)
-    app.include_router(router(load))
+    app.include_router(router(load, listed))
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://custody.test") as client:
@@ -112,6 +122,16 @@ def test_the_page_is_strict_and_hostile_names_are_text(path: str) -> None:
     ids = re.findall(r'\sid="([^"]+)"', page.text)
     assert len(ids) == len(set(ids))
     assert page.text.count("<h1") == 1
+
+
+def test_the_list_leads_to_each_report_and_to_older_versions() -> None:
+    page = get("/datasets")
+    assert page.status_code == 200
+    assert 'href="/datasets/people/2/report"' in page.text
+    assert "rejected" in page.text
+    assert 'href="/datasets?after=cursor"' in page.text
+    assert EVIL not in page.text
+    assert "custody dataset add" in get("/datasets?after=cursor").text
 
 
 def test_an_unknown_dataset_gives_the_designed_page() -> None:

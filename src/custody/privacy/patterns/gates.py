@@ -10,7 +10,7 @@ from custody.privacy.patterns.secrets import PREFIXES
 from custody.privacy.patterns.shapes import BLANKS, CAPITAL, DASHES
 
 Test = Callable[[str], object]
-_LOOSE = f"[-./(){DASHES}{BLANKS}\r\n\\\\#:extnsioEXTNSIO]"  # the letters of ext and extension
+_LOOSE = rf"[-./(),\[\]{DASHES}{BLANKS}\r\n\\#:extnsioEXTNSIO]"  # the letters of ext and extension
 
 
 def _search(regex: str) -> Test:

@@ -1,6 +1,7 @@
 """Telephone numbers: told from dates, decimals, versions and rows of figures before they are believed."""
 
 import re
+from functools import partial
 
 from custody.privacy.patterns.checks import windows
 from custody.privacy.patterns.pattern import Check, Cut, Pattern, Tier
@@ -16,32 +17,38 @@ WORDS = (
     "telefoon", "mobiel", "bellen", "telefonnumer", "komórka", "zadzwoń", "puhelin", "matkapuhelin", "telefonszám",
     "телефон", "тел", "звоните", "τηλέφωνο", "電話", "电话", "手机", "携帯", "전화", "هاتف", "फोन", "טלפון",
 )  # fmt: skip
-_GAP = f"(?:[-./(){DASHES}{BLANKS}]|\r?\n)"
+_GAP = rf"(?:[-./()\[\]{DASHES}{BLANKS}]|\r?\n)"
 _EXTENSION = rf"(?:(?:ext|extension|x|#)[.:]?+{_GAP}?+)"
-_RUN = rf"\d++(?:{_GAP}{{1,4}}+{_EXTENSION}?+\d++|{_EXTENSION}\d++){{0,12}}+"
+_RUN = rf"\d++(?:{_GAP}{{1,4}}+{_EXTENSION}?+\d++|,?+{_GAP}{{0,2}}+{_EXTENSION}\d++){{0,12}}+"
 _DATE = re.compile(
     r"(?<!\d)(?:(?:1[89]|20)\d\d[-./](?:0?[1-9]|1[0-2])[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./](?:1[89]|20)?\d\d)(?!\d)"
 )
 _YEARS = re.compile(r"(?:1[89]|20)\d\d(?:\D{1,3}(?:1[89]|20)\d\d)+")
 _DECIMAL = re.compile(r"\d+\.\d+|\d{1,3}(?:\.\d{3})+")
+_DOTTED = re.compile(r"[17]\.\d{10}|[2-689]\d{1,2}\.\d{7,12}")  # countries have one digit only in 1 and 7
 _FRACTION = re.compile(r"\d[.,]$")
 _VERSION = re.compile(r"\d{1,3}(?:\.\d{1,3}){2,}")
 
 
-def _written_like_one(text: str) -> bool:
-    """Tell whether digits are grouped as telephone numbers are, and not as dates, amounts or rows of figures."""
+def _written_like_one(text: str, *, abroad: bool = False) -> bool:
+    """Tell whether digits are grouped as telephone numbers are, and not as dates, amounts or rows of figures.
+
+    abroad: a + stands before; then a dot may part the country from seven digits or more, which no amount has.
+    """
     plain, digits = ascii_digits(text), digits_of(text)
     groups = re.findall(r"\d+", plain)
     if not 7 <= len(digits) <= 15 or len(set(digits)) == 1:
         return False
-    if _DATE.search(plain) or _YEARS.search(plain) or _DECIMAL.fullmatch(plain) or _VERSION.fullmatch(plain):
+    amount = _DECIMAL.fullmatch(plain) and not (abroad and _DOTTED.fullmatch(plain))
+    if _DATE.search(plain) or _YEARS.search(plain) or amount or _VERSION.fullmatch(plain):
         return False
     return len(groups) <= 8 and sum(len(group) == 1 for group in groups) <= 2
 
 
-def _parts(text: str) -> tuple[Cut, ...]:
+def _parts(text: str, *, abroad: bool = False) -> tuple[Cut, ...]:
     """Find the groups that are a telephone number; a sign before the first goes with it."""
-    found = (cut for cut in windows(text, _written_like_one, 15) if not _FRACTION.search(text[: cut[0]]))
+    passes = partial(_written_like_one, abroad=abroad)
+    found = (cut for cut in windows(text, passes, 15) if not _FRACTION.search(text[: cut[0]]))
     return tuple((0 if start <= 3 and not text[:start].strip("+(0 \uff0b") else start, end) for start, end in found)
 
 
@@ -50,10 +57,11 @@ def _sized(text: str) -> tuple[Cut, ...]:
 
 
 BALANCED, SIZED = Check("phone", _parts), Check("phone_size", _sized)
+ABROAD = Check("phone_abroad", partial(_parts, abroad=True))
 _BEFORE, _AFTER = r"(?<![\w.+/-])", r"(?!\w|[-/.]\d)"
 
 PHONES: tuple[Pattern, ...] = (
-    Pattern("PHONE", "phone.international", rf"(?i)(?<![\w+])[+\uff0b]\(?{_RUN}", "seven", BALANCED),
+    Pattern("PHONE", "phone.international", rf"(?i)(?<![\w+])[+\uff0b] ?\(?{_RUN}", "seven", ABROAD),
     Pattern(
         "PHONE",
         "phone.exit",

@@ -6,8 +6,8 @@ from typing import Protocol
 from custody.core.digest import Digest
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import TenantId
-from custody.privacy.policy import PrivacyPolicy
 from custody.privacy.pseudonym import PseudonymKey
+from custody.privacy.rules import PrivacyPolicy
 from custody.privacy.scans.scan import Scan
 
 

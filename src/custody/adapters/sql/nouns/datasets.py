@@ -43,7 +43,7 @@ class SqlDatasets(OfTenant):
     def page(self, name: str | None = None, *, after: str | None = None, limit: int = 50) -> Page[DatasetSummary]:
         """List versions, newest first."""
         c, s = table.c, scans.c
-        shown = (c.name, c.version, c.digest, c.rows, c.title, c.trainable, c.created_at, s.state)
+        shown = (c.name, c.version, c.digest, c.rows, c.title, c.trainable, c.created_at, s.state, s.policy, s.pack)
         same = and_(s.tenant == c.tenant, s.name == c.name, s.version == c.version)
         query, key = self._select(table, *shown).outerjoin_from(table, scans, same), [c.version]
         if name is not None:
@@ -108,5 +108,13 @@ def _is(ref: DatasetRef) -> list[Any]:
 def _summary(row: Row[Any]) -> DatasetSummary:
     ref = DatasetRef(row.name, row.version)
     return DatasetSummary(
-        ref, Digest(row.digest), row.rows, row.title, row.trainable, time_of(row.created_at), row.state or "quarantined"
+        ref,
+        Digest(row.digest),
+        row.rows,
+        row.title,
+        row.trainable,
+        time_of(row.created_at),
+        row.state or "quarantined",
+        row.policy,
+        row.pack,
     )

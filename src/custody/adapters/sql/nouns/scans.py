@@ -11,7 +11,7 @@ from custody.adapters.sql.tables import scans as table
 from custody.core.digest import Digest
 from custody.core.errors import Conflict
 from custody.core.refs import DatasetRef
-from custody.privacy.policy import HOUSE_POLICY, PrivacyPolicy
+from custody.privacy.rules import HOUSE_POLICY, PrivacyPolicy
 from custody.privacy.scans.scan import Scan
 
 
