@@ -26,8 +26,8 @@ $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml
 demo: $(VENV)/demo.stamp ## the life of a model on real data, told step by step
 	@$(BIN)/python demo/arrests/story.py
 
-test: $(VENV)/dev.stamp ## all tests
-	@$(BIN)/python -m pytest -q
+test: $(VENV)/dev.stamp ## all tests, on every core (WORKERS=1 for one)
+	@$(BIN)/python -m pytest -q -n $(or $(WORKERS),auto) --dist worksteal
 
 check: $(VENV)/dev.stamp ## format, lint, types, layers, lock
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .

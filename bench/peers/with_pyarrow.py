@@ -1,16 +1,12 @@
-"""pyarrow alone: decode every value of the current file, column by column and row group by row group, and keep none."""
+"""pyarrow alone: decode the current file in batches of rows and keep none, on one thread."""
 
 import pyarrow.parquet as pq
-from measured import CATEGORIES, measure
+from measured import measure
 
 
 def work(_reference: str, current: str) -> str:
-    rows = 0
-    with pq.ParquetFile(current, read_dictionary=CATEGORIES) as file:
-        for name in file.schema_arrow.names:
-            for group in range(file.metadata.num_row_groups):
-                rows += file.read_row_group(group, columns=[name], use_threads=False).num_rows
-    return f"{rows} values"
+    with pq.ParquetFile(current) as file:
+        return f"{sum(batch.num_rows for batch in file.iter_batches(use_threads=False))} rows"
 
 
 measure(work)

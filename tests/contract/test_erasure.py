@@ -22,6 +22,7 @@ from custody.adapters.blobs.sealed import SealedObjects
 from custody.adapters.connectors import files
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.adapters.sql.stores import SqlStores
+from custody.bootstrap.pseudonyms import PseudonymFiles
 from custody.bootstrap.signing import KeyFile, make_key
 from custody.core.digest import digest_of
 from custody.core.prediction import PredictionId, unique_at
@@ -40,6 +41,10 @@ from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
 WHO, CANARY = "zora.quellenberg@example.org", "Quellenberg of Nowhere Street 12"
 ACME = TenantId("acme")
 KEYS = {"AWS_ACCESS_KEY_ID": "test-only", "AWS_SECRET_ACCESS_KEY": "test-only"}
+
+
+def no_embedding(_: str) -> Any:
+    raise NotImplementedError
 
 
 @dataclass
@@ -80,7 +85,16 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     objects = SealedObjects(open_objects(url, environ=KEYS), ring, sealing="sealed" in kind)
     with closing(SqlStores(database, objects)) as stores:
         stores.upgrade()
-        ports = Ports(stores, files, OnnxModel, KeyFile(tmp_path / "signing.key"), os.urandom, ring)
+        ports = Ports(
+            stores,
+            files,
+            OnnxModel,
+            KeyFile(tmp_path / "signing.key"),
+            os.urandom,
+            no_embedding,
+            PseudonymFiles(tmp_path / "p"),
+            ring,
+        )
         yield Place(ports, tmp_path, bucket)
     if bucket is not None:
         bucket.close()
@@ -103,7 +117,7 @@ def fill(place: Place) -> str:
     ports, caller = place.ports, Caller(ACME, ADA, NOW)
     with ports.stores.change(ACME, ADA, NOW) as change:
         change.tenants.add(Tenant(ACME, NOW))
-    card = replace(dataset().card, subject_key="who")
+    card = replace(dataset().card, subject_key="who", categories={"who": "user", "note": "user"})
     first, _ = ingest(ports, caller, "tickets", rows(), card)
     ingest(ports, caller, "tickets", pa.concat_tables([rows(), rows().slice(0, 10)]), card)
     objects = ports.stores.objects.of(ACME)

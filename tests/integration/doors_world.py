@@ -1,5 +1,6 @@
 """A small real project behind its doors: the `custody` command, the three processes, and the traffic that tests send."""
 
+import atexit
 import csv
 import json
 import os
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -87,11 +89,35 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPYCACHEPREFIX": str(modules), "NO_COLOR": "1"}
 
 
+@cache
+def _forks() -> subprocess.Popen[str]:
+    """Start the process whose forks run commands; it ends with the tests."""
+    script = [sys.executable, str(Path(__file__).with_name("forked_command.py"))]
+    made = subprocess.Popen(script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
+    atexit.register(made.communicate)
+    return made
+
+
 def custody(*arguments: str | Path, cwd: Path | None = None, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, as `installed` does, but forked from one that has imported everything."""
+    forks, told = _forks(), [str(one) for one in arguments]
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+    with TemporaryDirectory() as home:
+        files = {name: Path(home, name) for name in ("stdin", "stdout", "stderr")}
+        for name, file in files.items():
+            file.write_text((text or "") if name == "stdin" else "", encoding="utf-8")
+        asked = {"arguments": told, "folder": str(cwd or Path.cwd()), "environment": environment()}
+        forks.stdin.write(json.dumps({**asked, **{name: str(file) for name, file in files.items()}}) + "\n")
+        forks.stdin.flush()
+        code = int(forks.stdout.readline())
+        out, err = (files[name].read_text(encoding="utf-8") for name in ("stdout", "stderr"))
+    return subprocess.CompletedProcess(["custody", *told], code, out, err)
+
+
+def installed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the installed command."""
-    return subprocess.run(
-        [CUSTODY, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd, env=environment(), input=text
-    )
+    return subprocess.run([CUSTODY, *map(str, arguments)], capture_output=True, text=True, check=False, env=environment())
 
 
 def rows(n: int, seed: int = 7) -> list[dict[str, Any]]:

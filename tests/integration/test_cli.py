@@ -9,7 +9,21 @@ from typing import Any
 
 import click
 import pytest
-from doors_world import CARD, GOLDEN, KEY, MONITOR, POLICY, Project, Up, custody, free_port, rows, write_csv, write_yaml
+from doors_world import (
+    CARD,
+    GOLDEN,
+    KEY,
+    MONITOR,
+    POLICY,
+    Project,
+    Up,
+    custody,
+    free_port,
+    installed,
+    rows,
+    write_csv,
+    write_yaml,
+)
 
 from custody.cli.main import cli
 from custody.core.refs import DeploymentKey
@@ -35,6 +49,12 @@ def result(done: Any) -> Any:
 
 
 # help and words
+
+
+def test_the_installed_command_answers_like_one_that_is_forked(tmp_path: Path) -> None:
+    for words in (["--help"], ["--version"], ["nonsense"], ["--project", str(tmp_path), "dataset", "ls"]):
+        one, other = installed(*words), custody(*words)
+        assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
 
 
 @pytest.mark.parametrize("words", list(verbs()), ids=" ".join)
@@ -132,6 +152,8 @@ def test_the_printed_ledger_ids_are_the_entries_in_the_ledger(prepared: Project)
 
 SHOWS = {
     "dataset show tickets@1": {"ref", "digest", "rows", "schema", "card"},
+    "dataset report tickets@1": {"scan", "state", "claim", "report", "signed", "ref"},
+    "privacy show": {"scan", "captures", "number"},
     "run show last": {"id", "status", "params", "metrics", "datasets", "models"},
     "model show churn@1": {"ref", "artifact", "signature", "parity", "registered"},
     "model show churn@champion": {"ref", "artifact", "signature", "parity", "registered"},
@@ -210,6 +232,9 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
     card = write_yaml(files / "card.yaml", CARD)
     return {
         "dataset add": ("tickets", more, "--card", card),
+        "dataset scrub": ("tickets@1",),
+        "review answer": ("tickets@1", "--as", "reviewed"),
+        "privacy set": (write_yaml(files / "privacy.yaml", {"tier": "strict"}),),
         "golden add": ("churn", files / "cases.jsonl"),
         "gate set": ("churn", write_yaml(files / "policy.yaml", {**POLICY, "max_flips": 2})),
         "gate check": ("churn@1",),
@@ -231,12 +256,13 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
     }
 
 
-REFUSED = {
+REFUSED = {  # nothing was answered, nothing alarmed, nobody was erased yet
     "alert ack": 3,
     "alert resolve": 3,
     "label queue": 4,
+    "dataset scrub": 4,
     "obligation answer": 3,
-}  # nothing was answered, nothing alarmed yet
+}
 
 
 def test_a_dry_run_of_every_verb_that_has_one_says_so_and_changes_nothing(project: Project, tmp_path: Path) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 import uvicorn
 
 from custody.adapters.connectors import files
+from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
+from custody.adapters.privacy.chosen import detectors
 from custody.adapters.sql.stores import SqlStores
+from custody.bootstrap.pseudonyms import PseudonymFiles
 from custody.bootstrap.sealing import open_ring, open_sealed
 from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
 from custody.bootstrap.signing import KeyFile, make_key
@@ -35,7 +38,17 @@ def wire(settings: Settings) -> Ports:
     stores = SqlStores(settings.database_url, objects)
     stores.upgrade()
     _ensure_house(stores)
-    return Ports(stores, files, OnnxModel, KeyFile(settings.key_file), os.urandom, ring)
+    return Ports(
+        stores,
+        files,
+        OnnxModel,
+        KeyFile(settings.key_file),
+        os.urandom,
+        Embeddings(settings.embeddings_dir),
+        PseudonymFiles(settings.pseudonym_keys),
+        ring,
+        detectors(settings.names_model),
+    )
 
 
 def _ensure_house(stores: SqlStores) -> None:

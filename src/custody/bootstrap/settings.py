@@ -19,6 +19,7 @@ class Settings:
 
     database: a SQLAlchemy URL or a file. objects: a folder or s3://bucket/prefix. port: control plane; inference_port: data plane.
     interval: seconds between two rounds of the worker. trust_recipes: the worker may run stored training commands.
+    names_model: a spaCy model that scans for personal data ask for names; none without it.
     encrypt: seal what is stored in objects. master_key: file:PATH, env:NAME or a key service's URL; former_master_key: the one
     before, until `custody encryption rotate --master`. keyring: folder or bucket of the data keys, apart from the objects.
     """
@@ -31,6 +32,7 @@ class Settings:
     inference_port: int = 8090
     interval: float = 1.0
     trust_recipes: bool = True
+    names_model: str = ""
     encrypt: bool = False
     master_key: str = "file:keys/master.key"
     former_master_key: str = ""
@@ -64,6 +66,16 @@ class Settings:
     def key_file(self) -> Path:
         """Return where the signing key lies."""
         return self.folder / "keys" / "signing.key"
+
+    @property
+    def pseudonym_keys(self) -> Path:
+        """Return the folder of the tenants' keys for pseudonyms."""
+        return self.folder / "keys" / "pseudonyms"
+
+    @property
+    def embeddings_dir(self) -> Path:
+        """Return where sentence transformers lie, a folder for each."""
+        return self.folder / "embeddings"
 
     @property
     def state_dir(self) -> Path:

@@ -3,6 +3,9 @@
 | the model's life | function | chapters joined | ledger entry |
 |---|---|---|---|
 | data arrives | `ingest` | data | `dataset.ingested` |
+| look for personal data | `scan` | data | `dataset.scanned` |
+| remove it | `scrub_version` | data | `dataset.scrubbed` |
+| decide what is doubtful | `answer` | data | `review.answered` |
 | train | `train` | data, registry | `run.finished` |
 | convert | `convert` | data, registry, gates | `model.converted` |
 | gate | `promote` | data, registry, gates | `gate.passed` / `gate.refused` |
@@ -18,6 +21,6 @@
 | verify | `verify_all` | data, registry, deployment, serving | none: it reads |
 
 House-keeping entries: `dataset.rewritten`, `obligation.met`, `subject.exported`, `encryption.rotated`, `encryption.rewrapped`, `encryption.destroyed`,
-`alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `gate.set`, `golden.set`,
+`privacy.set`, `alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `gate.set`, `golden.set`,
 `alias.set`, `captures.quarantined`, `monitor.set`, `value.set`, `session.opened`, `session.ended`.
 """

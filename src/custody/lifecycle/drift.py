@@ -31,6 +31,7 @@ from custody.lifecycle.references import (
     training_reference,
 )
 from custody.lifecycle.stores import Change, Ports
+from custody.lifecycle.texts import Embedded, embedded_texts
 from custody.monitoring.alert import Alert, AlertKind
 from custody.monitoring.detector import State, look, started, stored
 from custody.monitoring.feed import stuck
@@ -44,18 +45,17 @@ EVERY = 1_000_000  # looks
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What the detectors of one version will look at: its training reference, and its answers summarised by the day they came."""
+    """What the detectors of one version will look at: its training reference, and its answers summarised by the day they came.
 
+    name: of the detectors and their states, a version at a threshold. texts: a sample of the texts in these answers, embedded.
+    """
+
+    name: str
     model: ModelRef
-    threshold: float
     reference: Digest
     days: Days
     latency_p95_us: float
-
-    @property
-    def name(self) -> str:
-        """Return what names the states of this version at this threshold."""
-        return f"{self.model}@{self.threshold:g}"
+    texts: Embedded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ def prepare(ports: Ports, key: DeploymentKey, table: pa.Table) -> list[Pending]:
         latency = float(np.percentile(mine.column("latency_us").to_numpy(), 95))
         day = pc.strftime(mine.column("at"), format="%Y-%m-%d")
         days = {one: _summarised(mine.filter(pc.equal(day, one)), reference) for one in sorted(set(day.to_pylist()))}
-        found.append(Pending(ref, threshold, digest, days, latency))
+        texts = embedded_texts(ports, key, ref, mine, reference)
+        found.append(Pending(f"{model}@{threshold:g}", ref, digest, days, latency, texts))
     return found
 
 
@@ -128,20 +129,37 @@ def look_at(change: Change, objects: Objects, key: DeploymentKey, pending: Pendi
     """Add one look to the detectors of a version, inside the transaction that records its batch; () while rows wait for more."""
     policy = change.monitors.policy(key) or MonitorPolicy()
     change.monitors.set_state(key, f"reference:{pending.name}", pending.reference)
+    looked = _look_at_texts(change, objects, key, pending, now)
     due = _due(change, key, pending, policy, now)
     if due is None:
-        return []
-    batch, day = together(due.days), max(due.days, key=lambda one: due.days[one].rows)
-    sight = _Sight(change, objects, key, str(pending.model), objects.put(encoded(batch)), batch, day, now, due.latency_p95_us)
+        return looked
+    sight = _sight(change, objects, key, due, now)
     developed = _developed(change, objects, key, due, policy)
     days = developed if policy.clustered else ""
-    looked = []
     if developed or not policy.clustered:  # how rows hang together is told by the first days
         training = Compared(tolerance_of(policy), due.reference, days, policy.clustered)
         looked.append(_step(sight, f"training:{due.name}", training))
     if developed:
         looked.append(_step(sight, f"development:{due.name}", Compared(tolerance_of(policy), "", developed, policy.clustered)))
     return looked
+
+
+def _look_at_texts(change: Change, objects: Objects, key: DeploymentKey, pending: Pending, now: datetime) -> list[Looked]:
+    policy, texts = change.monitors.policy(key) or MonitorPolicy(), pending.texts
+    if texts is None or not policy.embedding:
+        return []
+    for name, digest in texts.states.items():
+        change.monitors.set_state(key, name, digest)
+    due = _due(change, key, Pending(texts.name, pending.model, texts.reference, texts.days, pending.latency_p95_us), policy, now)
+    if due is None:
+        return []
+    compared = Compared(tolerance_of(policy), due.reference)
+    return [_step(_sight(change, objects, key, due, now), f"texts:{due.name}", compared)]
+
+
+def _sight(change: Change, objects: Objects, key: DeploymentKey, due: Pending, now: datetime) -> _Sight:
+    batch, day = together(due.days), max(due.days, key=lambda one: due.days[one].rows)
+    return _Sight(change, objects, key, str(due.model), objects.put(encoded(batch)), batch, day, now, due.latency_p95_us)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Data arrives: rows become an immutable dataset version with a provenance card."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from custody.core.digest import Json
 from custody.core.errors import InvalidInput
+from custody.core.objects import Objects
 from custody.core.refs import DatasetRef, name_of
 from custody.core.schema import Schema
 from custody.core.tenancy import Role
@@ -14,6 +15,7 @@ from custody.data.card import Card
 from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
+from custody.lifecycle.scan import Examined, examine, kept, save
 from custody.lifecycle.stores import Caller, Change, Ports
 from custody.lifecycle.subjects import check_nobody_erased, index_parts, tokens_for, without_erased
 
@@ -41,12 +43,14 @@ def ingest(
     roles: Roles = Roles(),
     holdout: float = HOLDOUT,
     derived_from: Sequence[str] = (),
+    removed: Mapping[str, int] | None = None,
     dry_run: bool = False,
 ) -> tuple[DatasetVersion, int | None]:
     """Store rows as the next version of a dataset; the same rows and schema again return the version they already have.
 
-    Returns the version and the number of its new ledger entry (None if nothing changed). Objects are written first and
-    named last: a process killed in between leaves no version.
+    Returns the version and the number of its new ledger entry (None if nothing changed). The rows are scanned for personal
+    data in passing; the scan is stored with the version. removed: what was scrubbed out of them before, by type. Objects are
+    written first and named last: a process killed in between leaves no version.
     """
     caller.may(Role.CONTRIBUTOR)
     name_of("dataset", name)
@@ -58,15 +62,16 @@ def ingest(
     table = without_erased(ports, caller.tenant, table, subject)
     if not table.num_rows:
         raise InvalidInput("Every row is about a person who was erased.", fix="There is nothing to add.")
-    schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, subject, roles.time, tuple(roles.groups))
-    _check_positive(table, roles)
+    schema = schema_of(ports, table, replace(roles, subject=subject))
+    profile, objects = profile_of(table), ports.stores.objects.of(caller.tenant)
     pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
-    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
+    parts = _parts(ports, objects, pieces)
     people = index_parts(pieces, subject, tokens_for(ports, caller.tenant)) if subject else []
-    profile = profile_of(table)
-    objects = ports.stores.objects.of(caller.tenant)
-    parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     digest = content_digest(parts, schema)
+    shelf = ports.stores.of(caller.tenant)
+    if (same := shelf.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
+        return same, None
+    examined = None if dry_run else examine(ports, shelf, table, card, schema, data=digest, removed=removed)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         if (same := change.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
             return same, None
@@ -82,13 +87,34 @@ def ingest(
             holdout=holdout,
             derived_from=tuple(derived_from),
         )
-        if dry_run:
+        if examined is None:
             return version, None
         check_nobody_erased(change, people)
         change.datasets.add(version)
         change.subjects.index(version.ref, people)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
+        save(change, kept(ports, examined, version.ref, caller.now), None)
     return version, entry.seq
+
+
+def look_ahead(ports: Ports, caller: Caller, table: pa.Table, card: Card, roles: Roles) -> Examined:
+    """Look at rows as ingesting would, and store nothing."""
+    caller.may(Role.CONTRIBUTOR)
+    schema = schema_of(ports, table, roles)
+    return examine(ports, ports.stores.of(caller.tenant), table, card, schema, data=content_digest((), schema))
+
+
+def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:
+    """Return the schema of rows; InvalidInput if a role or the positive class does not fit them."""
+    schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
+    _check_positive(table, roles)
+    return schema
+
+
+def _parts(ports: Ports, objects: Objects, pieces: Sequence[pa.Table]) -> tuple[Part, ...]:
+    """Store the rows in files of at most a million."""
+    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
+    return tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
 
 
 def _check_positive(table: pa.Table, roles: Roles) -> None:

@@ -21,6 +21,8 @@ def set_monitor(
     policy = monitor_policy_of(values)
     if policy.on_degradation is OnDegradation.RETRAIN:
         caller.actor.require(Role.APPROVER)  # it lets the worker run code
+    if policy.embedding:
+        ports.embed(policy.embedding)  # an unknown one is refused here, not by the worker at night
     with ports.stores.change(key.tenant, caller.actor, caller.now) as change:
         if change.deployments.head(key) is None:
             raise NotFound.of("deployment", str(key), ls="custody deployment ls")

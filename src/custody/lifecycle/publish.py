@@ -8,10 +8,11 @@ from datetime import datetime
 import msgspec
 
 from custody.core.digest import Digest
-from custody.core.manifest import KeyGrant, Manifest, Service, SignedManifest, Target
+from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest, Target
 from custody.core.page import MOST
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
+from custody.privacy.policy import Captures, PrivacyPolicy
 
 CURRENT = "manifest/current"
 SESSION = "session:"  # before the id of the key that a session came from, in the session's name
@@ -50,8 +51,11 @@ def _services(stores: Stores) -> tuple[Service, ...]:
     """Return what each deployment serves; a parity fixture from which an erased person's rows were taken stands for the old."""
     tenants = tenants_of(stores)
     instead = {old: new for tenant in tenants for old, new in stores.of(tenant).subjects.redirects().items()}
-    heads = [head for tenant in tenants for head in stores.of(tenant).deployments.heads()]
-    return tuple(_without(head.service, instead) if instead else head.service for head in heads)
+    return tuple(
+        replace(_without(head.service, instead), captures=_rule(shelf.scans.policy()))
+        for shelf in map(stores.of, tenants)
+        for head in shelf.deployments.heads()
+    )
 
 
 def _without(service: Service, instead: Mapping[Digest, Digest]) -> Service:
@@ -64,6 +68,11 @@ def _stood_in(target: Target, instead: Mapping[Digest, Digest]) -> Target:
     while parity is not None and parity in instead:
         parity = instead[parity] or None
     return replace(target, parity=parity)
+
+
+def _rule(policy: PrivacyPolicy) -> CaptureRule:
+    """Tell the data plane what the tenant's privacy policy says of captured texts."""
+    return CaptureRule(policy.captures is Captures.SCRUB, policy.scan.tier.value, policy.scan.keep)
 
 
 def tenants_of(stores: Stores) -> list[TenantId]:

@@ -41,8 +41,8 @@ class Compared:
 
 
 def tolerance_of(policy: MonitorPolicy) -> Tolerance:
-    """Return what each detector tolerates: a third of the policy's alpha is for each of training, development and labels."""
-    return Tolerance(policy.drift_alpha / 3, policy.notice, policy.alarm, policy.quality)
+    """Return what each detector tolerates: training, development, labels, and texts that are embedded, share the alpha."""
+    return Tolerance(policy.drift_alpha / (4 if policy.embedding else 3), policy.notice, policy.alarm, policy.quality)
 
 
 def references(objects: Objects, compared: Compared) -> Callable[[str], Reference]:

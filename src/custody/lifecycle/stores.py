@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -19,8 +19,11 @@ from custody.feedback.label import Labels
 from custody.gates.ports import Gates
 from custody.ledger.entry import Entry
 from custody.ledger.ports import Ledger
+from custody.monitoring.embedding import Embed
 from custody.monitoring.ports import Monitors
 from custody.privacy.erasure.ports import Subjects
+from custody.privacy.scans.inspection import Detectors, pattern_detectors
+from custody.privacy.scans.ports import PseudonymKeys, Scans
 from custody.registry.ports import Loader, Models, Runs
 
 
@@ -118,6 +121,8 @@ class Shelf(Protocol):
     @property
     def datasets(self) -> Datasets: ...
     @property
+    def scans(self) -> Scans: ...
+    @property
     def runs(self) -> Runs: ...
     @property
     def models(self) -> Models: ...
@@ -192,7 +197,10 @@ class Ports:
     load: Loader
     signer: Signer
     random: Callable[[int], bytes]
+    embed: Callable[[str], Embed]
+    pseudonyms: PseudonymKeys
     keys: Keys
+    detectors: Detectors = field(default_factory=pattern_detectors)
 
     def new_id(self, now: datetime) -> str:
         """Return a new id of 26 characters that sort by time."""

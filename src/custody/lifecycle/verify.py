@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from custody.core.digest import Digest
 from custody.core.errors import IntegrityBroken, NotFound
 from custody.core.page import MOST
+from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role
 from custody.ledger.chain import Verification, verify
 from custody.ledger.checkpoint import Checkpoint, from_json, root_of, sign
@@ -62,10 +63,7 @@ def _named(shelf: Shelf) -> Iterator[tuple[str, Digest]]:
     while True:
         datasets = shelf.datasets.page(after=after, limit=MOST)
         for summary in datasets.items:
-            version = shelf.datasets.get(summary.ref)
-            yield from ((str(version.ref), part.object) for part in version.parts)
-            if version.profile:  # none is left of a version whose every row was erased
-                yield str(version.ref), version.profile
+            yield from _of_dataset(shelf, summary.ref)
         if (after := datasets.next) is None:
             break
     while True:
@@ -79,3 +77,12 @@ def _named(shelf: Shelf) -> Iterator[tuple[str, Digest]]:
             break
     for head in shelf.deployments.heads():
         yield from ((f"captures of {head.key}", batch.object) for batch in shelf.captures.of(head.key))
+
+
+def _of_dataset(shelf: Shelf, ref: DatasetRef) -> Iterator[tuple[str, Digest]]:
+    version = shelf.datasets.get(ref)
+    yield from ((str(ref), part.object) for part in version.parts)
+    if version.profile:  # none is left of a version whose every row was erased
+        yield str(ref), version.profile
+    if found := shelf.scans.get(ref):
+        yield f"scan of {ref}", found.report

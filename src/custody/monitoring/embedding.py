@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import vq
 
 from custody.core.digest import Json
 from custody.core.errors import InvalidInput
@@ -63,7 +62,7 @@ class Atlas:
         if not len(vectors):
             return [[] for _ in self.columns]
         projections = (vectors - self.mean) @ self.directions.T
-        nearest, distances = vq(vectors, self.centroids)
+        nearest, distances = _nearest(vectors, self.centroids)
         return [*projections.T.tolist(), distances.tolist(), [f"c{place:02}" for place in nearest]]
 
     def to_json(self) -> dict[str, Json]:
@@ -143,7 +142,7 @@ def _centroids(vectors: Floats, rng: np.random.Generator) -> Floats:
     distinct = np.unique(vectors, axis=0)
     found = distinct if len(distinct) <= CENTROIDS else _spread(distinct, rng)
     for _ in range(ITERATIONS):
-        nearest, _ = vq(vectors, found)
+        nearest, _ = _nearest(vectors, found)
         counts = np.bincount(nearest, minlength=len(found))
         sums = np.zeros_like(found)
         np.add.at(sums, nearest, vectors)
@@ -151,8 +150,17 @@ def _centroids(vectors: Floats, rng: np.random.Generator) -> Floats:
         if np.array_equal(after, found):
             break
         found = after
-    counts = np.bincount(vq(vectors, found)[0], minlength=len(found))
+    counts = np.bincount(_nearest(vectors, found)[0], minlength=len(found))
     return found[np.lexsort((np.arange(len(found)), -counts))]
+
+
+def _nearest(vectors: Floats, centroids: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Return the nearest centroid of each vector, and how far it is."""
+    found = np.empty(len(vectors), dtype=np.int64)
+    for start in range(0, len(vectors), 4096):  # bounds the memory
+        part = vectors[start : start + 4096]
+        found[start : start + 4096] = ((centroids**2).sum(axis=1) - 2 * part @ centroids.T).argmin(axis=1)
+    return found, np.linalg.norm(vectors - centroids[found], axis=1)
 
 
 def _spread(vectors: Floats, rng: np.random.Generator) -> Floats:

@@ -5,10 +5,10 @@ from math import ceil, log
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from custody.core.errors import InvalidInput
+from custody.core.measures.roots import root
 from custody.monitoring.betting import NOTHING, STAKES
 from custody.monitoring.ratios import Floats, Terms, scored, terms_of
 from custody.monitoring.rounds import parts_of
@@ -77,7 +77,7 @@ class Budget:
         if growth.max() <= 0:
             return None
         most = (-log(self.alpha) + log(len(STAKES))) / float(growth.max())
-        return ceil(float(brentq(lambda labels: _evidence(growth, labels) + log(self.alpha), 0, most + 1)))
+        return ceil(root(lambda labels: _evidence(growth, labels) + log(self.alpha), 0, most + 1))
 
     def finds(self, labels: int) -> float | None:
         """Return the smallest drop that this many labels find, to 0.0001; None if not even a metric near 0 is found."""
@@ -88,7 +88,7 @@ class Budget:
         least, most = min(1e-4, self.limit / 2), self.limit * 0.99
         if lacking(most) > 0:
             return None
-        return least if lacking(least) <= 0 else float(brentq(lacking, least, most, xtol=1e-4))
+        return least if lacking(least) <= 0 else root(lacking, least, most, xtol=1e-4)
 
     def plan(self, per_day: int, days: int) -> Plan:
         """Say what so many labels a day find in so many days; both at least 1."""
@@ -100,7 +100,7 @@ class Budget:
         """Return each prediction's chance of yes in the imagined world in which the metric is `value`, shape (N,)."""
         odds, signs = logit(np.clip(self.scores, _SURE, 1 - _SURE)), 2 * self.decided - 1
         terms = terms_of(self.metric, self.decided)
-        against = brentq(lambda shift: _ratio(terms, expit(odds - shift * signs)) - value, -_FAR, _FAR)
+        against = root(lambda shift: _ratio(terms, expit(odds - shift * signs)) - value, -_FAR, _FAR)
         chances: Floats = expit(odds - against * signs)
         return chances
 

@@ -29,6 +29,8 @@ class MonitorPolicy:
     drift_alpha: chance of any false drift alarm, a third each for training, development and labels; notice, alarm, quality: points of share, see `Tolerance`.
     development_days: of a version's first answers, its second reference; from 14 on weekdays are compared with weekdays if they
     differ. clustered: rows of one day hang together, as many requests of one user do; development then takes a week.
+    embedding: how texts are read for drift, `hashed` or a model in the project's folder `embeddings`, empty for not at all; their
+    detector then shares drift_alpha as a fourth. embedded_share: of captured texts that are embedded.
     look_rows: answers that make one look of the drift detectors; fewer wait, but not longer than look_hours.
     canary_share: of requests that a retrained version answers first, canary_min_labels: before it may take over.
     min_coverage: share of predictions that should have a label; max_age_days: of the newest evaluation; quiet_hours: without a
@@ -47,6 +49,8 @@ class MonitorPolicy:
     quality: float = 0.005
     development_days: int = 1
     clustered: bool = False
+    embedding: str = ""
+    embedded_share: float = 0.1
     look_rows: int = 200
     look_hours: float = 24.0
     on_degradation: OnDegradation = OnDegradation.ALERT
@@ -92,7 +96,7 @@ def _wrong(policy: MonitorPolicy) -> Mapping[str, str]:
     """Return the rule that each wrong field breaks, by field name."""
     counts = ("min_labels", "canary_min_labels", "look_rows", "development_days")
     inside = ("alpha", "drift_alpha", "notice", "alarm", "quality")
-    shares = ("tolerance", "canary_share", "min_coverage")
+    shares = ("tolerance", "canary_share", "min_coverage", "embedded_share")
     times = ("max_age_days", "quiet_hours", "look_hours")
     wrong = {
         name: "a whole number, 1 or more"

@@ -30,6 +30,9 @@ from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
 
 ADA = Actor("ada", Role.ADMIN)
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
+SPAM = DeploymentKey(ACME, "prod", "spam")
+SPAM_1 = ModelRef("spam", 1)
+BEGIN = datetime(2025, 1, 1, 12, tzinfo=UTC)
 MALLORY = Actor("mallory", Role.ADMIN, GLOBEX)  # an admin of another tenant
 CHURN = DeploymentKey(ACME, "prod", "churn")
 CHURN_1 = ModelRef("churn", 1)
@@ -120,3 +123,31 @@ class World:
 
     def shipped(self) -> list[str]:
         return list(self.ports.stores.objects.names("captures/"))
+
+
+def comments(n: int = 60) -> pa.Table:
+    """Invent comments; every second one is spam."""
+    texts = [f"subscribe to channel {i}" if i % 2 else f"I love song {i}" for i in range(n)]
+    times = pa.array([BEGIN + timedelta(minutes=i, microseconds=i) for i in range(n)], pa.timestamp("us", "UTC"))
+    return pa.table({"text": texts, "label": [i % 2 for i in range(n)], "ts": times})
+
+
+def serve_comments(world: World, table: pa.Table | None = None) -> None:
+    """Train a model on texts, judge it and serve it to a tenant."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    roles = Roles(target="label", positive="1", time="ts")
+    data, _ = ingest(world.ports, world.caller(), "comments", comments() if table is None else table, CARD, roles=roles)
+    set_policy(world.ports, world.caller(), "spam", {"golden_required": False})
+    run, _ = begin(world.ports, world.caller(), "spam")
+    rows = read(world.ports, world.caller(), run.id, data.ref, Split.TRAIN).to_pydict()
+    fitted = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(rows["text"], rows["label"])
+    model = sklearn.export(fitted, rows["text"])
+    files = [keep(world.ports, world.caller(), body) for body in (model.onnx, msgspec.json.encode(model.fixture))]
+    log(world.ports, world.caller(), run.id, models=[LoggedModel("spam", files[0], files[1], model.signature, model.framework)])
+    train(world.ports, world.caller(), run.id, RunStatus.FINISHED)
+    ref = convert(world.ports, world.caller(), run.id)[0].ref
+    assert promote(world.ports, world.caller(), ref)[0].passed
+    release(world.ports, world.caller(), Plan(SPAM, ref))

@@ -1,61 +1,21 @@
 """What a retraining learns from: the base data and labelled traffic, in one table of the base's own types."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-import msgspec
-import pyarrow as pa
 import pytest
-from lifecycle_world import ACME, CARD, CHURN, GLOBEX, World
+from lifecycle_world import ACME, CHURN, GLOBEX, SPAM, SPAM_1, World, serve_comments
 
-from custody.adapters.frameworks import sklearn
 from custody.bootstrap.recipes import LocalSteps
 from custody.core.prediction import PredictionId, unique_at
-from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
+from custody.core.refs import DatasetRef, DeploymentKey
 from custody.core.tenancy import HOUSE
 from custody.data.split import Split, part_of
-from custody.lifecycle.convert import convert
-from custody.lifecycle.ingest import Roles, ingest
-from custody.lifecycle.promote import promote, set_policy
 from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, release
 from custody.lifecycle.retrain import STATE, assemble, read_request, request_retrain, retrain_next
 from custody.lifecycle.rows import table_of
-from custody.lifecycle.train import begin, keep, log, read, train
-from custody.registry.run import LoggedModel, RunStatus
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
-
-SPAM = DeploymentKey(ACME, "prod", "spam")
-SPAM_1 = ModelRef("spam", 1)
-BEGIN = datetime(2025, 1, 1, 12, tzinfo=UTC)
-
-
-def comments(n: int = 60) -> pa.Table:
-    """Invent comments; every second one is spam."""
-    texts = [f"subscribe to channel {i}" if i % 2 else f"I love song {i}" for i in range(n)]
-    times = pa.array([BEGIN + timedelta(minutes=i, microseconds=i) for i in range(n)], pa.timestamp("us", "UTC"))
-    return pa.table({"text": texts, "label": [i % 2 for i in range(n)], "ts": times})
-
-
-def serve_comments(world: World) -> None:
-    """Train a model on texts, judge it and serve it to a tenant."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    roles = Roles(target="label", positive="1", time="ts")
-    data, _ = ingest(world.ports, world.caller(), "comments", comments(), CARD, roles=roles)
-    set_policy(world.ports, world.caller(), "spam", {"golden_required": False})
-    run, _ = begin(world.ports, world.caller(), "spam")
-    rows = read(world.ports, world.caller(), run.id, data.ref, Split.TRAIN).to_pydict()
-    fitted = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(rows["text"], rows["label"])
-    model = sklearn.export(fitted, rows["text"])
-    files = [keep(world.ports, world.caller(), body) for body in (model.onnx, msgspec.json.encode(model.fixture))]
-    log(world.ports, world.caller(), run.id, models=[LoggedModel("spam", files[0], files[1], model.signature, model.framework)])
-    train(world.ports, world.caller(), run.id, RunStatus.FINISHED)
-    ref = convert(world.ports, world.caller(), run.id)[0].ref
-    assert promote(world.ports, world.caller(), ref)[0].passed
-    release(world.ports, world.caller(), Plan(SPAM, ref))
 
 
 def label_traffic(world: World, texts: list[str], labels: list[str]) -> None:

@@ -6,11 +6,11 @@ from math import cbrt, inf, isfinite, log, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 from custody.core.errors import InvalidInput
 from custody.core.measures.intervals import Interval, quantile
+from custody.core.measures.roots import root
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -86,7 +86,7 @@ def _walk(excess: Callable[[float], float], value: float, step: float, limit: fl
         outer = limit if (value + step - limit) * step >= 0 else value + step
         after = excess(outer)
         if after > 0:
-            return float(brentq(excess, inner, outer, xtol=1e-6 * abs(outer - inner)))
+            return root(excess, inner, outer, xtol=1e-6 * abs(outer - inner))
         if outer == limit:
             return limit
         inner, step = outer, 2 * step
