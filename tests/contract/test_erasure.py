@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import pyarrow as pa
@@ -20,6 +21,7 @@ from custody.adapters.blobs.keys.ring import KeyRing
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.blobs.sealed import SealedObjects
 from custody.adapters.connectors import files
+from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.adapters.sql.stores import SqlStores
 from custody.bootstrap.pseudonyms import PseudonymFiles
@@ -43,10 +45,6 @@ ACME = TenantId("acme")
 KEYS = {"AWS_ACCESS_KEY_ID": "test-only", "AWS_SECRET_ACCESS_KEY": "test-only"}
 
 
-def no_embedding(_: str) -> Any:
-    raise NotImplementedError
-
-
 @dataclass
 class Place:
     """A project in one of the places, and how its raw bytes are read."""
@@ -54,30 +52,31 @@ class Place:
     ports: Ports
     folder: Path
     bucket: Any = None
+    name: str = ""
 
     def raw(self) -> Iterator[bytes]:
         """Return every byte that is stored: files, rows, and every version of every key of a bucket."""
         yield from (path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
         if self.bucket is not None:
-            pages = self.bucket.get_paginator("list_object_versions").paginate(Bucket="erasure")
+            pages = self.bucket.get_paginator("list_object_versions").paginate(Bucket=self.name)
             kept = [one for page in pages for one in page.get("Versions", [])]
             for one in kept:
-                answer = self.bucket.get_object(Bucket="erasure", Key=one["Key"], VersionId=one["VersionId"])
+                answer = self.bucket.get_object(Bucket=self.name, Key=one["Key"], VersionId=one["VersionId"])
                 yield answer["Body"].read()
 
 
 @pytest.fixture(params=["sqlite folder", "sqlite folder sealed", "postgresql s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    kind, bucket = request.param, None
+    kind, bucket, name = request.param, None, f"erasure-{uuid4().hex}"  # the server is shared with other tests
     if "s3" in kind:
         s3_url: str = request.getfixturevalue("s3_url")
         endpoint = s3_url.split("endpoint=")[1].split("&", maxsplit=1)[0]
         bucket = boto3.client(
             "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="test-only", aws_secret_access_key="test-only"
         )
-        bucket.create_bucket(Bucket="erasure")
-        bucket.put_bucket_versioning(Bucket="erasure", VersioningConfiguration={"Status": "Enabled"})
-        url, database = s3_url.replace("contract", "erasure"), request.getfixturevalue("fresh_postgres")()
+        bucket.create_bucket(Bucket=name)
+        bucket.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        url, database = s3_url.replace("contract", name), request.getfixturevalue("fresh_postgres")()
     else:
         url, database = str(tmp_path / "objects"), f"sqlite:///{tmp_path}/custody.db"
     make_key(tmp_path / "signing.key")
@@ -91,11 +90,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
             OnnxModel,
             KeyFile(tmp_path / "signing.key"),
             os.urandom,
-            no_embedding,
-            PseudonymFiles(tmp_path / "p"),
+            Embeddings(tmp_path / "embeddings"),
+            PseudonymFiles(tmp_path / "pseudonyms"),
             ring,
         )
-        yield Place(ports, tmp_path, bucket)
+        yield Place(ports, tmp_path, bucket, name)
     if bucket is not None:
         bucket.close()
 
@@ -117,7 +116,7 @@ def fill(place: Place) -> str:
     ports, caller = place.ports, Caller(ACME, ADA, NOW)
     with ports.stores.change(ACME, ADA, NOW) as change:
         change.tenants.add(Tenant(ACME, NOW))
-    card = replace(dataset().card, subject_key="who", categories={"who": "user", "note": "user"})
+    card = replace(dataset().card, subject_key="who", categories={"note": "user"})
     first, _ = ingest(ports, caller, "tickets", rows(), card)
     ingest(ports, caller, "tickets", pa.concat_tables([rows(), rows().slice(0, 10)]), card)
     objects = ports.stores.objects.of(ACME)

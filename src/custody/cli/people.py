@@ -136,7 +136,7 @@ def _encryption(noun: click.Group) -> None:
         result = client.encryption_rotate(master=master, dry_run=dry_run)
         show(result, lambda d: f"{d['rewrapped']} keys wrapped again" if master else _newest(d["keys"]))
 
-    @verb(noun, "destroy", dry=True, examples=["custody --tenant acme encryption destroy --reason 'contract ended' --yes"])
+    @verb(noun, "destroy", dry=True, examples=["custody encryption destroy --reason 'contract ended' --yes"])
     @click.option("--reason", required=True, help="Kept in the ledger.")
     @click.option("--yes", is_flag=True, help="Do not ask.")
     def destroy(client: "Client", reason: str, yes: bool, dry_run: bool) -> None:

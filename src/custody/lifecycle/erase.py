@@ -20,8 +20,8 @@ from custody.gates.golden import GoldenSet
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.reach import Person, captured, fixture_of, fixtures_of, labelled, predictions_of, rows_in
 from custody.lifecycle.rows import inputs_of
-from custody.lifecycle.scan import Examined, examine, save
-from custody.lifecycle.scan import kept as scanned
+from custody.lifecycle.scan import Examined, examine, removed_before, save
+from custody.lifecycle.scan import kept as made_scan
 from custody.lifecycle.stores import Change
 from custody.lifecycle.subjects import index_parts, like, mask
 from custody.privacy.scans.scan import Answer
@@ -138,34 +138,37 @@ def erase_datasets(
             continue
         kept = [part.filter(pa.array(~theirs)) for part, theirs in rows_in(person, version, people)]
         rest = _rest(person, version, [part for part in kept if part.num_rows], now)
-        look, given = _looked_at(person, version, rest, kept)
+        examined, answers = _examined(person, version, rest, kept)
         with begin() as change:
-            if rest is not None:
+            if rest is not None and examined is not None:
                 latest = change.datasets.latest(version.ref.name)
                 number = latest.ref.version + 1 if latest else 1
                 rest = replace(rest, ref=DatasetRef(version.ref.name, number))
                 change.datasets.add(rest)
-                save(change, scanned(person.ports, look, rest.ref, now, given), None)
                 change.subjects.index(rest.ref, index_parts(kept, version.subject_column, person.tokens))
+                save(change, made_scan(person.ports, person.tenant, examined, rest.ref, now, answers), None)
             gone = replace(
                 version, parts=(), profile=rest.profile if rest else Digest(""), replaced_by=rest.ref if rest else None
             )
             change.datasets.close(gone)
-            for object_ in (*(part.object for part in version.parts), version.profile):
-                change.subjects.redirect(object_, Digest(""))
+            for old in (*(part.object for part in version.parts), version.profile):
+                change.subjects.redirect(old, Digest(""))
             change.record(
                 "dataset.rewritten", str(version.ref), {"erasure": version.erasure, "rest": str(rest.ref) if rest else ""}
             )
 
 
-def _looked_at(
+def _examined(
     person: Person, version: DatasetVersion, rest: DatasetVersion | None, kept: Sequence[pa.Table]
-) -> tuple[Examined, Sequence[Answer]]:
-    """Scan what is left for personal data, with what people answered about the version before."""
-    old, one = person.shelf.scans.get(version.ref), rest or version
-    given = old.answers if old else ()
-    whole = pa.concat_tables(kept, promote_options="permissive")
-    return examine(person.ports, person.shelf, whole, one.card, one.schema, data=one.digest, answers=given), given
+) -> tuple[Examined | None, Sequence[Answer]]:
+    """Look again at the rows that are left, with what people answered about the version before."""
+    if rest is None:
+        return None, ()
+    shelf = person.ports.stores.of(person.tenant)
+    old, whole = shelf.scans.get(version.ref), pa.concat_tables(kept, promote_options="permissive")
+    answers, removed = old.answers if old else (), removed_before(person.ports, old)
+    found = examine(person.ports, shelf, whole, rest.card, rest.schema, data=rest.digest, removed=removed, answers=answers)
+    return found, answers
 
 
 def _rest(person: Person, version: DatasetVersion, kept: Sequence[pa.Table], now: datetime) -> DatasetVersion | None:

@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from custody.core.digest import Json
 from custody.core.errors import InvalidInput
-from custody.core.objects import Objects
 from custody.core.refs import DatasetRef, name_of
 from custody.core.schema import Schema
 from custody.core.tenancy import Role
@@ -63,10 +62,11 @@ def ingest(
     if not table.num_rows:
         raise InvalidInput("Every row is about a person who was erased.", fix="There is nothing to add.")
     schema = schema_of(ports, table, replace(roles, subject=subject))
-    profile, objects = profile_of(table), ports.stores.objects.of(caller.tenant)
     pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
-    parts = _parts(ports, objects, pieces)
     people = index_parts(pieces, subject, tokens_for(ports, caller.tenant)) if subject else []
+    profile, objects = profile_of(table), ports.stores.objects.of(caller.tenant)
+    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
+    parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     digest = content_digest(parts, schema)
     shelf = ports.stores.of(caller.tenant)
     if (same := shelf.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
@@ -93,14 +93,14 @@ def ingest(
         change.datasets.add(version)
         change.subjects.index(version.ref, people)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
-        save(change, kept(ports, examined, version.ref, caller.now), None)
+        save(change, kept(ports, caller.tenant, examined, version.ref, caller.now), None)
     return version, entry.seq
 
 
 def look_ahead(ports: Ports, caller: Caller, table: pa.Table, card: Card, roles: Roles) -> Examined:
     """Look at rows as ingesting would, and store nothing."""
     caller.may(Role.CONTRIBUTOR)
-    schema = schema_of(ports, table, roles)
+    schema = schema_of(ports, table, replace(roles, subject=card.subject_key or roles.subject))
     return examine(ports, ports.stores.of(caller.tenant), table, card, schema, data=content_digest((), schema))
 
 
@@ -109,12 +109,6 @@ def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:
     schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
     _check_positive(table, roles)
     return schema
-
-
-def _parts(ports: Ports, objects: Objects, pieces: Sequence[pa.Table]) -> tuple[Part, ...]:
-    """Store the rows in files of at most a million."""
-    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
-    return tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
 
 
 def _check_positive(table: pa.Table, roles: Roles) -> None:

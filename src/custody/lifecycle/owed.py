@@ -26,7 +26,7 @@ def owed(ports: Ports, caller: Caller, *, only_open: bool = False) -> Sequence[O
     return ports.stores.of(caller.tenant).subjects.obligations(state=ObligationState.OPEN if only_open else None)
 
 
-def discharge(
+def answer_obligation(
     ports: Ports,
     caller: Caller,
     id: str,  # noqa: A002 - the field's word

@@ -49,13 +49,18 @@ def _publish_once(ports: Ports, now: datetime) -> bool:
 
 def _services(stores: Stores) -> tuple[Service, ...]:
     """Return what each deployment serves; a parity fixture from which an erased person's rows were taken stands for the old."""
-    tenants = tenants_of(stores)
-    instead = {old: new for tenant in tenants for old, new in stores.of(tenant).subjects.redirects().items()}
+    shelves = [stores.of(tenant) for tenant in tenants_of(stores)]
+    instead = {old: new for shelf in shelves for old, new in shelf.subjects.redirects().items()}
     return tuple(
-        replace(_without(head.service, instead), captures=_rule(shelf.scans.policy()))
-        for shelf in map(stores.of, tenants)
+        replace(_without(head.service, instead) if instead else head.service, captures=_rule(shelf.scans.policy()))
+        for shelf in shelves
         for head in shelf.deployments.heads()
     )
+
+
+def _rule(policy: PrivacyPolicy) -> CaptureRule:
+    """Tell the data plane what the tenant's privacy policy says of captured texts."""
+    return CaptureRule(policy.captures is Captures.SCRUB, policy.scan.tier.value, policy.scan.keep)
 
 
 def _without(service: Service, instead: Mapping[Digest, Digest]) -> Service:
@@ -68,11 +73,6 @@ def _stood_in(target: Target, instead: Mapping[Digest, Digest]) -> Target:
     while parity is not None and parity in instead:
         parity = instead[parity] or None
     return replace(target, parity=parity)
-
-
-def _rule(policy: PrivacyPolicy) -> CaptureRule:
-    """Tell the data plane what the tenant's privacy policy says of captured texts."""
-    return CaptureRule(policy.captures is Captures.SCRUB, policy.scan.tier.value, policy.scan.keep)
 
 
 def tenants_of(stores: Stores) -> list[TenantId]:

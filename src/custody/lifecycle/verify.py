@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from custody.core.digest import Digest
 from custody.core.errors import IntegrityBroken, NotFound
 from custody.core.page import MOST
-from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role
+from custody.data.dataset import DatasetVersion
 from custody.ledger.chain import Verification, verify
 from custody.ledger.checkpoint import Checkpoint, from_json, root_of, sign
 from custody.lifecycle.publish import tenants_of
@@ -57,13 +57,21 @@ def verify_all(ports: Ports, caller: Caller) -> Integrity:
     return Integrity(not problems, found, count, tuple(problems))
 
 
+def _of_version(shelf: Shelf, version: DatasetVersion) -> Iterator[tuple[str, Digest]]:
+    yield from ((str(version.ref), part.object) for part in version.parts)
+    if version.profile:  # none is left of a version whose every row was erased
+        yield str(version.ref), version.profile
+    if found := shelf.scans.get(version.ref):
+        yield f"scan of {version.ref}", found.report
+
+
 def _named(shelf: Shelf) -> Iterator[tuple[str, Digest]]:
     gone = set(shelf.subjects.redirects())
     after: str | None = None
     while True:
         datasets = shelf.datasets.page(after=after, limit=MOST)
         for summary in datasets.items:
-            yield from _of_dataset(shelf, summary.ref)
+            yield from _of_version(shelf, shelf.datasets.get(summary.ref))
         if (after := datasets.next) is None:
             break
     while True:
@@ -77,12 +85,3 @@ def _named(shelf: Shelf) -> Iterator[tuple[str, Digest]]:
             break
     for head in shelf.deployments.heads():
         yield from ((f"captures of {head.key}", batch.object) for batch in shelf.captures.of(head.key))
-
-
-def _of_dataset(shelf: Shelf, ref: DatasetRef) -> Iterator[tuple[str, Digest]]:
-    version = shelf.datasets.get(ref)
-    yield from ((str(ref), part.object) for part in version.parts)
-    if version.profile:  # none is left of a version whose every row was erased
-        yield str(ref), version.profile
-    if found := shelf.scans.get(ref):
-        yield f"scan of {ref}", found.report

@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import forget
-from custody.lifecycle.owed import discharge, owed
+from custody.lifecycle.owed import answer_obligation, owed
 from custody.lifecycle.sealing import destroy, list_keys, rewrap, rotate
 from custody.privacy.erasure.obligation import Answer
 from custody.web.callers import Called, Wired
@@ -50,7 +50,9 @@ class AnswerBody(BaseModel):
 @router.post("/obligations/{id}/answer")
 def post_answer(ports: Wired, caller: Called, id: str, body: AnswerBody, dry_run: bool = False) -> Response:  # noqa: A002
     """Close an obligation with its evidence."""
-    made, entry = discharge(ports, caller, id, body.answer, evidence=body.evidence, approver=body.approver, dry_run=dry_run)
+    made, entry = answer_obligation(
+        ports, caller, id, body.answer, evidence=body.evidence, approver=body.approver, dry_run=dry_run
+    )
     return answer(made, ledger=entry, next="custody obligation ls")
 
 

@@ -33,8 +33,15 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
     def health() -> dict[str, str]:
         return {"status": "ok", "version": __version__}
 
-    routers = (api_privacy, api_data, api_models, api_live, api_watch, api_house, api_people)
-    for router in (one.router for one in routers):
+    for router in (
+        api_privacy.router,
+        api_data.router,
+        api_models.router,
+        api_live.router,
+        api_watch.router,
+        api_house.router,
+        api_people.router,
+    ):
         app.include_router(router)
     if local is None:
         app.include_router(

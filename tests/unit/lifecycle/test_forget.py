@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from lifecycle_world import ACME, ADA, CARD, POLICY, World, rows
 
+from custody.core.digest import Json
 from custody.core.errors import Conflict, Denied, InvalidInput
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
@@ -20,10 +21,11 @@ from custody.lifecycle.convert import convert
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import Forgotten, forget, resume
 from custody.lifecycle.ingest import Roles, ingest
-from custody.lifecycle.owed import discharge, owed, remind
+from custody.lifecycle.owed import answer_obligation, owed, remind
 from custody.lifecycle.promote import promote, set_golden, set_policy
 from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, advance, release
+from custody.lifecycle.scan import rescan
 from custody.lifecycle.verify import verify_all
 from custody.privacy.erasure.obligation import Answer
 from custody.privacy.erasure.ports import ErasureState
@@ -31,7 +33,6 @@ from custody.privacy.pseudonym import pseudonym
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
 
 WHO, CANARY = "zora.quellenberg@example.org", "Quellenberg of Nowhere Street 12"
-DECLARED = {"who": "user", "note": "user"}
 LIVE = DeploymentKey(HOUSE, "prod", "churn")
 
 
@@ -44,7 +45,7 @@ def people(n: int = 300) -> pa.Table:
 
 
 def add(world: World, table: pa.Table | None = None, name: str = "tickets", **more: Any) -> Any:
-    card = replace(CARD, subject_key="who", categories=DECLARED)
+    card = replace(CARD, subject_key="who", categories={"note": "user"})
     chosen = people() if table is None else table
     return ingest(world.ports, world.caller(), name, chosen, card, roles=Roles(target="left", positive="Yes"), **more)[0]
 
@@ -75,7 +76,7 @@ def everywhere(world: World) -> ModelRef:
     world.seal()
     record(world.ports, world.caller(), LIVE, [(ids[0], "Yes"), (ids[1], "No"), (WHO, "Yes")])
     theirs = people().filter(pa.array([i in (3, 77, 200) for i in range(300)]))
-    cases = [{"id": "theirs", "inputs": {"age": theirs.column("age")[0].as_py()}, "expect": "Yes"}]
+    cases: list[Json] = [{"id": "theirs", "inputs": {"age": theirs.column("age")[0].as_py()}, "expect": "Yes"}]
     set_golden(world.ports, world.caller(), "churn", [*cases, {"id": "other", "inputs": {"age": 99.0}, "expect": "Yes"}])
     return ref
 
@@ -228,16 +229,16 @@ def test_an_obligation_is_met_by_a_run_without_the_rows_once_the_old_version_ser
     first_run = world.ports.stores.of(HOUSE).models.get(old).run_id
     (id_,) = erased(world).obligations
     with pytest.raises(Conflict, match="no evidence"):
-        discharge(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=first_run)
+        answer_obligation(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=first_run)
     new, run = retrained(world)
     with pytest.raises(Conflict, match="still serves"):
-        discharge(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)
+        answer_obligation(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)
     assert promote(world.ports, world.caller(), new)[0].passed
     release(world.ports, world.caller(), Plan(LIVE, new))
-    met, entry = discharge(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)
+    met, entry = answer_obligation(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)
     assert (met.state, met.evidence) == ("met", run)
     assert entry is not None
-    assert discharge(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)[1] is None
+    assert answer_obligation(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)[1] is None
     with pytest.raises(Denied, match="taken out of use"):
         advance(world.ports, world.caller(), LIVE, "rollback")
     assert owed(world.ports, world.caller(), only_open=True) == []
@@ -247,17 +248,17 @@ def test_accepting_needs_a_ground_and_a_name_and_is_refused_where_the_model_stor
     everywhere(world)
     (id_,) = erased(world).obligations
     with pytest.raises(InvalidInput, match="legal ground"):
-        discharge(world.ports, world.caller(), id_, Answer.ACCEPT, evidence="short", approver="")
+        answer_obligation(world.ports, world.caller(), id_, Answer.ACCEPT, evidence="short", approver="")
     with world.ports.stores.change(HOUSE, ADA, world.now) as change:
         one = change.subjects.obligation(id_)
         change.subjects.save_obligation(replace(one, stores_rows="it stores support vectors"))
     with pytest.raises(Denied, match="support vectors"):
-        discharge(
+        answer_obligation(
             world.ports, world.caller(), id_, Answer.ACCEPT, evidence="public health, Art. 17(3)(c)", approver="the officer"
         )
     with world.ports.stores.change(HOUSE, ADA, world.now) as change:
         change.subjects.save_obligation(one)
-    met, _ = discharge(
+    met, _ = answer_obligation(
         world.ports, world.caller(), id_, Answer.ACCEPT, evidence="public health, Art. 17(3)(c)", approver="the officer"
     )
     assert met.approver == "the officer"
@@ -292,7 +293,7 @@ def test_an_excluded_version_loses_its_artifact_and_verification_knows_why(world
     ref = trained(world)
     (id_,) = erased(world).obligations
     artifact = world.ports.stores.of(HOUSE).models.get(ref).artifact
-    met, _ = discharge(world.ports, world.caller(), id_, Answer.EXCLUDE)
+    met, _ = answer_obligation(world.ports, world.caller(), id_, Answer.EXCLUDE)
     assert (met.state, met.answer) == ("met", "exclude")
     assert not world.ports.stores.objects.has(artifact)
     assert verify_all(world.ports, world.caller()).ok
@@ -301,14 +302,20 @@ def test_an_excluded_version_loses_its_artifact_and_verification_knows_why(world
 
 
 def test_a_person_is_found_under_the_pseudonym_that_a_scrubbing_gave_them(world: World) -> None:
-    key = world.ports.pseudonyms.of(HOUSE)
-    table = people()
+    key, table = world.ports.pseudonyms.of(HOUSE), people()
     add(world, table)
     hidden = pa.array([pseudonym(who, key, "EMAIL") for who in table.column("who").to_pylist()])
-    place = table.column_names.index("who")
     tagged = table.drop_columns(["note"]).append_column("note", pa.array(["[TEXT]"] * 300))
-    add(world, tagged.set_column(place, "who", hidden), name="scrubbed")
+    add(world, tagged.set_column(table.column_names.index("who"), "who", hidden), name="scrubbed")
     assert erased(world, dry_run=True).found.datasets == ("scrubbed@1", "tickets@1")
     assert erased(world).state is ErasureState.DONE
-    rest = world.ports.stores.of(HOUSE).datasets.get(DatasetRef("scrubbed", 2))
-    assert rest.rows == 297
+    assert world.ports.stores.of(HOUSE).datasets.get(DatasetRef("scrubbed", 2)).rows == 297
+
+
+def test_a_closed_version_does_not_wait_for_a_scan(world: World) -> None:
+    add(world)
+    erased(world)
+    with world.ports.stores.change(HOUSE, ADA, world.now) as change:
+        old = change.scans.policy()
+        change.scans.add_policy(replace(old, number=99, created_at=world.now, scan=replace(old.scan, min_k=9)))
+    assert rescan(world.ports, world.caller().now) == 1

@@ -22,7 +22,7 @@ from custody.core.tenancy import HOUSE
 from custody.data.split import Split
 from custody.lifecycle.forget import forget
 from custody.lifecycle.ingest import ingest
-from custody.lifecycle.owed import discharge
+from custody.lifecycle.owed import answer_obligation
 from custody.lifecycle.promote import set_policy
 from custody.lifecycle.release import Plan, advance, release
 from custody.lifecycle.train import begin, keep, read, train
@@ -30,7 +30,6 @@ from custody.privacy.erasure.obligation import Answer
 from custody.registry.model import ModelVersion
 from custody.registry.run import RunStatus
 
-DECLARED = {"who": "user"}
 LIVE = DeploymentKey(HOUSE, "prod", "churn")
 PEOPLE = st.sampled_from(["ann", "bob", "cleo"])
 DUE = timedelta(days=30)
@@ -61,7 +60,7 @@ class Life(RuleBasedStateMachine):
     def arrive(self) -> None:
         with suppress(InvalidInput):
             table = pa.table({"who": ["ann", "bob", "cleo", "dan"], "age": [1.0, 2.0, 3.0, float(self.world.now.minute)]})
-            ingest(self.world.ports, self.world.caller(), "tickets", table, replace(CARD, subject_key="who", categories=DECLARED))
+            ingest(self.world.ports, self.world.caller(), "tickets", table, replace(CARD, subject_key="who"))
 
     @rule()
     def learn(self) -> None:
@@ -112,7 +111,7 @@ class Life(RuleBasedStateMachine):
         one, ref = owed[pick % len(owed)]
         evidence = self.runs[list(self.runs)[by % len(self.runs)]] if how is Answer.RETRAIN else "a ground in law, told here"
         with suppress(Conflict, Denied):
-            discharge(self.world.ports, self.world.caller(), one, how, evidence=evidence, approver="the officer")
+            answer_obligation(self.world.ports, self.world.caller(), one, how, evidence=evidence, approver="the officer")
             self.met.add(one)
             if how is not Answer.ACCEPT and one not in self.met - {one}:
                 self.retired.add(ref)
