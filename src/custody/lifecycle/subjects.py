@@ -1,5 +1,6 @@
 """People in rows: under which tokens they stand in the index, in which versions, and which rows are theirs."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,14 +16,24 @@ from custody.lifecycle.rows import spoken
 from custody.lifecycle.stores import Change, Ports, Shelf
 from custody.privacy.pseudonym import PseudonymKey, tokens
 
+_PSEUDONYM = re.compile(r"1\.[a-z0-9-]{1,32}\.[0-9a-f]{32}")
 Tokens = Callable[[object], str]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def tokens_for(ports: Ports, tenant: TenantId) -> Tokens:
-    """Return a function from a person's name in the data to the token under the tenant's key; values agree as in joins."""
+    """Return a function from a person's name in the data to the token under the tenant's key; values agree as in joins.
+
+    A pseudonym that a scrubbing put in place of the name gives the same token as the name.
+    """
     token = tokens(PseudonymKey(tenant, "subject", ports.keys.index(tenant)))
-    return lambda value: token(spoken(value), "")
+    pseudonym = tokens(ports.pseudonyms.of(tenant))
+
+    def token_of_value(value: object) -> str:
+        text = spoken(value)
+        return token(text if _PSEUDONYM.fullmatch(text) else pseudonym(text, ""), "")
+
+    return token_of_value
 
 
 def token_of(ports: Ports, tenant: TenantId, subject: str) -> str:

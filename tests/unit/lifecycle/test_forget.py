@@ -25,9 +25,11 @@ from custody.lifecycle.owed import answer_obligation, owed, remind
 from custody.lifecycle.promote import promote, set_golden, set_policy
 from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, advance, release
+from custody.lifecycle.scan import rescan
 from custody.lifecycle.verify import verify_all
 from custody.privacy.erasure.obligation import Answer
 from custody.privacy.erasure.ports import ErasureState
+from custody.privacy.pseudonym import pseudonym
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
 
 WHO, CANARY = "zora.quellenberg@example.org", "Quellenberg of Nowhere Street 12"
@@ -297,3 +299,23 @@ def test_an_excluded_version_loses_its_artifact_and_verification_knows_why(world
     assert verify_all(world.ports, world.caller()).ok
     with pytest.raises(Denied, match="taken out of use"):
         release(world.ports, world.caller(), Plan(LIVE, ref))
+
+
+def test_a_person_is_found_under_the_pseudonym_that_a_scrubbing_gave_them(world: World) -> None:
+    key, table = world.ports.pseudonyms.of(HOUSE), people()
+    add(world, table)
+    hidden = pa.array([pseudonym(who, key, "EMAIL") for who in table.column("who").to_pylist()])
+    tagged = table.drop_columns(["note"]).append_column("note", pa.array(["[TEXT]"] * 300))
+    add(world, tagged.set_column(table.column_names.index("who"), "who", hidden), name="scrubbed")
+    assert erased(world, dry_run=True).found.datasets == ("scrubbed@1", "tickets@1")
+    assert erased(world).state is ErasureState.DONE
+    assert world.ports.stores.of(HOUSE).datasets.get(DatasetRef("scrubbed", 2)).rows == 297
+
+
+def test_a_closed_version_does_not_wait_for_a_scan(world: World) -> None:
+    add(world)
+    erased(world)
+    with world.ports.stores.change(HOUSE, ADA, world.now) as change:
+        old = change.scans.policy()
+        change.scans.add_policy(replace(old, number=99, created_at=world.now, scan=replace(old.scan, min_k=9)))
+    assert rescan(world.ports, world.caller().now) == 1

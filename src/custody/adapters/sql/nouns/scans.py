@@ -35,6 +35,7 @@ class SqlScans(OfTenant):
         same = and_(s.tenant == d.tenant, s.name == d.name, s.version == d.version)
         query = self._select(datasets, d.name, d.version).outerjoin_from(datasets, table, same)
         old = or_(s.version.is_(None), s.policy != policy, s.pack != pack)
+        query = query.where(~d.body.contains('"closed_at":"'))  # the rows of a closed version are erased
         rows = self._access.rows(query.where(old).order_by(d.created_at, d.name, d.version).limit(limit))
         return [DatasetRef(row.name, row.version) for row in rows]
 
