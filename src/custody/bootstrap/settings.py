@@ -18,7 +18,8 @@ class Settings:
     """Where a project keeps its things and listens; relative paths start at the project's folder.
 
     database: a SQLAlchemy URL or a file. objects: a folder or s3://bucket/prefix. port: control plane; inference_port: data plane.
-    interval: seconds between two rounds of the worker. trust_recipes: the worker may run stored training commands.
+    interval: seconds between two rounds of the worker. seal_interval: seconds between two ledger entries about a deployment's captures.
+    trust_recipes: the worker may run stored training commands.
     """
 
     folder: Path
@@ -28,6 +29,7 @@ class Settings:
     port: int = 8080
     inference_port: int = 8090
     interval: float = 1.0
+    seal_interval: float = 60.0
     trust_recipes: bool = True
     sources: tuple[tuple[str, str], ...] = ()
 
@@ -125,5 +127,6 @@ host = "127.0.0.1"
 port = 8080                  # API and dashboard
 inference_port = 8090        # Open Inference Protocol
 interval = 1.0               # seconds between two rounds of the worker
+seal_interval = 60.0         # seconds between two ledger entries about captures; 5 when labels come
 trust_recipes = true         # the worker may run the training commands that runs recorded
 """
