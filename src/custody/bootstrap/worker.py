@@ -14,12 +14,16 @@ from pathlib import Path
 
 from custody.bootstrap.control import clock, wire
 from custody.bootstrap.recipes import LocalSteps
+from custody.bootstrap.sealing import secret_variables
 from custody.bootstrap.settings import load
 from custody.core.errors import Conflict, CustodyError
 from custody.core.refs import DeploymentKey
 from custody.lifecycle.feeds import watch_feeds
+from custody.lifecycle.forget import resume
+from custody.lifecycle.owed import remind
 from custody.lifecycle.release import settle
 from custody.lifecycle.retrain import reap, retrain_next
+from custody.lifecycle.scan import rescan
 from custody.lifecycle.seal import seal
 from custody.lifecycle.watch import Seen, watch
 
@@ -65,7 +69,8 @@ def main() -> None:
     with alone(settings.folder):
         ports, seen, asked = wire(settings), Seen(), dict[DeploymentKey, datetime]()
         reap(ports, clock())
-        steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes)
+        guarded(lambda: resume(ports, clock()))
+        steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes, passed=secret_variables(settings))
 
         def rounds(*due: Callable[[], object]) -> None:
             while not stop.is_set():
@@ -73,7 +78,9 @@ def main() -> None:
                 stop.wait(settings.interval)
 
         training = threading.Thread(target=rounds, args=(lambda: retrain_next(ports, steps, clock),))
-        training.start()  # a training takes hours; captures and alarms do not wait for it
+        scanning = threading.Thread(target=rounds, args=(lambda: rescan(ports, clock()),))
+        training.start()  # a training takes hours, a scan minutes; captures and alarms do not wait for them
+        scanning.start()
         sys.stdout.write("worker ready\n")
         sys.stdout.flush()
         rounds(
@@ -81,9 +88,11 @@ def main() -> None:
             lambda: seal(ports, clock(), every=timedelta(seconds=settings.seal_interval)),
             lambda: watch(ports, clock(), seen),
             lambda: watch_feeds(ports, clock(), asked),
+            lambda: remind(ports, clock()),
         )
         steps.stop()
         training.join()
+        scanning.join()
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from custody.core.errors import InvalidInput
 from custody.core.refs import DeploymentKey, ModelRef
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as in ULID
+_PAIRS = tuple(one + two for one in _ALPHABET for two in _ALPHABET)  # of 10 bits
 _UNIQUE = re.compile(rf"[0-7][{_ALPHABET}]{{25}}")
-CAPTURE_VERSION = 1
+CAPTURE_VERSION = 2
 
 
 def unique_at(at_ms: int, random: bytes) -> str:
@@ -19,8 +20,13 @@ def unique_at(at_ms: int, random: bytes) -> str:
 
     Source: the ULID specification (github.com/ulid/spec).
     """
-    number = (at_ms << 80) | int.from_bytes(random[:10])
-    return "".join(_ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+    time, high, low = at_ms, int.from_bytes(random[:5]), int.from_bytes(random[5:10])  # parts that fit 64 bits shift fastest
+    pairs = _PAIRS
+    return (
+        f"{pairs[time >> 40 & 1023]}{pairs[time >> 30 & 1023]}{pairs[time >> 20 & 1023]}{pairs[time >> 10 & 1023]}{pairs[time & 1023]}"
+        f"{pairs[high >> 30]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
+        f"{pairs[low >> 30]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
+    )
 
 
 def time_of(unique: str) -> datetime:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from custody.core.objects import Objects
 from custody.inference.asked import Asked
+from custody.inference.captures.clean import Cleaner
 from custody.inference.captures.lock import locked
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
@@ -29,7 +30,7 @@ from custody.inference.exchange import (
     failed,
     send_answer,
 )
-from custody.inference.metrics import Metrics
+from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.cache import Cache
 from custody.inference.models.follow import Follower
 from custody.inference.models.library import Library, State
@@ -87,11 +88,12 @@ class InferenceApp:
         state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = locked(state_dir)
         self.metrics = Metrics()
+        self._meter = self.metrics.meter(None)
         self._spool = Spool(state_dir / "spool", new_unique, most_bytes=spool_bytes)
         self._turns = Turns(self._limits)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
-        self._shipper = Shipper(self._spool, objects, self.metrics)
+        self._shipper = Shipper(self._spool, objects, self.metrics, Cleaner(lambda: self.view.state).clean)
         recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
         library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
         self._shadow = Shadow(recorder, self.metrics, library.memory)
@@ -132,12 +134,16 @@ class InferenceApp:
         try:
             answer = await self._answer(exchange, view, route)
         except ClientGone:
-            self.metrics.answered(route.key if route else None, 499, 0.0)
+            self.meter_of(route).answered(499, 0.0)
             return
         if self.draining:
             answer.headers = (*answer.headers, _CLOSE)
         await send_answer(send, answer)
-        self.metrics.answered(route.key if route else None, answer.status, time.perf_counter() - started)
+        self.meter_of(route).answered(answer.status, time.perf_counter() - started)
+
+    def meter_of(self, route: Route | None) -> Meter:
+        """Return where the answers of a route are counted."""
+        return self._meter if route is None or route.meter is None else route.meter
 
     async def _answer(self, exchange: Exchange, view: View, route: Route | None) -> Answer:
         refuse = route.refuse if route else invocation_error if exchange.path == INVOCATIONS else error_answer
@@ -171,7 +177,7 @@ class InferenceApp:
         try:
             crowded = turns.enter(turn, request.size_bytes)
         except Refused as error:
-            self.metrics.answered(route.key, error.status, 0.0)
+            self.meter_of(route).answered(error.status, 0.0)
             raise
         try:
             if crowded:
@@ -183,7 +189,7 @@ class InferenceApp:
             raise Refused(status, sentence) from error
         finally:
             turns.leave(turn, request.size_bytes)
-            self.metrics.answered(route.key, status, (time.perf_counter_ns() - since) / 1e9)
+            self.meter_of(route).answered(status, (time.perf_counter_ns() - since) / 1e9)
         return predicted
 
     async def tell(self, route: Route) -> Answer:

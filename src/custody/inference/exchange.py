@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import logging
+import types
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from custody.core.digest import Digest
 from custody.core.errors import CustodyError, InvalidInput
 
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+Receive = Callable[[], Coroutine[Any, Any, Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
@@ -128,19 +129,30 @@ class Exchange:
         most = self._limits.body_bytes
         if int(self.headers.get(b"content-length", b"0")) > most:
             raise _too_long(most)
+        first = self._receive()
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                body = await self._read(most)
-        except TimeoutError:
-            raise Refused(408, f"The body was not complete after {self._limits.body_seconds:g} seconds.") from None
+            waits_for = first.send(None)
+        except StopIteration as done:  # it was there already, as nearly all bodies are: no clock needs to be set
+            message: Message = done.value
+            body = message.get("body", b"")
+            if message["type"] != "http.request" or message.get("more_body", False) or len(body) > most:
+                body = await self._in_time(_is(message), most)
+        else:
+            body = await self._in_time(_resumed(first, waits_for), most)
         encoding = self.headers.get(b"content-encoding", b"identity").lower()
         return body if encoding == b"identity" else _inflated(body, encoding, most)
 
-    async def _read(self, most: int) -> bytes:
+    async def _in_time(self, first: Awaitable[Message], most: int) -> bytes:
+        try:
+            async with asyncio.timeout(self._limits.body_seconds):
+                return await self._read(first, most)
+        except TimeoutError:
+            raise Refused(408, f"The body was not complete after {self._limits.body_seconds:g} seconds.") from None
+
+    async def _read(self, first: Awaitable[Message], most: int) -> bytes:
         parts: list[bytes] = []
-        size = 0
+        size, message = 0, await first
         while True:
-            message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             part: bytes = message.get("body", b"")
@@ -150,6 +162,19 @@ class Exchange:
             if not message.get("more_body", False):
                 return b"".join((*parts, part)) if parts else part
             parts.append(part)
+            message = await self._receive()
+
+
+async def _is(message: Message) -> Message:
+    return message
+
+
+@types.coroutine
+def _resumed(waiting: Coroutine[Any, Any, Message], waits_for: object) -> Generator[Any, Any, Message]:
+    """Go on with a coroutine that was begun by hand and waits for something."""
+    yield waits_for
+    message: Message = yield from waiting
+    return message
 
 
 def _too_long(most: int) -> Refused:

@@ -38,30 +38,41 @@ class Latency:
         self.total_s += seconds
 
 
+@dataclass(slots=True)
+class Meter:
+    """Answers of one deployment (or of none): how many by status, and how long successes took."""
+
+    answers: dict[int, int] = field(default_factory=dict)
+    latency: Latency = field(default_factory=Latency)
+
+    def answered(self, status: int, seconds: float) -> None:
+        """Count an answer."""
+        self.answers[status] = self.answers.get(status, 0) + 1
+        if status == 200:
+            self.latency.add(seconds)
+
+
 class Metrics:
     """All counters of one process; changed on the event loop's thread only, read from any."""
 
     def __init__(self) -> None:
-        self.requests: Counter[tuple[DeploymentKey | None, int]] = Counter()
-        self.latency: dict[DeploymentKey, Latency] = {}
+        self._meters: dict[DeploymentKey | None, Meter] = {}
         self.counts: Counter[str] = Counter()
 
-    def answered(self, key: DeploymentKey | None, status: int, seconds: float) -> None:
-        """Count an answer; latency is kept per deployment, of successes only."""
-        self.requests[key, status] += 1
-        if key is not None and status == 200:
-            found = self.latency.get(key)
-            if found is None:
-                found = self.latency[key] = Latency()
-            found.add(seconds)
+    def meter(self, key: DeploymentKey | None) -> Meter:
+        """Return the meter of a deployment, or of what belongs to none."""
+        found = self._meters.get(key)
+        return found if found is not None else self._meters.setdefault(key, Meter())
 
     def lines(self) -> Iterator[str]:
         """Write the counters in the Prometheus text format 0.0.4."""
-        requests = [(f'{labels(key)},status="{status}"', count) for (key, status), count in list(self.requests.items())]
+        meters = [(labels(key), key, meter) for key, meter in list(self._meters.items())]
+        requests = [(f'{who},status="{status}"', count) for who, _, one in meters for status, count in list(one.answers.items())]
         yield from family("requests_total", "Requests answered, by status.", "counter", requests)
         yield from head("request_seconds", "Seconds from the request's first byte to its answer.", "histogram")
-        for key, latency in list(self.latency.items()):
-            yield from _histogram(labels(key), latency)
+        for who, key, meter in meters:
+            if key is not None and 200 in meter.answers:
+                yield from _histogram(who, meter.latency)
         for name, text in _COUNTERS.items():
             yield from family(f"{name}_total", text, "counter", [("", self.counts[name])])
 

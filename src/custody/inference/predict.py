@@ -27,13 +27,22 @@ T = TypeVar("T")
 
 @dataclass(slots=True)  # not frozen: made for every request, and that costs three times as much
 class Predicted:
-    """What is told to the caller. request: its own name for the request, or empty; wanted: the outputs in its order."""
+    """What is told to the caller. unique: the end of the prediction's id. request: its own name for the request, or empty.
+
+    wanted: the outputs in its order; usual: it named none.
+    """
 
     arm: Arm
-    id: PredictionId
+    unique: str
     request: str
     scored: Scored
     wanted: tuple[Wanted, ...]
+    usual: bool
+
+    @property
+    def id(self) -> PredictionId:
+        """Return the prediction's id."""
+        return PredictionId(self.arm.key, self.arm.revision, self.arm.target.model, self.unique)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ class Predictor:
 
     def __init__(self, served: Served, pinned: Arm | None, desk: Desk) -> None:
         self._served, self._pinned, self._desk = served, pinned, desk
+        self.arms = served.arms if pinned is None else (pinned,)
         self.turn = desk.turns.of(served.service.key.tenant)
 
     async def answer(self, request: Asked, write: Callable[[Predicted], T], since: int) -> T:
@@ -80,11 +90,11 @@ class Predictor:
             scored = score(arm, loaded, inputs, own)
         if parameters.timeout_us and (time.perf_counter_ns() - since) // 1000 > parameters.timeout_us:
             raise Refused(504, f"The answer was ready after the {parameters.timeout_us} microseconds that the request allows.")
-        prediction = PredictionId(arm.key, arm.revision, arm.target.model, unique)
-        written = write(Predicted(arm, prediction, request.id, scored, wanted))
-        self._desk.recorder.record(arm, scored, parameters, prediction, of=None, since=since)
+        predicted = Predicted(arm, unique, request.id, scored, wanted, not request.outputs)
+        written = write(predicted)
+        self._desk.recorder.record(arm, scored, parameters, unique, of=None, since=since)
         if (candidate := self._served.candidate) is not None and candidate.mode is CaptureMode.SHADOW:
-            self._desk.shadow.show(candidate, request, parameters, prediction)
+            self._desk.shadow.show(candidate, request, parameters, predicted.id)
         return written
 
     async def elsewhere(self, work: Callable[[], T]) -> T:

@@ -9,7 +9,7 @@ import orjson
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import HOUSE, TenantId
 from custody.inference.exchange import Answer, Exchange, Headers, Refused, error_answer
-from custody.inference.metrics import Metrics
+from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.library import Arm, Served, State
 from custody.inference.predict import Desk, Predictor
 from custody.inference.protocols.describe import answering, config, indexed, metadata, statistic
@@ -25,7 +25,7 @@ PONG, VERSION = Answer(200, b"\n"), Answer(200, _VERSION.encode())  # as an MLfl
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who may call it, how, and what answers; key names the deployment it counts for.
+    """Who may call it, how, and what answers; meter: of the deployment that it counts for.
 
     tenant: whose key is needed; None means that it needs no key and takes any method.
     refuse: says an error in the protocol's shape. predictor: behind an infer call of a deployment that is served.
@@ -34,7 +34,7 @@ class Route:
     tenant: TenantId | None
     method: str
     handler: Handler
-    key: DeploymentKey | None = None
+    meter: Meter | None = None
     refuse: Callable[[int, str, Headers], Answer] = error_answer
     predictor: Predictor | None = None
 
@@ -84,7 +84,7 @@ def _below(place: _Place, here: DeploymentKey, state: State, desk: Desk) -> dict
     for name, one in served.items():
         routes |= _model(name, one, desk)
     for name in failures.keys() - served.keys():
-        routes |= _unloaded(replace(here, name=name), failures[name])
+        routes |= _unloaded(replace(here, name=name), failures[name], desk.metrics)
     for name in {*served, *failures}:
         for verb in ("load", "unload"):
             routes[f"/v2/repository/models/{name}/{verb}"] = Route(tenant, "POST", _manifest_rules)
@@ -93,7 +93,7 @@ def _below(place: _Place, here: DeploymentKey, state: State, desk: Desk) -> dict
 
 
 def _model(name: str, served: Served, desk: Desk) -> dict[str, Route]:
-    key = served.service.key
+    key, meter = served.service.key, desk.metrics.meter(served.service.key)
     routes: dict[str, Route] = {}
     for pinned in (None, *reversed(answering(served))):
         path = f"/v2/models/{name}" + (f"/versions/{pinned.target.model.version}" if pinned else "")
@@ -104,12 +104,12 @@ def _model(name: str, served: Served, desk: Desk) -> dict[str, Route]:
             f"{path}/ready": Route(key.tenant, "GET", _ready(arm)),
             f"{path}/config": Route(key.tenant, "GET", _fixed(config(arm))),
             f"{path}/stats": Route(key.tenant, "GET", _statistics((served,), desk.metrics)),
-            f"{path}/infer": Route(key.tenant, "POST", Infer(predictor), key, predictor=predictor),
+            f"{path}/infer": Route(key.tenant, "POST", Infer(predictor), meter, predictor=predictor),
         }
     predictor = Predictor(served, None, desk)
     below = f"/deployments/{name}"
     routes |= {f"{below}/{path}": Route(key.tenant, "GET", same(PONG), refuse=invocation_error) for path in ("ping", "health")}
-    routes[f"{below}/invocations"] = Route(key.tenant, "POST", Invocations(predictor), key, invocation_error, predictor)
+    routes[f"{below}/invocations"] = Route(key.tenant, "POST", Invocations(predictor), meter, invocation_error, predictor)
     return routes
 
 
@@ -135,18 +135,19 @@ def _ready(arm: Arm) -> Handler:
     return handler
 
 
-def _unloaded(key: DeploymentKey, why: str) -> dict[str, Route]:
+def _unloaded(key: DeploymentKey, why: str, metrics: Metrics) -> dict[str, Route]:
     """Return the routes of a deployment that is not served at all."""
+    meter = metrics.meter(key)
 
     async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
         raise Refused(503, f"Model '{key.name}' is not loaded: {why}")
 
     routes = {
-        f"/v2/models/{key.name}{path}": Route(key.tenant, method, handler, key)
+        f"/v2/models/{key.name}{path}": Route(key.tenant, method, handler, meter)
         for path, method in {"": "GET", "/ready": "GET", "/config": "GET", "/stats": "GET", "/infer": "POST"}.items()
     }
     for path, method in {"ping": "GET", "health": "GET", "invocations": "POST"}.items():
-        routes[f"/deployments/{key.name}/{path}"] = Route(key.tenant, method, handler, key, invocation_error)
+        routes[f"/deployments/{key.name}/{path}"] = Route(key.tenant, method, handler, meter, invocation_error)
     return routes
 
 

@@ -1,14 +1,18 @@
 """Tell the data plane: all deployments and keys as one signed manifest in the object store."""
 
 import base64
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
 
-from custody.core.manifest import KeyGrant, Manifest, Service, SignedManifest
+from custody.core.digest import Digest
+from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest, Target
 from custody.core.page import MOST
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
+from custody.privacy.policy import Captures, PrivacyPolicy
 
 CURRENT = "manifest/current"
 SESSION = "session:"  # before the id of the key that a session came from, in the session's name
@@ -44,7 +48,31 @@ def _publish_once(ports: Ports, now: datetime) -> bool:
 
 
 def _services(stores: Stores) -> tuple[Service, ...]:
-    return tuple(head.service for tenant in tenants_of(stores) for head in stores.of(tenant).deployments.heads())
+    """Return what each deployment serves; a parity fixture from which an erased person's rows were taken stands for the old."""
+    shelves = [stores.of(tenant) for tenant in tenants_of(stores)]
+    instead = {old: new for shelf in shelves for old, new in shelf.subjects.redirects().items()}
+    return tuple(
+        replace(_without(head.service, instead) if instead else head.service, captures=_rule(shelf.scans.policy()))
+        for shelf in shelves
+        for head in shelf.deployments.heads()
+    )
+
+
+def _rule(policy: PrivacyPolicy) -> CaptureRule:
+    """Tell the data plane what the tenant's privacy policy says of captured texts."""
+    return CaptureRule(policy.captures is Captures.SCRUB, policy.scan.tier.value, policy.scan.keep)
+
+
+def _without(service: Service, instead: Mapping[Digest, Digest]) -> Service:
+    live, candidate = _stood_in(service.live, instead), service.candidate
+    return replace(service, live=live, candidate=candidate and replace(candidate, target=_stood_in(candidate.target, instead)))
+
+
+def _stood_in(target: Target, instead: Mapping[Digest, Digest]) -> Target:
+    parity = target.parity
+    while parity is not None and parity in instead:
+        parity = instead[parity] or None
+    return replace(target, parity=parity)
 
 
 def tenants_of(stores: Stores) -> list[TenantId]:

@@ -16,6 +16,7 @@ from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.profile import summary_of
 from custody.lifecycle.rows import features_of, inputs_of, spoken, spread, table_of
 from custody.lifecycle.stores import Ports, Shelf
+from custody.lifecycle.subjects import standing
 from custody.monitoring.days import FORTNIGHT
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.prior import label_spec, label_summary
@@ -115,14 +116,14 @@ def training_reference(ports: Ports, key: DeploymentKey, model: ModelRef, thresh
     scorer = ports.load(ports.stores.objects.get(version.artifact), version.signature)
     columns: dict[str, list[Any]] = {}
     for use in version.datasets:
-        dataset = owner.datasets.get(use.ref)
+        dataset = standing(owner, use.ref)
         rows = features_of(dataset, table_of(dataset, ports.stores.objects, ports.tables), version.signature)
         scores = scorer.scores(inputs_of(version.signature, rows))
         parts = {name: list(values) for name, values in spread({n: rows[n] for n in version.signature.features}).items()}
         parts |= {"score": scores.tolist(), "decision": (scores >= threshold).tolist()}
         columns = {feature: columns.get(feature, []) + values for feature, values in parts.items()}
     summary = summary_of(columns)
-    digest = ports.stores.objects.put(encoded(summary))
+    digest = ports.stores.objects.of(key.tenant).put(encoded(summary))
     return digest, summary
 
 
@@ -133,8 +134,8 @@ def label_reference(ports: Ports, key: DeploymentKey, owner: Shelf, model: Model
         return digest, read_summary(ports.stores.objects, digest)
     counts: Counter[str] = Counter()
     for use in owner.models.get(model).datasets:
-        version = owner.datasets.get(use.ref)
+        version = standing(owner, use.ref)
         column = table_of(version, ports.stores.objects, ports.tables).column(str(version.schema.target))
         counts.update(spoken(value) for value in column.to_pylist() if value is not None)
     summary = label_summary(counts, label_spec(counts))
-    return ports.stores.objects.put(encoded(summary)), summary
+    return ports.stores.objects.of(key.tenant).put(encoded(summary)), summary

@@ -1,11 +1,22 @@
 """The logic of the data plane: tensors, decisions, routing, the manifest, captures; never a socket, a file or a framework."""
 
-from custody.serving.capture import Capture, CaptureMode, columns, complete_lines, line_of, read_batch, write_batch
+from custody.serving.capture import (
+    Capture,
+    CaptureMode,
+    columns,
+    complete_lines,
+    line_after,
+    line_head,
+    line_of,
+    read_batch,
+    write_batch,
+)
 from custody.serving.decision import check_parity, decide, fixture_arrays, positive
 from custody.serving.manifest import open_manifest, read_fixture, require_newer
 from custody.serving.parameters import Parameters, read_parameters
 from custody.serving.ports import Arrays, Loader, Model
 from custody.serving.routing import canary_answers, point_of
+from custody.serving.scrubbing import scrubbed
 from custody.serving.tensors import Given, check_inputs, dtype_of
 
 __all__ = [
@@ -24,6 +35,8 @@ __all__ = [
     "decide",
     "dtype_of",
     "fixture_arrays",
+    "line_after",
+    "line_head",
     "line_of",
     "open_manifest",
     "point_of",
@@ -32,5 +45,6 @@ __all__ = [
     "read_fixture",
     "read_parameters",
     "require_newer",
+    "scrubbed",
     "write_batch",
 ]

@@ -12,13 +12,18 @@ from custody.core.digest import parse_digest
 from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef, name_of
 from custody.core.schema import Signature
-from custody.data.card import card_of
+from custody.core.tenancy import Role
+from custody.data.asked import card_of
 from custody.data.dataset import HOLDOUT
 from custody.data.split import Split
 from custody.lifecycle import train
-from custody.lifecycle.ingest import Roles, ingest
+from custody.lifecycle.cards import exported_card, plain_card
+from custody.lifecycle.ingest import Roles, ingest, look_ahead
 from custody.lifecycle.profile import profile
+from custody.lifecycle.scrub import next_of
+from custody.privacy.scans.state import ScanState
 from custody.registry.run import LoggedModel, Recipe, RunStatus
+from custody.web.api_privacy import ahead, with_scan
 from custody.web.callers import Called, Version, Wired
 from custody.web.wire import answer, page
 
@@ -38,6 +43,7 @@ class DatasetMeta(BaseModel):
     time: str | None = None
     groups: list[str] = Field(default_factory=list)
     columns: list[str] | None = None
+    derived_from: list[str] = Field(default_factory=list)
     holdout: float = HOLDOUT
 
 
@@ -49,12 +55,22 @@ def add_dataset(
     wanted = _meta(meta)
     table = ports.tables.read(file.file, wanted.format, columns=wanted.columns)
     roles = Roles(wanted.target, wanted.positive, wanted.subject, wanted.time, tuple(wanted.groups))
+    card = card_of(wanted.card)
     version, entry = ingest(
-        ports, caller, wanted.name, table, card_of(wanted.card), roles=roles, holdout=wanted.holdout, dry_run=dry_run
+        ports,
+        caller,
+        wanted.name,
+        table,
+        card,
+        roles=roles,
+        holdout=wanted.holdout,
+        derived_from=wanted.derived_from,
+        dry_run=dry_run,
     )
+    shown = ahead(version, look_ahead(ports, caller, table, card, roles)) if dry_run else with_scan(ports, caller, version)
+    seen = shown["scan"]
     blocked = "; it may not train a model yet: " + ", ".join(version.card.blocks) if version.card.blocks else ""
-    follow = f"custody run exec --dataset {version.ref} -- python train.py{blocked}"
-    return answer(version, ledger=entry, next=follow)
+    return answer(shown, ledger=entry, next=next_of(ScanState(seen["state"]), version.ref, seen["found"]) + blocked)
 
 
 @router.get("/datasets")
@@ -66,13 +82,29 @@ def list_datasets(ports: Wired, caller: Called, name: str | None = None, after: 
 @router.get("/datasets/{name}/{version}")
 def show_dataset(ports: Wired, caller: Called, name: str, version: Version) -> Response:
     """Show a dataset version with its card."""
-    return answer(ports.stores.of(caller.tenant).datasets.get(DatasetRef(name_of("dataset", name), version)))
+    found = ports.stores.of(caller.tenant).datasets.get(DatasetRef(name_of("dataset", name), version))
+    return answer(with_scan(ports, caller, found))
 
 
 @router.get("/datasets/{name}/{version}/profile")
 def show_profile(ports: Wired, caller: Called, name: str, version: Version) -> Response:
     """Show the columns of a dataset version in short: missing values, quantiles, frequent levels."""
     return answer(profile(ports, caller, DatasetRef(name_of("dataset", name), version)))
+
+
+@router.get("/datasets/{name}/{version}/card")
+def show_card(ports: Wired, caller: Called, name: str, version: Version, form: str = "plain") -> Response:
+    """Show a card in plain sentences, or in a standard: croissant, dps, spdx, dpv, odrl."""
+    ref = DatasetRef(name_of("dataset", name), version)
+    return answer(plain_card(ports, caller, ref) if form == "plain" else exported_card(ports, caller, ref, form))
+
+
+@router.post("/cards/check")
+def check_card(caller: Called, values: Annotated[dict[str, Any], Body()]) -> Response:
+    """Check a card without storing it: every fault at once, or the card and what still blocks training."""
+    caller.may(Role.VIEWER)
+    card = card_of(values)
+    return answer({"card": card, "blocks": card.blocks}, next="custody dataset add NAME FILE --card card.yaml")
 
 
 @router.post("/objects")
@@ -92,12 +124,14 @@ class RunStart(BaseModel):
     command: list[str] = Field(default_factory=list)
     files: dict[str, str] = Field(default_factory=dict)
     cause: str = ""
+    purpose: str = ""
 
 
 @router.post("/runs")
 def begin_run(ports: Wired, caller: Called, start: RunStart) -> Response:
     """Open a run."""
-    recipe = Recipe(tuple(start.command), {path: parse_digest(d) for path, d in start.files.items()}) if start.command else None
+    files = {path: parse_digest(digest) for path, digest in start.files.items()}
+    recipe = Recipe(tuple(start.command), files, start.purpose) if start.command else None
     run, entry = train.begin(
         ports,
         caller,
@@ -106,6 +140,7 @@ def begin_run(ports: Wired, caller: Called, start: RunStart) -> Response:
         environment=start.environment,
         recipe=recipe,
         cause=start.cause,
+        purpose=start.purpose,
     )
     return answer(run, ledger=entry, next=f"custody run show {run.id}")
 
@@ -155,6 +190,7 @@ class RunLog(BaseModel):
     params: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     models: list[ModelLog] = Field(default_factory=list)
+    purpose: str = ""
 
 
 @router.post("/runs/{id}/log")
@@ -166,7 +202,7 @@ def log_run(ports: Wired, caller: Called, id: str, log: RunLog) -> Response:  # 
         )
         for m in log.models
     ]
-    return answer(train.log(ports, caller, id, params=log.params, metrics=log.metrics, models=models))
+    return answer(train.log(ports, caller, id, params=log.params, metrics=log.metrics, models=models, purpose=log.purpose))
 
 
 @router.post("/runs/{id}/end")

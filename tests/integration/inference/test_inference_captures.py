@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +15,9 @@ import pytest
 from inference_world import ACME, CHURN, Server, World, body, metric, tabular, text
 from test_inference_manifest import until
 
-from custody.core.manifest import Mode
+from custody.core.manifest import CaptureRule, Mode
 from custody.core.prediction import PredictionId
-from custody.core.refs import ModelRef
+from custody.core.refs import DeploymentKey, ModelRef
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.spool import Spool, ship
@@ -139,20 +140,20 @@ def names() -> Iterator[str]:
 def test_a_full_spool_sheds_new_lines_and_takes_them_again_when_there_is_room(world: World) -> None:
     ids = names()
     spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=25, roll_bytes=100)
-    assert spool.append(CHURN, b"0123456789\n")
-    assert spool.append(CHURN, b"0123456789\n")
-    assert not spool.append(CHURN, b"0123456789\n")
+    assert spool.append(str(CHURN), b"0123456789\n")
+    assert spool.append(str(CHURN), b"0123456789\n")
+    assert not spool.append(str(CHURN), b"0123456789\n")
     spool.roll()
     (path,) = spool.pending()
-    spool.shipped(path, ship(path, world.objects))
-    assert spool.append(CHURN, b"0123456789\n")
+    spool.shipped(path, ship(path, world.objects, bytes))
+    assert spool.append(str(CHURN), b"0123456789\n")
 
 
 def test_a_spool_starts_a_new_file_at_its_size_limit_and_finds_all_of_them_again(world: World) -> None:
     ids = names()
     spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000, roll_bytes=20)
     for _ in range(5):
-        spool.append(CHURN, b"0123456789\n")
+        spool.append(str(CHURN), b"0123456789\n")
     found = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000)
     paths = list(found.pending())
     assert [path.stat().st_size for path in paths] == [22, 22, 11]
@@ -162,11 +163,11 @@ def test_a_spool_starts_a_new_file_at_its_size_limit_and_finds_all_of_them_again
 def test_a_torn_last_line_is_not_shipped(world: World) -> None:
     ids = names()
     spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000)
-    spool.append(CHURN, b"whole\n")
-    spool.append(CHURN, b"torn")
+    spool.append(str(CHURN), b"whole\n")
+    spool.append(str(CHURN), b"torn")
     spool.roll()
     (path,) = spool.pending()
-    assert ship(path, world.objects) == 10
+    assert ship(path, world.objects, bytes) == 10
     (name,) = world.objects.names("captures/")
     assert zlib.decompress(world.objects.read(name) or b"", 31) == b"whole\n"
     assert name.startswith(f"captures/{ACME}/")
@@ -175,14 +176,14 @@ def test_a_torn_last_line_is_not_shipped(world: World) -> None:
 def test_a_batch_that_was_shipped_before_the_process_was_killed_is_not_shipped_twice(world: World) -> None:
     ids = names()
     spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000)
-    spool.append(CHURN, b"line\n")
+    spool.append(str(CHURN), b"line\n")
     spool.roll()
     (path,) = spool.pending()
     copy = path.read_bytes()
-    ship(path, world.objects)
+    ship(path, world.objects, bytes)
     path.write_bytes(copy)  # as if it had been killed before the file was removed
     (again,) = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000).pending()
-    ship(again, world.objects)
+    ship(again, world.objects, bytes)
     assert len(list(world.objects.names("captures/"))) == 1
     assert not again.exists()
 
@@ -190,7 +191,7 @@ def test_a_batch_that_was_shipped_before_the_process_was_killed_is_not_shipped_t
 def test_a_spool_that_cannot_be_written_sheds(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", lambda: "x", most_bytes=1000)
     (tmp_path / "spool/acme").write_text("a file where the tenant's folder should be")
-    assert not spool.append(CHURN, b"line\n")
+    assert not spool.append(str(CHURN), b"line\n")
     assert spool.size_bytes == 0
 
 
@@ -220,3 +221,16 @@ def test_a_large_batch_is_answered_and_captured_whole(world: World) -> None:
     (capture,) = world.captures()
     assert capture.rows == 20_000
     assert capture.scores == answer["outputs"][0]["data"]
+
+
+def test_personal_data_in_a_text_is_removed_before_the_object_store_sees_it(world: World) -> None:
+    scrubbed, kept = DeploymentKey(ACME, "prod", "toxicity"), DeploymentKey(ACME, "staging", "toxicity")
+    service = world.service(world.target(text()), key=kept)
+    world.publish([replace(service, key=scrubbed), replace(service, captures=CaptureRule(scrub=False))])
+    asked_for = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["write to kim@example.org"]}]}
+    with world.server() as server, server.client() as client:
+        for path in ("/v2/models/toxicity/infer", "/environments/staging/v2/models/toxicity/infer"):
+            assert client.post(path, json=asked_for).status_code == 200
+        until(lambda: len(world.captures()) == 2)
+    stored = {capture.id.deployment: capture.inputs["text"] for capture in world.captures()}
+    assert stored == {scrubbed: ["write to [EMAIL]"], kept: ["write to kim@example.org"]}

@@ -135,6 +135,25 @@ def test_any_body_is_decoded_or_refused(
     assert len(found.values) == math.prod(found.shape)
 
 
+@given(
+    first=json_values | st.lists(st.floats() | st.integers(-(10**40), 10**40), max_size=4),
+    shape=st.lists(st.integers(-1, 4), max_size=2),
+    more=st.fixed_dictionaries({}, optional={"id": json_values, "parameters": json_values, "outputs": json_values}),
+)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_decoding_in_one_pass_says_what_decoding_step_by_step_says(first: Any, shape: list[int], more: dict[str, Any]) -> None:
+    content = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": shape, "data": first}], **more}).encode()
+    said: list[Any] = []
+    for floats in (True, False):
+        try:
+            request = read_request(content, None, floats=floats)
+            (tensor,) = request.tensors
+            said.append((request.id, request.parameters, request.outputs, request.binary, tensor.shape, tensor.values.tobytes()))
+        except InvalidInput as error:
+            said.append(str(error))
+    assert said[0] == said[1]
+
+
 def talk(server: Server, text: bytes, *, then_close: bool = False) -> bytes:
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=15) as wire:

@@ -1,12 +1,18 @@
 """Capture records: they round-trip, and a batch that is not whole is refused."""
 
+import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
 from custody.core.prediction import PredictionId, unique_at
@@ -68,13 +74,18 @@ def test_garbage_is_refused(garbage: bytes) -> None:
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"v":1', b'"v":2'),
+        (b'"v":1', b'"v":3'),
         (b'"id":"acme:', b'"id":"acme;'),
         (b'"mode":"live"', b'"mode":"maybe"'),
         (b'"score":[0.25,0.75]', b'"score":[0.25]'),
         (b'"score":[0.25,0.75]', b'"score":[0.25,null]'),
         (b'"age":[30.5,null]', b'"age":[30.5]'),
         (b'"keys":["a","b"]', b'"keys":["a"]'),
+        (b'"age":[30.5,null]', b'"age":"f4:AAAAAA=="'),
+        (b'"age":[30.5,null]', b'"age":"f4:AAAA"'),
+        (b'"age":[30.5,null]', b'"age":"f4:AAAAAAAAAAA"'),
+        (b'"age":[30.5,null]', b'"age":"i4:AAAAAAAAAAA="'),
+        (b'"age":[30.5,null]', b'"age":"f4:"'),
         (b'"us":90', b'"us":"90"'),
         (b"}\n", b"}"),
         (b"}\n", b"}\n{}\n"),
@@ -92,10 +103,36 @@ def test_something_behind_the_stream_is_refused() -> None:
         read_batch(write_batch(GOLDEN.read_bytes()) + b"x")
 
 
-def test_the_golden_line_of_format_version_1_is_read_and_written() -> None:
+def test_the_golden_line_of_format_version_1_is_read() -> None:
     (capture,) = read_batch(zlib.compress(GOLDEN.read_bytes(), wbits=31))
     assert (str(capture.id), capture.keys, capture.inputs["age"], capture.rows) == (str(ID), ("a", "b"), [30.5, None], 2)
-    assert line_of(capture) == GOLDEN.read_bytes()
+
+
+def test_the_golden_line_of_format_version_2_is_read_and_written() -> None:
+    wide = np.linspace(0.1, 1.6, 16, dtype=np.float32).reshape(2, 8)
+    golden = GOLDEN.with_name("capture_v2.ndjson").read_bytes()
+    (old,) = read_batch(zlib.compress(GOLDEN.read_bytes(), wbits=31))
+    (capture,) = read_batch(zlib.compress(golden, wbits=31))
+    assert line_of(replace(old, inputs={**old.inputs, "wide": wide})) == golden
+    assert capture == replace(
+        old, inputs={**old.inputs, "wide": [[round(0.1 * i + j * 0.8, 1) for i in range(1, 9)] for j in (0, 1)]}
+    )
+
+
+@given(
+    arrays(
+        st.sampled_from([np.float32, np.float64]),
+        st.tuples(st.integers(1, 40), st.sampled_from([1, 3])),
+        elements={"allow_infinity": False},
+    )
+)
+def test_bytes_and_digits_say_the_same_numbers(values: NDArray[Any]) -> None:
+    n = len(values)
+    found = columns({"x": values})
+    capture = Capture(ID, 0, None, None, CaptureMode.LIVE, None, 0.5, found, [0.5] * n, [True] * n, 1)
+    (read,) = read_batch(write_batch(line_of(capture)))
+    said = json.loads(orjson.dumps(values.reshape(-1) if values.shape[1] == 1 else values, option=orjson.OPT_SERIALIZE_NUMPY))
+    assert read.inputs == {"x": said}
 
 
 def test_arrays_become_columns_with_their_own_precision() -> None:

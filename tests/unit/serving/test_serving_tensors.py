@@ -1,5 +1,6 @@
 """Request tensors against a signature."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from custody.core.errors import InvalidInput
 from custody.core.schema import Signature, Tensor
 from custody.serving import Given, check_inputs, dtype_of
+from custody.serving.tensors import _as_expected, _checked
 
 AGE, PLAN = Tensor("age", "FP32", (-1, 1)), Tensor("plan", "BYTES", (-1,))
 SIGNATURE = Signature((AGE, PLAN), (Tensor("p", "FP32", (-1, 2)),), "p", ("no", "yes"))
@@ -87,3 +89,29 @@ def test_a_wide_input_needs_its_width() -> None:
 def test_an_unknown_datatype_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InvalidInput, match=r"FP8.*Supported: BOOL"):
         dtype_of("FP8")
+
+
+@given(st.data())
+def test_tensors_that_come_as_expected_are_taken_as_any_others_are(data: st.DataObject) -> None:
+    signature = Signature(
+        inputs=(Tensor("x", "FP32", (-1, 2)), Tensor("y", "FP32", (-1, 1))),
+        outputs=(Tensor("p", "FP32", (-1, 2)),),
+        score="p",
+        classes=("no", "yes"),
+    )
+    sizes, names = st.integers(0, 3), st.sampled_from(["x", "y", "z"])
+    tensors = []
+    for name in data.draw(st.lists(names, min_size=1, max_size=3)):
+        shape = tuple(data.draw(st.lists(sizes, max_size=3)))
+        count = max(math.prod(shape) + data.draw(st.sampled_from([0, 0, 0, 1, -1])), 0)
+        kind = data.draw(st.sampled_from(["FP32", "FP32", "FP64"]))
+        tensors.append(Given(name, kind, shape, np.arange(count, dtype=np.float32)))
+    quick = _as_expected(signature, tensors)
+    if quick is None:
+        return
+    slow = _checked(signature, tensors)
+    assert quick[1] == slow[1]
+    assert list(quick[0]) == list(slow[0])
+    for name, values in quick[0].items():
+        assert values.shape == slow[0][name].shape
+        assert (values == slow[0][name]).all()

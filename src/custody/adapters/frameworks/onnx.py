@@ -43,7 +43,9 @@ class OnnxModel:
 
     def __init__(self, body: bytes, signature: Signature) -> None:
         self._session = _session(body)
+        self._native = self._session._sess  # noqa: SLF001 - the same run without the checks that were made at loading
         self._signature = signature
+        self._feeds = [(one.name, dtype_of(one.datatype), len(one.shape), one.shape[1:]) for one in signature.inputs]
         problems = [*_input_problems(self._session, signature), *_output_problems(self._session, signature)]
         if problems:
             raise InvalidInput(
@@ -60,8 +62,8 @@ class OnnxModel:
         """Return outputs by name, None meaning all of the signature's; rows that the model refuses are InvalidInput."""
         names = list(outputs) if outputs is not None else [tensor.name for tensor in self._signature.outputs]
         try:
-            feed = {tensor.name: _fed(inputs[tensor.name], tensor) for tensor in self._signature.inputs}
-            found = self._session.run(names, feed)
+            feed = {name: _fed(inputs[name], dtype, rank, more) for name, dtype, rank, more in self._feeds}
+            found = self._native.run(names, feed, None)
         except KeyError as error:
             raise InvalidInput(f"The input '{error.args[0]}' is missing.") from error
         except _FAILURES as error:
@@ -87,9 +89,9 @@ def _session(body: bytes) -> Any:
         ) from error
 
 
-def _fed(values: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
-    array = np.ascontiguousarray(values, dtype=dtype_of(tensor.datatype))
-    return array if array.ndim == len(tensor.shape) else array.reshape(-1, *tensor.shape[1:])
+def _fed(values: NDArray[Any], dtype: "np.dtype[Any]", rank: int, more: tuple[int, ...]) -> NDArray[Any]:
+    array = values if values.dtype == dtype and values.flags.c_contiguous else np.ascontiguousarray(values, dtype=dtype)
+    return array if array.ndim == rank else array.reshape(-1, *more)
 
 
 def _described(node: Any) -> str:

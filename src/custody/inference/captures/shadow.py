@@ -59,8 +59,7 @@ class Shadow:
                 loaded = await self._memory.ready(job.arm.slot, job.arm.key.tenant)
                 job.arm.slot.used = started
                 scored = await asyncio.get_running_loop().run_in_executor(self._thread, _score_shadowed, job, loaded)
-                prediction = PredictionId(job.arm.key, job.arm.revision, job.arm.target.model, new_unique())
-                self._recorder.record(job.arm, scored, job.parameters, prediction, of=job.of, since=started)
+                self._recorder.record(job.arm, scored, job.parameters, new_unique(), of=job.of, since=started)
                 self._metrics.counts["shadow_predictions"] += len(scored.scores)
             except Exception as error:  # noqa: BLE001 - a candidate on trial may fail in any way
                 self._metrics.counts["shadow_failures"] += 1

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from custody.core.objects import Objects
-from custody.core.refs import DeploymentKey
 from custody.core.tenancy import TenantId
 from custody.serving import complete_lines, write_batch
 
@@ -30,13 +29,13 @@ class Spool:
     def __init__(self, folder: Path, batch_id: Callable[[], str], *, most_bytes: int, roll_bytes: int = 8 * 1024 * 1024) -> None:
         self._folder, self._batch_id = folder, batch_id
         self._most_bytes, self._roll_bytes = most_bytes, roll_bytes
-        self._open: dict[DeploymentKey, _File] = {}
+        self._open: dict[str, _File] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._closed = sorted(folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)  # left by an earlier process
         self.size_bytes = sum(path.stat().st_size for path in self._closed)
 
-    def append(self, key: DeploymentKey, line: bytes) -> bool:
-        """Write one line; False if the spool is full or the disk refuses, in which case nothing of it is kept."""
+    def append(self, key: str, line: bytes) -> bool:
+        """Write one line of a deployment, `tenant/environment/name`; False if the spool is full or the disk refuses, in which case nothing of it is kept."""
         if self.size_bytes + len(line) > self._most_bytes:
             return False
         try:
@@ -65,13 +64,13 @@ class Spool:
         self._closed.remove(path)
         self.size_bytes -= size
 
-    def _create(self, key: DeploymentKey) -> _File:
-        path = self._folder / key.tenant / f"{self._batch_id()}{_SUFFIX}"
+    def _create(self, key: str) -> _File:
+        path = self._folder / key.partition("/")[0] / f"{self._batch_id()}{_SUFFIX}"
         path.parent.mkdir(exist_ok=True)
         file = self._open[key] = _File(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), path)
         return file
 
-    def _close(self, key: DeploymentKey) -> None:
+    def _close(self, key: str) -> None:
         file = self._open.pop(key)
         os.close(file.fd)
         self._closed.append(file.path)
@@ -82,10 +81,13 @@ def batch_name(tenant: TenantId, batch_id: str) -> str:
     return f"captures/{tenant}/{batch_id}.ndjson.gz"
 
 
-def ship(path: Path, objects: Objects) -> int:
-    """Store one closed file as a batch, remove it, and return its size; a name that is taken was shipped before."""
+def ship(path: Path, objects: Objects, clean: Callable[[bytes], bytes]) -> int:
+    """Store one closed file as a batch, remove it, and return its size; a name that is taken was shipped before.
+
+    clean: removes personal data from the lines; if it fails, the file stays, and nothing is stored.
+    """
     body = path.read_bytes()
     if lines := complete_lines(body):
-        objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), write_batch(lines))
+        objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), write_batch(clean(lines)))
     path.unlink()
     return len(body)

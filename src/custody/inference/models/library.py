@@ -13,19 +13,23 @@ from custody.core.digest import Digest
 from custody.core.errors import CustodyError
 from custody.core.manifest import Manifest, Service, Target
 from custody.core.objects import Objects
+from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey
 from custody.core.schema import Signature
 from custody.core.tenancy import TenantId
 from custody.inference.models.cache import Cache
 from custody.inference.models.memory import Loaded, Memory, Slot, identity
-from custody.serving import CaptureMode, Loader, Model, check_parity, dtype_of, fixture_arrays, read_fixture
+from custody.serving import CaptureMode, Loader, Model, check_parity, dtype_of, fixture_arrays, line_head, read_fixture
 
 _WARM_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """A target of one service, and the place of its model in memory; told: what every answer says about where it came from."""
+    """A target of one service, and the place of its model in memory.
+
+    told: what every answer says about where it came from. line: how all its capture lines begin, see `line_head`.
+    """
 
     key: DeploymentKey
     revision: int
@@ -33,6 +37,7 @@ class Arm:
     target: Target
     slot: Slot
     told: Mapping[str, str | int | float]
+    line: tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,8 @@ class Library:
             "model": str(target.model),
             "threshold": target.threshold,
         }
-        return Arm(service.key, service.revision, mode, target, slot, told)
+        line = line_head(str(PredictionId(service.key, service.revision, target.model, "")), mode, target.threshold)
+        return Arm(service.key, service.revision, mode, target, slot, told, line)
 
     def _fetched(self, target: Target) -> int:
         if target.parity is not None:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from custody.inference.models.library import Arm
 from custody.inference.models.memory import Loaded
 from custody.serving import decide, positive
 
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
 SCORE, DECISION = "score", "decision"  # every deployment has these outputs, whatever its model calls its own
 
 
@@ -22,6 +24,7 @@ class Scored:
     scores: NDArray[np.float64]
     decisions: NDArray[np.bool_]
     outputs: Mapping[str, NDArray[Any]]
+    written: tuple[bytes, bytes]  # scores and decisions as JSON, for the answer and for the record
 
 
 def own_outputs(arm: Arm) -> dict[str, str]:
@@ -34,4 +37,6 @@ def score(arm: Arm, loaded: Loaded, inputs: Mapping[str, NDArray[Any]], wanted: 
     name = arm.target.signature.score
     outputs = loaded.model.run(inputs, tuple(dict.fromkeys((name, *wanted))) if wanted else (name,))
     scores = positive(outputs[name])
-    return Scored(inputs, scores, decide(scores, arm.target.threshold), outputs)
+    decisions = decide(scores, arm.target.threshold)
+    written = orjson.dumps(scores, option=_NUMPY), orjson.dumps(decisions, option=_NUMPY)
+    return Scored(inputs, scores, decisions, outputs, written)

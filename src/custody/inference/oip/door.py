@@ -179,7 +179,7 @@ class GrpcDoor:
 
     def _count(self, route: Route, status: int) -> None:
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._app.metrics.answered, route.key, status, 0.0)
+        self._loop.call_soon_threadsafe(self._app.meter_of(route).answered, status, 0.0)
 
     def _wait(self, work: Coroutine[Any, Any, T], context: grpc.ServicerContext) -> T:
         """Do work where all requests are answered, and wait for it as long as the caller does."""

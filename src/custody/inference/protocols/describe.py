@@ -62,9 +62,9 @@ def config(arm: Arm) -> dict[str, Any]:
 def statistic(served: Served, metrics: Metrics) -> dict[str, Any]:
     """Return how often a deployment answered, and how long that took."""
     key = served.service.key
-    latency = metrics.latency.get(key)
-    count, total_ns = (sum(latency.counts), int(latency.total_s * 1e9)) if latency else (0, 0)
-    failed = sum(n for (one, status), n in metrics.requests.items() if one == key and status != 200)
+    meter = metrics.meter(key)
+    count, total_ns = sum(meter.latency.counts), int(meter.latency.total_s * 1e9)
+    failed = sum(n for status, n in meter.answers.items() if status != 200)
     return {
         "name": key.name,
         "version": str(served.live.target.model.version),

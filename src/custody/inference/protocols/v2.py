@@ -3,8 +3,8 @@
 import time
 
 from custody.inference.exchange import Answer, Exchange
-from custody.inference.predict import INLINE_BYTES, Predictor
-from custody.inference.protocols.v2_answer import write_answer
+from custody.inference.predict import INLINE_BYTES, Predicted, Predictor
+from custody.inference.protocols.v2_answer import Printed, write_answer, write_usual
 from custody.inference.protocols.v2_request import read_request
 
 
@@ -13,14 +13,19 @@ class Infer:
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
+        self._printed = {id(arm): Printed.of(arm) for arm in predictor.arms}
+        self._floats = all(tensor.datatype == "FP32" for arm in predictor.arms for tensor in arm.target.signature.inputs)
 
     async def __call__(self, exchange: Exchange) -> Answer:
         """Answer one request; InvalidInput or Refused if it cannot be answered."""
         body = await exchange.body()
         since = time.perf_counter_ns()
-        json_length = exchange.json_length(len(body))
+        json_length, floats = exchange.json_length(len(body)), self._floats
         if len(body) > INLINE_BYTES:
-            request = await self._predictor.elsewhere(lambda: read_request(body, json_length))
+            request = await self._predictor.elsewhere(lambda: read_request(body, json_length, floats=floats))
         else:
-            request = read_request(body, json_length)
-        return await self._predictor.answer(request, write_answer, since)
+            request = read_request(body, json_length, floats=floats)
+        return await self._predictor.answer(request, self._written, since)
+
+    def _written(self, predicted: Predicted) -> Answer:
+        return write_usual(predicted, self._printed[id(predicted.arm)]) if predicted.usual else write_answer(predicted)

@@ -3,13 +3,15 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from custody.core.prediction import PredictionId
 from custody.inference.exchange import Answer
+from custody.inference.models.library import Arm
 from custody.inference.models.scoring import DECISION, SCORE, own_outputs
 from custody.inference.predict import Predicted
 from custody.serving import dtype_of
@@ -46,6 +48,40 @@ def outputs_of(predicted: Predicted) -> list[Output]:
 def parameters_of(predicted: Predicted) -> dict[str, Any]:
     """Return what every answer says about where it came from."""
     return {"prediction_id": str(predicted.id), **predicted.arm.told}
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What all answers of an arm have in common: before the request's id, before and behind the unique part of the prediction's."""
+
+    head: bytes
+    before: bytes
+    behind: bytes
+
+    @classmethod
+    def of(cls, arm: Arm) -> Self:
+        """Write it once."""
+        head = orjson.dumps({"model_name": arm.key.name, "model_version": str(arm.target.model.version)})[:-1] + b","
+        id = orjson.dumps(str(PredictionId(arm.key, arm.revision, arm.target.model, "")))[:-1]  # noqa: A001 - the field's word
+        return cls(head, b'"parameters":{"prediction_id":' + id, b'",' + orjson.dumps(dict(arm.told))[1:] + b',"outputs":[')
+
+
+def write_usual(predicted: Predicted, printed: Printed) -> Answer:
+    """Write the answer to a call that names no outputs, as `write_answer` does, from parts that were written before."""
+    scored, n = predicted.scored, len(predicted.scored.scores)
+    request = b'"id":%s,' % orjson.dumps(predicted.request) if predicted.request else b""
+    parts = [printed.head, request, printed.before, predicted.unique.encode(), printed.behind]
+    if not predicted.wanted[0].binary:
+        parts += [b'{"name":"score","datatype":"FP64","shape":[%d],"data":' % n, scored.written[0]]
+        parts += [b'},{"name":"decision","datatype":"BOOL","shape":[%d],"data":' % n, scored.written[1], b"}]}"]
+        return Answer(200, b"".join(parts))
+    parts += [
+        b'{"name":"score","datatype":"FP64","shape":[%d],"parameters":{"binary_data_size":%d}},' % (n, 8 * n),
+        b'{"name":"decision","datatype":"BOOL","shape":[%d],"parameters":{"binary_data_size":%d}}]}' % (n, n),
+    ]
+    text = b"".join(parts)
+    body = b"".join((text, scored.scores.astype("<f8", copy=False).tobytes(), scored.decisions.tobytes()))
+    return Answer(200, body, (_BINARY, (b"inference-header-content-length", b"%d" % len(text))))
 
 
 def write_answer(predicted: Predicted) -> Answer:
