@@ -14,7 +14,7 @@ TRAIN = """from sklearn.ensemble import HistGradientBoostingClassifier
 
 import custody.sdk as custody
 
-with custody.run("churn") as run:
+with custody.run("churn", purpose="train_ai_system") as run:
     rows = run.dataset("tickets@1").to_pandas()
     array = rows[{columns}].to_numpy()
     run.log_model("churn", HistGradientBoostingClassifier(max_iter=20).fit(array, rows["churned"]), sample=array)

@@ -171,7 +171,7 @@ def test_steady_traffic_makes_one_entry_a_minute_and_labels_make_it_sooner(world
     assert seal(world.ports, world.now, every=every) == 0
     world.now += timedelta(seconds=4)
     assert seal(world.ports, world.now, every=every) == 3
-    assert trace(world.ports, world.caller(), one).complete
+    assert trace(world.ports, Caller(ACME, ADA, world.now), one).complete
     world.now += timedelta(seconds=6)
     world.ship("nobody-waits-for-it")
     assert seal(world.ports, world.now, every=every) == 0
