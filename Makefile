@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check fix lock docs bench bench-alarms bench-drift bench-erasure bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start story-youtube clean
+.PHONY: help demo test check fix lock docs bench bench-alarms bench-drift bench-erasure bench-faults bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start fuzz-serving story-youtube clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -50,13 +50,15 @@ lock: ## write the hashed locks again
 docs: $(VENV)/dev.stamp ## write the generated references again
 	@$(BIN)/python docs/generate.py
 
-bench: bench-alarms bench-drift bench-erasure bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start ## every benchmark
+bench: bench-alarms bench-drift bench-erasure bench-faults bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start ## every benchmark
 bench-alarms: $(VENV)/dev.stamp ## false alarms and delays of drift detectors, by simulation; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/alarms.py
 bench-drift: $(VENV)/dev.stamp ## what a drift report costs beside peers, which it installs under .bench; QUICK=1 for less
 	@$(BIN)/python bench/drift.py
 bench-erasure: $(VENV)/dev.stamp ## how fast every model that learned from a person is found; QUICK=1 for less
 	@$(BIN)/python bench/erasure.py
+bench-faults: $(VENV)/dev.stamp ## break what the inference server needs, under load; QUICK=1 for less
+	@$(BIN)/python bench/serving_faults.py
 bench-labels: $(VENV)/dev.stamp ## what few labels are worth: coverage, savings, alarms; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/labels.py
 bench-lists: $(VENV)/dev.stamp ## lists with 10,000 model versions and 100,000 runs on SQLite; QUICK=1 for less
@@ -72,6 +74,8 @@ bench-serving: $(VENV)/dev.stamp ## a request's CPU beside other model servers (
 	@$(BIN)/python bench/serving/run.py $(ARGS)
 bench-start: $(VENV)/dev.stamp ## how long `custody --help` takes
 	@$(BIN)/python bench/start.py
+fuzz-serving: $(VENV)/dev.stamp ## 10,000 malformed bodies for a live inference server; SEED=n, QUICK=1 for less
+	@$(BIN)/python bench/serving_fuzz.py $(SEED)
 story-youtube: $(VENV)/dev.stamp ## the life of a text model on dated comment spam (needs the data file)
 	@$(BIN)/python bench/stories/youtube.py
 

@@ -104,7 +104,8 @@ class Story:
         port, inference_port = free_port(), free_port()
         start = ["--project", str(self.project), "up", "--port", str(port), "--inference-port", str(inference_port)]
         with (self.project / "up.log").open("w") as log:
-            up = subprocess.Popen([BIN / "custody", *start], stdout=subprocess.PIPE, stderr=log, text=True)
+            quick = {**os.environ, "CUSTODY_SEAL_INTERVAL": "0"}  # a story does not wait a minute for its captures
+            up = subprocess.Popen([BIN / "custody", *start], stdout=subprocess.PIPE, stderr=log, text=True, env=quick)
             try:
                 lines = [up.stdout.readline().rstrip() for _ in range(3)] if up.stdout else []
                 if len(lines) < 3 or not lines[2]:

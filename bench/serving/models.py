@@ -3,8 +3,7 @@
 import hashlib
 import importlib.metadata
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,11 +64,10 @@ def _make(name: str, onnx: Path, saved: Path) -> None:
     from custody.adapters.frameworks.sklearn import export
 
     estimator, sample, rows = _RECIPES[name]()
-    with _whole_numbers():
-        exported = export(estimator, sample)
+    exported = export(estimator, sample)
     scores = estimator.predict_proba(_as_sample(rows, sample))[:, 1]
     onnx.write_bytes(exported.onnx)
-    plain = _Saved(exported.signature, _flat(exported.fixture), rows, [float(score) for score in scores])
+    plain = _Saved(exported.signature, exported.fixture, rows, [float(score) for score in scores])
     saved.write_bytes(msgspec.json.encode(plain))
 
 
@@ -78,32 +76,6 @@ def _as_sample(rows: list[Any], sample: Any) -> Any:
         return rows
     array = np.array(rows, np.float32)
     return type(sample)(array, columns=sample.columns) if hasattr(sample, "columns") else array
-
-
-@contextmanager
-def _whole_numbers() -> Iterator[None]:
-    """Write booleans as 0 and 1 meanwhile: skl2onnx gives them for trees, and protobuf 7 refuses them there."""
-    containers: Any = importlib.import_module("skl2onnx.common._container")
-    make_node = containers.make_node
-
-    def made(*given: Any, **attributes: Any) -> Any:
-        plain = {
-            name: [int(one) if isinstance(one, bool) else one for one in value] if isinstance(value, list) else value
-            for name, value in attributes.items()
-        }
-        return make_node(*given, **plain)
-
-    containers.make_node = made
-    try:
-        yield
-    finally:
-        containers.make_node = make_node
-
-
-def _flat(fixture: ParityFixture) -> ParityFixture:
-    """Return the fixture with rows that are wider than one value laid behind each other, as its format wants them."""
-    inputs = {name: np.array(values, object).reshape(-1).tolist() for name, values in fixture.inputs.items()}
-    return ParityFixture(inputs, fixture.scores, fixture.tolerance)
 
 
 def _table(seed: int, n: int, features: int) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -93,7 +93,7 @@ def environment() -> dict[str, str]:
     unwanted = {"PYTHONDONTWRITEBYTECODE", *(name for name in os.environ if name.startswith("CUSTODY_"))}
     kept = {name: value for name, value in os.environ.items() if name not in unwanted}
     modules = Path(__file__).parents[2] / ".pytest_cache" / "modules"
-    return {**kept, "PYTHONPYCACHEPREFIX": str(modules), "NO_COLOR": "1"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(modules), "NO_COLOR": "1", "CUSTODY_SEAL_INTERVAL": "0"}
 
 
 @cache

@@ -45,7 +45,7 @@ def test_every_command_of_readme_and_tour_does_what_it_says(tmp_path: Path) -> N
     ports = free_ports(2)
     script = "\n".join(["set -euo pipefail", "trap 'kill $(jobs -p); wait' EXIT", *lines_of("docs/tour.md")])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CUSTODY_")}
-    environment |= {"CUSTODY_PORT": str(ports[0]), "CUSTODY_INFERENCE_PORT": str(ports[1])}
+    environment |= {"CUSTODY_PORT": str(ports[0]), "CUSTODY_INFERENCE_PORT": str(ports[1]), "CUSTODY_SEAL_INTERVAL": "0"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for shown, port in zip(PORTS, ports, strict=True):
         script = script.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{port}")

@@ -18,7 +18,8 @@ class Settings:
     """Where a project keeps its things and listens; relative paths start at the project's folder.
 
     database: a SQLAlchemy URL or a file. objects: a folder or s3://bucket/prefix. port: control plane; inference_port: data plane.
-    interval: seconds between two rounds of the worker. trust_recipes: the worker may run stored training commands.
+    interval: seconds between two rounds of the worker. seal_interval: seconds between two ledger entries about captures.
+    trust_recipes: the worker may run stored training commands.
     names_model: a spaCy model that scans for personal data ask for names; none without it.
     encrypt: seal what is stored in objects. master_key: file:PATH, env:NAME or a key service's URL; former_master_key: the one
     before, until `custody encryption rotate --master`. keyring: folder or bucket of the data keys, apart from the objects.
@@ -31,6 +32,7 @@ class Settings:
     port: int = 8080
     inference_port: int = 8090
     interval: float = 1.0
+    seal_interval: float = 60.0
     trust_recipes: bool = True
     names_model: str = ""
     encrypt: bool = False
@@ -151,6 +153,7 @@ host = "127.0.0.1"
 port = 8080                  # API and dashboard
 inference_port = 8090        # Open Inference Protocol
 interval = 1.0               # seconds between two rounds of the worker
+seal_interval = 60.0         # seconds between two ledger entries about captures; 5 when labels come
 trust_recipes = true         # the worker may run the training commands that runs recorded
 encrypt = true               # seal everything in objects, each tenant under its own keys
 master_key = "file:keys/master.key"  # or env:NAME, or https://HOST/v1/transit/keys/NAME; keep a copy elsewhere

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from custody.bootstrap.control import clock, wire
@@ -85,7 +85,7 @@ def main() -> None:
         sys.stdout.flush()
         rounds(
             lambda: settle(ports, clock()),
-            lambda: seal(ports, clock()),
+            lambda: seal(ports, clock(), every=timedelta(seconds=settings.seal_interval)),
             lambda: watch(ports, clock(), seen),
             lambda: watch_feeds(ports, clock(), asked),
             lambda: remind(ports, clock()),

@@ -97,7 +97,7 @@ class SignedManifest:
 class ParityFixture:
     """Rows and the original model's scores on them; stored as JSON, re-run wherever the converted model is loaded.
 
-    inputs: one list of n values per input name. scores: n scores of the positive class from the original model.
+    inputs: one list per input name: n values, or the n rows of a wider input behind each other. scores: n scores of the positive class from the original model.
     tolerance: the largest difference that the conversion's report allowed.
     """
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from custody.core.prediction import CaptureBatch, PredictionId
 from custody.core.refs import DeploymentKey
+from custody.lifecycle.rows import spread
 from custody.lifecycle.stores import Ports
 from custody.serving.capture import Capture
 
@@ -18,12 +19,16 @@ _TIME = pa.timestamp("ms", tz="UTC")
 
 
 def capture_table(captures: Sequence[Capture]) -> pa.Table:
-    """Write captures as one row per prediction; inputs of different model versions share columns by name."""
+    """Write captures as one row per prediction; inputs of different model versions share columns by name.
+
+    An input whose rows hold several values has a column for each: `input.NAME.0`, `input.NAME.1`.
+    """
     rows: dict[str, list[Any]] = {name: [] for name in ("prediction", "key", "at", "event", "mode", "of")}
     numbers: dict[str, list[Any]] = {name: [] for name in ("revision", "model", "threshold", "score", "decision", "latency_us")}
-    names = list(dict.fromkeys(name for capture in captures for name in capture.inputs))
+    given = [spread(capture.inputs) for capture in captures]
+    names = list(dict.fromkeys(name for columns in given for name in columns))
     inputs: dict[str, list[Any]] = {INPUT + name: [] for name in names}
-    for capture in captures:
+    for capture, columns in zip(captures, given, strict=True):
         n = capture.rows
         rows["prediction"] += [str(capture.id.of_row(row)) for row in range(n)]
         rows["key"] += list(capture.keys) if capture.keys else [None] * n
@@ -39,7 +44,7 @@ def capture_table(captures: Sequence[Capture]) -> pa.Table:
         numbers["decision"] += list(capture.decisions)
         numbers["latency_us"] += [capture.latency_us] * n
         for name in names:
-            inputs[INPUT + name] += list(capture.inputs.get(name) or [None] * n)
+            inputs[INPUT + name] += list(columns.get(name) or [None] * n)
     table = pa.table({**rows, **numbers, **inputs})
     for name in ("at", "event"):
         table = table.set_column(table.column_names.index(name), name, table.column(name).cast(pa.int64()).cast(_TIME))

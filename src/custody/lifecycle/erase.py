@@ -18,7 +18,7 @@ from custody.data.dataset import DatasetVersion, Part, content_digest
 from custody.feedback.draw import Draw
 from custody.gates.golden import GoldenSet
 from custody.lifecycle.profile import profile_of
-from custody.lifecycle.reach import Person, captured, fixture_of, fixtures_of, labelled, predictions_of, rows_in
+from custody.lifecycle.reach import Person, captured, fixture_of, fixtures_of, labelled, predictions_of, row_of_fixture, rows_in
 from custody.lifecycle.rows import inputs_of
 from custody.lifecycle.scan import Examined, examine, removed_before, save
 from custody.lifecycle.scan import kept as made_scan
@@ -61,7 +61,7 @@ def erase_fixtures(person: Person, people: Sequence[pa.Table], runs: Sequence[st
 
 def _kept(fixture: ParityFixture, theirs: np.ndarray) -> ParityFixture:
     keep = np.flatnonzero(~theirs).tolist()
-    inputs = {name: [values[i] for i in keep] for name, values in fixture.inputs.items()}
+    inputs = {name: [one for i in keep for one in row_of_fixture(fixture, values, i)] for name, values in fixture.inputs.items()}
     return replace(fixture, inputs=inputs, scores=[fixture.scores[i] for i in keep])
 
 

@@ -17,7 +17,7 @@ from custody.core.tenancy import Role
 from custody.data.split import Split, part_of
 from custody.deployment.revision import Revision
 from custody.lifecycle.captured import INPUT, rows_between, with_labels
-from custody.lifecycle.rows import columns_of, inputs_of, labels_of, table_of
+from custody.lifecycle.rows import features_of, inputs_of, labels_of, spread, table_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
 from custody.lifecycle.windows import answers_of, window_labels
 from custody.monitoring.betting import RATIOS
@@ -104,7 +104,10 @@ class _Rows:
 
 
 def _inputs(rows: pa.Table, target: Target) -> Columns:
-    return {name: rows.column(INPUT + name).to_pylist() for name in target.signature.features}
+    names = [name.removeprefix(INPUT) for name in rows.column_names if name.startswith(INPUT)]
+    wide = tuple(f"{tensor.name}." for tensor in target.signature.inputs if tensor.shape[1:] not in {(), (1,)})
+    mine = [name for name in names if name in target.signature.features or (wide and name.startswith(wide))]
+    return {name: rows.column(INPUT + name).to_pylist() for name in mine}
 
 
 def _side(ports: Ports, owner: Shelf, target: Target, split: Split) -> _Rows:
@@ -116,12 +119,12 @@ def _side(ports: Ports, owner: Shelf, target: Target, split: Split) -> _Rows:
     for use in version.datasets:
         dataset = owner.datasets.get(use.ref)
         table = part_of(table_of(dataset, ports.stores.objects, ports.tables), split, dataset.holdout)
-        read = columns_of(table)
+        read = features_of(dataset, table, version.signature)
         for name, values in columns.items():
             values.extend(read[name])
         decided.append(model.scores(inputs_of(version.signature, read)) >= target.threshold)
         actual.append(labels_of(dataset, table, version.signature))
-    return _Rows(columns, np.concatenate(decided), np.concatenate(actual))
+    return _Rows(spread(columns), np.concatenate(decided), np.concatenate(actual))
 
 
 def _decomposed(ports: Ports, shelf: Shelf, owner: Shelf, head: Revision, mine: pa.Table) -> Decomposition | None:

@@ -1,7 +1,7 @@
 """What the drift detectors of a deployment compare with: the data a version learned from, and its own first days."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
@@ -14,7 +14,7 @@ from custody.core.measures.summary import Summary, empty, merge
 from custody.core.objects import Objects
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.profile import summary_of
-from custody.lifecycle.rows import columns_of, inputs_of, spoken, table_of
+from custody.lifecycle.rows import features_of, inputs_of, spoken, spread, table_of
 from custody.lifecycle.stores import Ports, Shelf
 from custody.lifecycle.subjects import standing
 from custody.monitoring.days import FORTNIGHT
@@ -116,9 +116,10 @@ def training_reference(ports: Ports, key: DeploymentKey, model: ModelRef, thresh
     scorer = ports.load(ports.stores.objects.get(version.artifact), version.signature)
     columns: dict[str, list[Any]] = {}
     for use in version.datasets:
-        rows: Mapping[str, Sequence[Any]] = columns_of(table_of(standing(owner, use.ref), ports.stores.objects, ports.tables))
+        dataset = standing(owner, use.ref)
+        rows = features_of(dataset, table_of(dataset, ports.stores.objects, ports.tables), version.signature)
         scores = scorer.scores(inputs_of(version.signature, rows))
-        parts = {feature: list(rows[feature]) for feature in version.signature.features}
+        parts = {name: list(values) for name, values in spread({n: rows[n] for n in version.signature.features}).items()}
         parts |= {"score": scores.tolist(), "decision": (scores >= threshold).tolist()}
         columns = {feature: columns.get(feature, []) + values for feature, values in parts.items()}
     summary = summary_of(columns)

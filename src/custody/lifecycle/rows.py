@@ -12,7 +12,7 @@ from custody.core.errors import InvalidInput
 from custody.core.evidence import Measured
 from custody.core.measures.performance import MISSING, auc, confusion, estimates, group_counts
 from custody.core.objects import Objects
-from custody.core.schema import Signature, Tensor
+from custody.core.schema import ColumnType, Schema, Signature, Tensor
 from custody.data.dataset import DatasetVersion
 from custody.data.ports import Tables
 from custody.registry.ports import Scorer
@@ -49,6 +49,8 @@ def inputs_of(signature: Signature, columns: Mapping[str, Sequence[Any]]) -> dic
 
 
 def _array(tensor: Tensor, values: Sequence[Any]) -> NDArray[Any]:
+    if len(tensor.shape) > 1 and len(values) and isinstance(values[0], Sequence) and not isinstance(values[0], str):
+        values = [value for row in values for value in row]  # rows of several values, as captures and datasets have them
     try:
         if tensor.datatype == "BYTES":
             flat: NDArray[Any] = np.array(["" if value is None else str(value) for value in values], dtype=object)
@@ -69,6 +71,47 @@ def _array(tensor: Tensor, values: Sequence[Any]) -> NDArray[Any]:
 def columns_of(table: pa.Table) -> dict[str, list[Any]]:
     """Return a table as lists of values by column."""
     return {name: table.column(name).to_pylist() for name in table.column_names}
+
+
+_NUMBERS = {ColumnType.FLOAT, ColumnType.INTEGER, ColumnType.BOOLEAN}
+
+
+def features_of(version: DatasetVersion, table: pa.Table, signature: Signature) -> dict[str, list[Any]]:
+    """Return a table's columns, with the rows of a model that was trained on an array of shape (n, k) put together.
+
+    An array has no column names: its k values are the dataset's k columns of numbers without a role, in their order.
+    Raises: InvalidInput if the dataset has another number of them.
+    """
+    columns = columns_of(table)
+    for tensor in signature.inputs:
+        if tensor.name not in columns and len(tensor.shape) == 2 and tensor.shape[1] != 1:
+            names = _numbers(version.schema)
+            if len(names) != tensor.shape[1]:
+                raise InvalidInput(
+                    f"The model takes rows of {tensor.shape[1]} numbers, and {version.ref} has {len(names)}: {', '.join(names)}.",
+                    why="It was trained on an array, which has no column names, so the dataset's order is all there is.",
+                    fix="Train it on a DataFrame, and log that as the sample; or on all columns of numbers, in their order.",
+                )
+            columns[tensor.name] = [list(row) for row in zip(*(columns[name] for name in names), strict=True)]
+    return columns
+
+
+def _numbers(schema: Schema) -> list[str]:
+    roles = {schema.target, schema.subject, schema.time}
+    return [column.name for column in schema.columns if column.type in _NUMBERS and column.name not in roles]
+
+
+def spread(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one column of plain values for each place of a column of rows: `input` of width 2 becomes `input.0`, `input.1`."""
+    found: dict[str, Any] = {}
+    for name, values in columns.items():
+        first = next((value for value in values if value is not None), None)
+        if isinstance(first, list):
+            for place in range(len(first)):
+                found[f"{name}.{place}"] = [None if value is None else value[place] for value in values]
+        else:
+            found[name] = values
+    return found
 
 
 def labels_of(version: DatasetVersion, table: pa.Table, signature: Signature) -> NDArray[np.bool_]:
@@ -108,7 +151,7 @@ def group_columns(columns: Mapping[str, Sequence[Any]], names: Sequence[str]) ->
 
 def score(version: DatasetVersion, table: pa.Table, model: Scorer, signature: Signature, groups: Sequence[str]) -> Scored:
     """Score rows of a dataset with a loaded model."""
-    columns = columns_of(table)
+    columns = features_of(version, table, signature)
     scores = model.scores(inputs_of(signature, columns)) if table.num_rows else np.empty(0)
     return Scored(scores, labels_of(version, table, signature), group_columns(columns, groups))
 

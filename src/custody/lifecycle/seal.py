@@ -2,9 +2,9 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 
@@ -23,7 +23,8 @@ from custody.serving.capture import Capture, read_batch
 SEALER = Actor("sealer", Role.ADMIN)
 FOLDER, ASIDE = "captures", "quarantine"
 log = logging.getLogger("custody.worker")
-_MOST = 200  # batches in one transaction
+_MOST, _MOST_BYTES = 1000, 16 * 1024 * 1024  # batches, and their compressed bytes, in one transaction
+_SOON = timedelta(seconds=5)  # labels wait no longer for the predictions that they are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +32,52 @@ class _Shipped:
     name: str
     id: str
     captures: Sequence[Capture]
+    size_bytes: int
 
 
-def seal(ports: Ports, now: datetime) -> int:
+def seal(ports: Ports, now: datetime, *, every: timedelta = timedelta(0)) -> int:
     """Record every shipped batch and return how many predictions were new.
 
+    every: batches wait until a tenant's last sealing was so long ago, so that steady traffic does not fill the ledger; five
+    seconds at most when labels came since, and not at all when there are too many for one entry. Nothing sealed yet, no wait.
     A batch that cannot be read, or holds another tenant's predictions, is set aside and recorded so; nothing is dropped.
     """
-    return sum(_seal_tenant(ports, tenant, now) for tenant in tenants_of(ports.stores))
+    total = 0
+    for tenant in tenants_of(ports.stores):
+        names = [*ports.stores.objects.names(f"{FOLDER}/{tenant}/")]
+        if names and (len(names) >= _MOST or _is_due(ports, tenant, now, every)):
+            total += _seal_tenant(ports, tenant, names, now)
+    return total
 
 
-def _seal_tenant(ports: Ports, tenant: TenantId, now: datetime) -> int:
+def _is_due(ports: Ports, tenant: TenantId, now: datetime, every: timedelta) -> bool:
+    sealed = _newest(ports, tenant, "captures.sealed")
+    if sealed is None or not timedelta(0) <= now - sealed < every:  # a clock that was put back makes nothing wait
+        return True
+    labelled = _newest(ports, tenant, "labels.received")
+    return labelled is not None and labelled >= sealed and now - sealed >= _SOON
+
+
+def _newest(ports: Ports, tenant: TenantId, kind: str) -> datetime | None:
+    found = ports.stores.ledger.page(tenant, subject=None, kind=kind, after=None, limit=1).items
+    return found[0].at if found else None
+
+
+def _seal_tenant(ports: Ports, tenant: TenantId, names: Sequence[str], now: datetime) -> int:
     waiting: dict[DeploymentKey, list[_Shipped]] = {}
-    for number, name in enumerate(ports.stores.objects.names(f"{FOLDER}/{tenant}/")):
-        if number >= _MOST:
-            break
+    total, number, size = 0, 0, 0
+    for name in names:
         batch = _read(ports, tenant, name, now)
         if batch is not None:
             waiting.setdefault(batch.captures[0].id.deployment, []).append(batch)
+            number, size = number + 1, size + batch.size_bytes
+        if number >= _MOST or size >= _MOST_BYTES:
+            total += _seal_all(ports, waiting, now)
+            waiting, number, size = {}, 0, 0
+    return total + _seal_all(ports, waiting, now)
+
+
+def _seal_all(ports: Ports, waiting: Mapping[DeploymentKey, Sequence[_Shipped]], now: datetime) -> int:
     return sum(_guarded(ports, key, batches, now) for key, batches in waiting.items())
 
 
@@ -80,7 +109,7 @@ def _read(ports: Ports, tenant: TenantId, name: str, now: datetime) -> _Shipped 
     except CustodyError as error:
         _set_aside(ports, tenant, name, body, error.what, now)
         return None
-    return _Shipped(name, id, captures)
+    return _Shipped(name, id, captures, len(body))
 
 
 def _set_aside(ports: Ports, tenant: TenantId, name: str, body: bytes, why: str, now: datetime) -> None:

@@ -20,6 +20,7 @@ from custody.lifecycle.promote import promote, set_golden, set_policy
 from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, advance, release
 from custody.lifecycle.retrain import request_retrain
+from custody.lifecycle.seal import seal
 from custody.lifecycle.stores import Caller
 from custody.lifecycle.trace import trace
 from custody.lifecycle.train import begin, log, read, train
@@ -150,6 +151,44 @@ def test_a_damaged_batch_is_set_aside_and_recorded_and_the_others_are_sealed(wor
     assert world.kinds().count("captures.quarantined") == 4
     assert world.ports.stores.of(GLOBEX).captures.count(elsewhere) == 0
     assert world.seal() == 0
+
+
+def test_steady_traffic_makes_one_entry_a_minute_and_labels_make_it_sooner(world: World) -> None:
+    world.live()
+    every = timedelta(minutes=1)
+
+    def second(number: int) -> int:
+        world.ship(f"batch-{number:03}")
+        done = seal(world.ports, world.now, every=every)
+        world.now += timedelta(seconds=1)
+        return done
+
+    assert [second(number) for number in range(121)] == [3, *[0] * 59, 180, *[0] * 59, 180]
+    assert world.kinds().count("captures.sealed") == 3
+    world.now += timedelta(seconds=1)
+    one, *_ = world.ship("just-answered")
+    record(world.ports, Caller(ACME, ADA, world.now), CHURN, [(one, "Yes")])
+    assert seal(world.ports, world.now, every=every) == 0
+    world.now += timedelta(seconds=4)
+    assert seal(world.ports, world.now, every=every) == 3
+    assert trace(world.ports, Caller(ACME, ADA, world.now), one).complete
+    world.now += timedelta(seconds=6)
+    world.ship("nobody-waits-for-it")
+    assert seal(world.ports, world.now, every=every) == 0
+    world.now -= timedelta(hours=1)
+    assert seal(world.ports, world.now, every=every) == 3  # the clock was put back
+
+
+def test_a_backlog_is_sealed_at_once_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.live()
+    world.ship("first")
+    world.seal()
+    monkeypatch.setattr("custody.lifecycle.seal._MOST", 4)
+    for number in range(10):
+        world.ship(f"late-{number}")
+    assert seal(world.ports, world.now, every=timedelta(minutes=1)) == 30
+    assert world.kinds().count("captures.sealed") == 1 + 3
+    assert world.shipped() == []
 
 
 # labels

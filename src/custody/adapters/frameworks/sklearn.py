@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from custody.adapters.frameworks.onnx import OnnxModel
+from custody.adapters.frameworks.sklearn_graph import converters, joined
 from custody.core.errors import InvalidInput
 from custody.core.exported import Exported
 from custody.core.manifest import ParityFixture
@@ -36,10 +37,11 @@ def export(model: Any, sample: Any) -> Exported:
     flat = len(inputs) == 1 and not hasattr(frame, "columns") and inputs[0].datatype == "BYTES"
     try:
         graph = convert_sklearn(
-            model,
+            joined(model, frame) if len(inputs) > 1 else model,
             "model",  # a random name otherwise, and the same training would never give the same file
             initial_types=[(t.name, types[t.datatype]([None] if flat else [None, *t.shape[1:]])) for t in inputs],
             options={id(model): {"zipmap": False}, **_token_options(model)},
+            custom_conversion_functions=converters(),
             target_opset=OPSET,
         )
     except (
@@ -130,7 +132,7 @@ def _columns(sample: Any) -> tuple[Any, dict[str, np.ndarray]]:
         return array, {"text": array.astype(object)}
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         raise InvalidInput("The sample must be a table, a list of texts, or an array of shape (n, k).")
-    return array.astype(np.float32), {"input": array.astype(np.float32)}
+    return array, {"input": array.astype(np.float32)}
 
 
 def _values(values: np.ndarray) -> np.ndarray:
@@ -152,8 +154,8 @@ def _rows_of(frame: Any, n: int) -> Any:
 
 
 def _plain(values: np.ndarray) -> list[Any]:
-    flat = values.reshape(-1) if values.ndim == 2 and values.shape[1] == 1 else values
-    return [None if isinstance(v, float) and np.isnan(v) else v for v in flat.tolist()] if flat.ndim == 1 else flat.tolist()
+    """Return the values row by row, the rows of an array behind each other; null for a missing number."""
+    return [None if isinstance(v, float) and np.isnan(v) else v for v in values.reshape(-1).tolist()]
 
 
 def _output(node: Any) -> Tensor:
