@@ -24,7 +24,8 @@ def test_what_is_undecided_says_how_many_rows_would_decide_and_they_do() -> None
     assert check.outcome is Outcome.INCONCLUSIVE
     assert isinstance(needed, int)
     assert f"About {needed:,} relevant rows in each group would decide" in check.sentence
-    enough = [counts("north", needed // 2, needed), counts("south", round(needed * 0.494), needed)]
+    more = int(needed * 1.1)
+    enough = [counts("north", more // 2, more), counts("south", round(more * 0.494), more)]
     assert bias_check(RULE, enough, 0.5).outcome is Outcome.PASS
     fewer = int(needed * 0.9)
     less = [counts("north", fewer // 2, fewer), counts("south", round(fewer * 0.494), fewer)]
