@@ -26,8 +26,11 @@ def read(name: str) -> list[dict[str, str]]:
     if path.suffix == ".bz2":
         text = bz2.decompress(path.read_bytes()).decode()
     else:
-        with zipfile.ZipFile(path) as packed:
-            text = packed.read(next(one for one in packed.namelist() if one.endswith(".csv"))).decode()
+        body = path.read_bytes()
+        while body.startswith(b"PK"):  # one archive in the other
+            with zipfile.ZipFile(io.BytesIO(body)) as packed:
+                body = packed.read(next(one for one in packed.namelist() if one.endswith((".csv", ".zip"))))
+        text = body.decode()
     return list(csv.DictReader(io.StringIO(text)))
 
 
