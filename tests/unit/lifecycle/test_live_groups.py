@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from lifecycle_world import ACME, ADA, CHURN, POLICY, World
@@ -27,8 +28,8 @@ def window(world: World, number: int, north: int, south: int, n: int = 400) -> E
 
 def test_windows_add_up_and_later_looks_need_more_proof(world: World) -> None:
     world.live()
-    rules = {**POLICY, "bias": [{"column": "side", "measure": "recall", "tolerance": 0.05}]}
-    set_policy(world.ports, world.caller(), "churn", rules)  # type: ignore[arg-type]
+    rules: dict[str, Any] = {**POLICY, "bias": [{"column": "side", "measure": "recall", "tolerance": 0.05}]}
+    set_policy(world.ports, world.caller(), "churn", rules)
     head = world.ports.stores.of(ACME).deployments.head(CHURN)
     assert head is not None
     (first,) = group_checks(world.ports, head, head.service.live, window(world, 1, 300, 290))
