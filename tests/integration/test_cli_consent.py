@@ -105,3 +105,48 @@ def test_a_bad_file_is_refused_whole_and_without_names(agreed: Project, tmp_path
     (tmp_path / "empty.csv").write_text("")
     assert agreed.run("consent", "add", tmp_path / "empty.csv").returncode == 2
     assert agreed.entries() == before
+
+
+# cards and exports, as a person types them
+
+
+def test_custody_asks_for_a_card_and_what_it_writes_can_be_used(agreed: Project, tmp_path: Path) -> None:
+    answers = [
+        "People", "rows of people", "me", "me@example.org", "[crm]", "transaction", "all of them", "2025", "[CA]", "[CA]",
+        "[any]", "[customers]", "{who: user.unique_id}", "perhaps", "internal", "consent", "{document: n1}",
+        "[train_ai_system]", "internal", "[none]", "P5Y", "none known", "none", "who",
+    ]  # fmt: skip
+    card = tmp_path / "asked.yaml"
+    done = custody("--project", agreed.folder, "dataset", "card", "--ask", "-o", card, text="\n".join(answers) + "\n")
+    assert done.returncode == 0, done.stderr
+    assert "'classification' must be one of" in done.stderr
+    data = write_csv(tmp_path / "more.csv", [{"who": who, "age": 1} for who in PEOPLE])
+    assert agreed.run("dataset", "add", "asked", data, "--card", card).returncode == 0
+    plain = agreed.run("dataset", "card", "asked@1")
+    assert "Every row needs the consent of the person" in plain.stdout
+    assert "signed by key" in plain.stdout
+    written = agreed.run("dataset", "card", "asked@1", "--as", "croissant").stdout
+    (tmp_path / "metadata.json").write_text(written)
+    back = agreed.run("dataset", "card", "--from", tmp_path / "metadata.json", "-o", tmp_path / "back.yaml")
+    assert back.returncode == 2
+    assert "'classification' is missing (such as" in back.stderr
+    assert "title: People" in (tmp_path / "back.yaml").read_text()
+    freer = write_yaml(tmp_path / "freer.yaml", {**CARD, "subject_key": "who"})
+    refused = agreed.run("dataset", "add", "derived", data, "--card", freer, "--derived-from", "asked@1")
+    assert refused.returncode == 2
+    assert "legal_basis must stay 'consent' (asked@1)" in refused.stderr
+
+
+def test_rows_leave_by_name_and_the_file_leads_back(agreed: Project, tmp_path: Path) -> None:
+    agreed.run("consent", "add", statements(tmp_path / "yes.csv", PEOPLE, "granted", "2026-01-01"), "--source", "crm")
+    out = tmp_path / "out.parquet"
+    wanted = ("--purpose", "train_ai_system", "--recipient", "audit office")
+    assert agreed.run("export", "get", "audit", "-o", out).returncode == 3
+    assert agreed.run("export", "rows", "tickets@1", "--name", "audit", *wanted).returncode == 0
+    assert agreed.run("export", "get", "audit", "-o", out).returncode == 0
+    found = json.loads(agreed.run("export", "identify", out, "--format", "json").stdout)
+    assert [one["export"] for one in found] == ["audit"]
+    kinds = [json.loads(agreed.run("ledger", "ls", "--format", "json").stdout)[n]["kind"] for n in (0, 1)]
+    assert kinds == ["rows.read", "export.made"]
+    (tmp_path / "garbage.parquet").write_bytes(b"PAR1 not really")
+    assert agreed.run("export", "identify", tmp_path / "garbage.parquet").returncode in {2, 7}

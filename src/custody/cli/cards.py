@@ -65,8 +65,8 @@ def _make(client: "Client", source: str | None, *, ask: bool, output: str | None
     values: dict[str, Any] = read_any(read_mapping(source)) if source else {}
     if ask:
         if not sys.stdin.isatty():
-            say("Answer each question with a line; an empty line keeps what stands in brackets, or leaves the field out.")
-        for question in QUESTIONS:
+            say("Answer each question with a line; an empty line leaves the field open.")
+        for question in (*QUESTIONS, *QUESTIONS):  # twice: an answer can make a field needed that was passed before
             if question.name not in values and (question.needed or _wanted(question, values)):
                 values[question.name] = _answer(question)
     try:
@@ -102,16 +102,21 @@ def _wanted(question: "Question", values: Mapping[str, Any]) -> bool:
 def _answer(question: "Question") -> Any:
     import yaml
 
+    from custody.data.asked import Form, faults_of
+
     words = f" ({', '.join(question.choices)})" if question.choices else ""
     while True:
         text = click.prompt(f"{question.name}{words}, such as {question.example}", default="", show_default=False, err=True)
         try:
-            found = yaml.safe_load(text) if text and text[0] in "[{" else text
+            found = yaml.safe_load(text) if text and question.form is not Form.TEXT else text
         except yaml.YAMLError:
             say("That is not YAML.")
             continue
-        if found in ("", None) and question.name == "subjects":
-            return []
+        if found in ("", None):
+            return [] if question.name == "subjects" else None
+        if faults := faults_of(question, found):
+            say("; ".join(faults))
+            continue
         return found
 
 

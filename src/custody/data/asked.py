@@ -11,7 +11,7 @@ from custody.data.card import CLASSES, LEGAL_BASES, METHODS, MITIGATIONS, PROPRI
 from custody.data.retention import fault_of_retention
 from custody.privacy.purposes import fault_of
 
-SHORTEST = 3  # letters of a required text
+SHORTEST = 2  # letters of a required text
 
 
 class Form(Enum):
@@ -91,7 +91,6 @@ QUESTIONS = (
     Question("supersedes", "tickets@1"),
 )
 NAMES = tuple(question.name for question in QUESTIONS)
-_BY_NAME = {question.name: question for question in QUESTIONS}
 _MAY_BE_EMPTY = {"subjects"}
 
 
@@ -199,6 +198,6 @@ def _table_faults(question: Question, value: Json) -> list[str]:
 _SPECIAL: Mapping[str, Callable[[str], str]] = {"retention": fault_of_retention}
 
 
-def question_of(name: str) -> Question:
-    """Return the question about a field."""
-    return _BY_NAME[name]
+def faults_of(question: Question, value: Json) -> list[str]:
+    """Say what is wrong with one answer; empty if it will do."""
+    return _faults(question, _lenient(question, value))

@@ -1,12 +1,23 @@
 """What derived data inherits: the strictest of what its sources say, never weaker by edit."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from custody.data.card import ANY, CLASSES, Card
 from custody.data.retention import end_of
 
 _KEPT = ("storage_denied", "processing_denied", "restrictions")
+
+
+def inherited(card: Card, sources: Sequence[tuple[str, Card, datetime]]) -> Card:
+    """Return the card with its retention, if it was taken over from a source, as the day on which that source's ends.
+
+    `P5Y` of a source that was stored a year ago is four years from now.
+    """
+    same = [end_of(source.retention, issued) for _, source, issued in sources if source.retention == card.retention]
+    ends = [end for end in same if end is not None]
+    return replace(card, retention=(min(ends) - timedelta(days=1)).date().isoformat()) if ends and card.retention else card
 
 
 def weaker(card: Card, sources: Sequence[tuple[str, Card, datetime]], now: datetime) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from custody.core.schema import Schema
 from custody.core.tenancy import Role
 from custody.data.card import Card
 from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
-from custody.data.inherit import weaker
+from custody.data.inherit import inherited, weaker
 from custody.lifecycle.cards import signed
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
@@ -61,8 +61,8 @@ def ingest(
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
     roles, card = _people(roles, card)
+    card = _inherited(ports, caller, card, derived_from)
     signature, key_id = signed(ports, card)
-    _not_freer(ports, caller, card, derived_from)
     if absent := [column for column in card.subject_keys if column not in table.column_names]:
         raise InvalidInput(
             f"The card names {', '.join(map(repr, absent))} as a subject key, and the data has no such column.",
@@ -125,11 +125,12 @@ def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:
     return schema
 
 
-def _not_freer(ports: Ports, caller: Caller, card: Card, derived_from: Sequence[str]) -> None:
-    """Refuse a card that allows more than the card of a dataset version it was derived from."""
+def _inherited(ports: Ports, caller: Caller, card: Card, derived_from: Sequence[str]) -> Card:
+    """Return the card with what it takes over from its sources; refuse one that allows more than one of theirs."""
     shelf = ports.stores.of(caller.tenant)
     refs = [DatasetRef.parse(one) for one in derived_from if re.fullmatch(r"[^@ ]+@\d+", one)]
     sources = [(str(ref), one.card, one.created_at) for ref in refs for one in [shelf.datasets.get(ref)]]
+    card = inherited(card, sources)
     if faults := weaker(card, sources, caller.now):
         raise InvalidInput(
             "The card allows more than the data it was derived from: " + "; ".join(faults) + ".",
@@ -137,6 +138,7 @@ def _not_freer(ports: Ports, caller: Caller, card: Card, derived_from: Sequence[
             fix="Narrow the card, or agree new terms for the source and add it again first.",
             facts={"faults": list(faults)},
         )
+    return card
 
 
 def _people(roles: Roles, card: Card) -> tuple[Roles, Card]:

@@ -121,7 +121,12 @@ def test_data_that_rests_on_consent_names_the_text_and_the_person() -> None:
         "it rests on consent but 'consent' names no document",
         "it rests on consent but no 'subject_key' names the column with the person",
     )
-    done = {**COMPLETE, "legal_basis": "consent", "consent": {"document": "notice v3"}, "subject_key": "customer"}
+    done: dict[str, Json] = {
+        **COMPLETE,
+        "legal_basis": "consent",
+        "consent": {"document": "notice v3"},
+        "subject_key": "customer",
+    }
     assert card_of(done).blocks == ()
 
 

@@ -174,7 +174,7 @@ def test_all_faults_of_a_file_are_told_by_row_and_no_person_is_named() -> None:
         },
     ]
     with pytest.raises(InvalidInput) as error:
-        records_of(rows, str.upper, START, source="crm")  # type: ignore[arg-type]
+        records_of(rows, str.upper, START, source="crm")
     told = error.value.facts["faults"]
     assert isinstance(told, list)
     assert [fault.split(":")[0] for fault in told] == ["row 2"] * 5 + ["row 3", "row 4"]
@@ -182,7 +182,7 @@ def test_all_faults_of_a_file_are_told_by_row_and_no_person_is_named() -> None:
     with pytest.raises(InvalidInput, match="there are none"):
         records_of([], str.upper, START)
     with pytest.raises(InvalidInput, match=r"did you mean 'subject'.*'source' is missing"):
-        records_of([{"subjct": "x", **rows[0]}], str.upper, START)  # type: ignore[list-item]
+        records_of([{"subjct": "x", **rows[0]}], str.upper, START)
 
 
 def test_a_row_becomes_a_record_with_a_token_and_times_in_utc() -> None:
@@ -193,7 +193,7 @@ def test_a_row_becomes_a_record_with_a_token_and_times_in_utc() -> None:
         "valid_from": "2026-01-01T02:00:00+02:00",
         "children": "Yes",
     }
-    (made,) = records_of([row], str.upper, START, source="crm")  # type: ignore[list-item]
+    (made,) = records_of([row], str.upper, START, source="crm")
     assert made == ConsentRecord("ADA", "sales", GRANT, START, None, "crm", "", True, START)
 
 
