@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
-from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
 
+from custody.adapters.frameworks.processors import session_of
 from custody.core.errors import InvalidInput
 from custody.core.schema import Signature, Tensor
 from custody.serving.decision import positive
@@ -22,6 +22,7 @@ _DATATYPES = {
     "tensor(bool)": "BOOL",
     "tensor(string)": "BYTES",
 }
+_NOWHERE = "/dev/null/outside"  # weights beside the file would be read from the working folder, and no digest covers them
 _FAILURES = (
     native.Fail,
     native.InvalidArgument,
@@ -79,13 +80,14 @@ def _session(body: bytes) -> Any:
     options = native.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # failures come back as exceptions
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
     try:
-        return InferenceSession(body, options, providers=["CPUExecutionProvider"])
+        return session_of(body, options)
     except _FAILURES as error:
         raise InvalidInput(
             "The file is not an ONNX model that can be loaded here.",
             why=" ".join(str(error).split())[:500],
-            fix="Convert the model again; if the reason names a locale, install C.UTF-8.",
+            fix="Convert the model again, weights inside the file; if the reason names a locale, install C.UTF-8.",
         ) from error
 
 
