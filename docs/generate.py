@@ -19,7 +19,7 @@ from custody.cli.frame import EXIT
 from custody.cli.main import cli
 from custody.core import errors
 from custody.core.tenancy import Role
-from custody.data.card import LEGAL_BASES, METHODS, TRAINING, Card
+from custody.data.card import CLASSES, LEGAL_BASES, METHODS, MITIGATIONS, PROPRIETARY, TRAINING, Card
 from custody.gates.policy import MEASURES, METRICS, BiasRule, MetricRule, Policy
 from custody.monitoring.policy import WATCHED, MonitorPolicy, OnDegradation
 from custody.web.app import create_app
@@ -222,13 +222,21 @@ def card_page() -> str:
     return f"""# Provenance card
 
 A YAML or JSON mapping that travels with every dataset version: `custody dataset add NAME FILE --card card.yaml`. Every
-fault is reported at once. Data whose `sources`, `legal_basis` or `purposes` say `unknown`, or whose purposes lack
+fault is reported at once. `custody dataset card --ask -o card.yaml` asks for each field; `custody dataset card NAME@VERSION` shows
+it in plain sentences or, with `--as`, as Croissant, Data Provenance Standards, SPDX, DPV or ODRL. Data whose `sources`, `legal_basis` or `purposes` say `unknown`, or whose purposes lack
 `{TRAINING}`, is stored but may not train a model: the run that asks for it is denied.
 
 {field_table("card", Card)}
 
 `legal_basis`: {", ".join(f"`{one}`" for one in LEGAL_BASES)}.
 `collection_method`: {", ".join(f"`{one}`" for one in METHODS)}.
+`classification`: {", ".join(f"`{one}`" for one in CLASSES)}, `unknown`. `proprietary`: {", ".join(f"`{one}`" for one in PROPRIETARY)}.
+`method` of `bias_mitigation`: {", ".join(f"`{one}`" for one in MITIGATIONS)}.
+Purposes are data uses of [fideslang](https://ethyca.github.io/fideslang/); your own begin with `custom.`.
+
+Fields without a default must be filled in, and since version 2 also `contact`, `collection_detail`, `storage`, `processing`,
+`classification`, `proprietary` and `retention`. Some are needed because of what others say; without them the data is stored, but
+trains nothing.
 
 {example("card.yaml")}
 

@@ -34,7 +34,7 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--mitigate", action="store_true")
 options = parser.parse_args()
 
-with custody.run("release") as run:
+with custody.run("release", purpose="train_ai_system") as run:
     rows = run.dataset("arrests@1").to_pandas()
     model = make_pipeline(
         make_column_transformer((OneHotEncoder(drop="if_binary"), WORDS), (StandardScaler(), NUMBERS)),

@@ -9,7 +9,7 @@ import custody.sdk as custody
 
 WORDS, NUMBERS = ["channel", "customer"], ["words", "earlier"]
 
-with custody.run("escalation") as run:
+with custody.run("escalation", purpose="train_ai_system") as run:
     rows = run.dataset("tickets@1").to_pandas()  # the training part; the holdout stays with custody
     columns = make_column_transformer((OneHotEncoder(), WORDS), (StandardScaler(), NUMBERS))
     model = make_pipeline(columns, LogisticRegression())

@@ -1,6 +1,7 @@
 """What every object store must do, run on a folder and on an S3-speaking server."""
 
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -11,19 +12,26 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from custody.adapters.blobs.folder import FolderObjects
+from custody.adapters.blobs.keys.master import LocalMaster
+from custody.adapters.blobs.keys.ring import KeyRing
 from custody.adapters.blobs.naming import is_name
 from custody.adapters.blobs.open import open_objects
+from custody.adapters.blobs.sealed import SealedObjects
 from custody.core.digest import Digest, digest_of
 from custody.core.errors import InvalidInput, NotFound
 from custody.core.objects import Objects
 
+MASTER = LocalMaster(bytes(range(32)), "test")
 KEYS = {"AWS_ACCESS_KEY_ID": "test-only", "AWS_SECRET_ACCESS_KEY": "test-only"}
 
 
-@pytest.fixture(params=["folder", "s3", "s3-prefix"])
+Open = Callable[[str], Objects]
+
+
+@pytest.fixture(params=["folder", "s3", "s3-prefix", "sealed folder", "sealed s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of an empty store; both S3 stores are alone under a prefix of their own."""
-    if request.param == "folder":
+    """Return the address of an empty store; S3 stores are alone under a prefix of their own."""
+    if request.param.endswith("folder"):
         return str(tmp_path / "store")
     deeper = "/in/a/prefix" if request.param == "s3-prefix" else ""
     s3_url: str = request.getfixturevalue("s3_url")
@@ -31,8 +39,20 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def objects(url: str) -> Objects:
-    return open_objects(url, environ=KEYS)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Return what opens a store at an address, plainly or with a ring of keys beside it."""
+    sealed = request.node.callspec.params["url"].startswith("sealed")
+
+    def open_(url: str) -> Objects:
+        plain = open_objects(url, environ=KEYS)
+        return SealedObjects(plain, KeyRing(FolderObjects(tmp_path / "ring"), MASTER)) if sealed else plain
+
+    return open_
+
+
+@pytest.fixture
+def objects(opened: Open, url: str) -> Objects:
+    return opened(url)
 
 
 def test_bytes_come_back_under_their_digest(objects: Objects) -> None:
@@ -113,11 +133,11 @@ def test_a_document_is_created_once(objects: Objects) -> None:
     assert objects.create("batches/1", b"third")
 
 
-def test_of_eight_writers_exactly_one_creates_a_name(url: str) -> None:
+def test_of_eight_writers_exactly_one_creates_a_name(opened: Open, url: str) -> None:
     start = Barrier(8)
 
     def create(number: int) -> list[bool]:
-        own = open_objects(url, environ=KEYS)
+        own = opened(url)
         wins = []
         for round_ in range(5):
             start.wait(30)
@@ -126,7 +146,7 @@ def test_of_eight_writers_exactly_one_creates_a_name(url: str) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         wins = list(pool.map(create, range(8)))
-    objects = open_objects(url, environ=KEYS)
+    objects = opened(url)
     for round_ in range(5):
         winners = [number for number in range(8) if wins[number][round_]]
         assert [bytes([number]) for number in winners] == [objects.read(f"batches/{round_}")]
@@ -153,10 +173,10 @@ def test_a_removed_document_is_gone_and_may_be_removed_again(objects: Objects) -
         assert list(objects.names("")) == ["captures/2"]
 
 
-def test_another_instance_sees_the_same_store(url: str) -> None:
-    digest = open_objects(url, environ=KEYS).put(b"model")
-    open_objects(url, environ=KEYS).publish("manifest/current", b"m")
-    again = open_objects(url, environ=KEYS)
+def test_another_instance_sees_the_same_store(opened: Open, url: str) -> None:
+    digest = opened(url).put(b"model")
+    opened(url).publish("manifest/current", b"m")
+    again = opened(url)
     assert (again.get(digest), again.read("manifest/current")) == (b"model", b"m")
 
 

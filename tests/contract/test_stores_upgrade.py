@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from stores_world import ACME, ADA, CHURN, NOW, label, model
 
 from custody.adapters.blobs.folder import FolderObjects
+from custody.adapters.sql.body import body_of
 from custody.adapters.sql.engine import open_engines
 from custody.adapters.sql.stores import SqlStores
-from custody.adapters.sql.tables import metadata
+from custody.adapters.sql.tables import metadata, models
 from custody.adapters.sql.upgrade import VERSION, _run, version_of
 from custody.core.errors import Conflict, CustodyError, IntegrityBroken, InvalidInput, Unavailable
+from custody.core.refs import DatasetRef
 
 
 def opened(url: str) -> SqlStores:
@@ -51,11 +53,13 @@ def test_what_an_older_version_stored_is_kept_by_the_upgrade(database_url: str) 
     with closing(opened(database_url)) as stores:
         with stores._engines.write.begin() as connection:
             _run(connection, "0001")
+        place = {"tenant": ACME, "name": "churn", "version": 1, "artifact": model().artifact, "run_id": "run-1"}
         with stores.change(ACME, ADA, NOW) as change:
-            change.models.add(model())
+            change._access.write(insert(models).values(**place, created_at="2026", **body_of(model())))
             change.record("model.converted", "churn@1", {})
         stores.upgrade()
         assert stores.of(ACME).models.latest("churn") == model()
+        assert stores.of(ACME).subjects.reached([DatasetRef("tickets", 1)]).models == (model().ref,)
         assert list(stores.of(ACME).labels.draws(CHURN)) == []
         assert [entry.kind for entry in stores.ledger.entries()] == ["model.converted"]
 

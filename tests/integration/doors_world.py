@@ -44,6 +44,13 @@ CARD: dict[str, Any] = {
     "legal_basis": "contract",
     "purposes": ["train_ai_system"],
     "license": "CC0-1.0",
+    "contact": "data-office@example.org",
+    "collection_detail": "drawn from a random generator",
+    "storage": ["CA"],
+    "processing": ["any"],
+    "classification": "internal",
+    "proprietary": ["none"],
+    "retention": "P5Y",
     "limitations": "Nobody in it exists.",
     "bias_treatment": "none",
 }
@@ -56,7 +63,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import custody.sdk as custody
 
-with custody.run("churn") as run:
+with custody.run("churn", purpose="train_ai_system") as run:
     rows = run.dataset("tickets@1").to_pandas()
     numbers = make_column_transformer((OneHotEncoder(drop="if_binary"), ["plan"]), (StandardScaler(), ["age", "spend"]))
     model = make_pipeline(numbers, LogisticRegression(C=float(sys.argv[1])))

@@ -27,7 +27,7 @@ from doors_world import (
 
 from custody.cli.main import cli
 from custody.core.refs import DeploymentKey
-from custody.core.tenancy import TenantId
+from custody.core.tenancy import HOUSE, TenantId
 
 
 def verbs() -> Iterator[tuple[str, ...]]:
@@ -151,6 +151,8 @@ def test_the_printed_ledger_ids_are_the_entries_in_the_ledger(prepared: Project)
 # JSON
 
 SHOWS = {
+    "dataset card tickets@1": {"sentences", "digest", "signature", "blocks"},
+    "consent check tickets@1 --purpose train_ai_system": {"admitted", "refused", "basis"},
     "dataset show tickets@1": {"ref", "digest", "rows", "schema", "card"},
     "dataset report tickets@1": {"scan", "state", "claim", "report", "signed", "ref"},
     "privacy show": {"scan", "captures", "number"},
@@ -177,6 +179,7 @@ LISTS = {
     f"deployment history {KEY}": {"service", "action"},
     "tenant ls": {"id"},
     "key ls": {"id", "name", "role"},
+    "encryption ls": {"tenant", "number", "id", "master", "current"},
     "ledger ls": {"seq", "kind", "subject", "hash"},
 }
 
@@ -228,12 +231,16 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
     (files / "cases.jsonl").write_text("\n".join(json.dumps({**case, "severity": "critical"}) for case in GOLDEN))
     write_csv(files / "labels.csv", [{"prediction": "row-1", "label": "Yes"}])
     more = write_csv(files / "more.csv", rows(50, seed=3))
+    agreed = {"subject": "ada", "purpose": "train_ai_system", "status": "granted", "valid_from": "2026-01-01"}
+    consent = write_csv(files / "consent.csv", [agreed])
     card = write_yaml(files / "card.yaml", CARD)
     return {
         "dataset add": ("tickets", more, "--card", card),
         "dataset scrub": ("tickets@1",),
         "review answer": ("tickets@1", "--as", "reviewed"),
         "privacy set": (write_yaml(files / "privacy.yaml", {"tier": "strict"}),),
+        "consent add": (consent, "--source", "crm"),
+        "export rows": ("tickets@1", "--name", "out", "--purpose", "train_ai_system", "--recipient", "audit"),
         "golden add": ("churn", files / "cases.jsonl"),
         "gate set": ("churn", write_yaml(files / "policy.yaml", {**POLICY, "max_flips": 2})),
         "gate check": ("churn@1",),
@@ -249,10 +256,19 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
         "alert ack": (KEY, "nothing"),
         "alert resolve": (KEY, "nothing"),
         "label queue": (KEY,),
+        "obligation answer": ("nothing", "--exclude"),
+        "encryption rotate": (),
+        "encryption destroy": ("--reason", "the contract ended"),
     }
 
 
-REFUSED = {"alert ack": 3, "alert resolve": 3, "label queue": 4, "dataset scrub": 4}  # nothing was answered, nothing alarmed yet
+REFUSED = {
+    "alert ack": 3,
+    "alert resolve": 3,
+    "label queue": 4,
+    "obligation answer": 3,
+    "dataset scrub": 4,
+}  # nothing was answered, nothing alarmed yet
 
 
 def test_a_dry_run_of_every_verb_that_has_one_says_so_and_changes_nothing(project: Project, tmp_path: Path) -> None:
@@ -308,7 +324,8 @@ def test_a_dead_server_exits_with_6_and_says_how_to_start_one() -> None:
 def test_a_damaged_object_is_found_by_verify_which_exits_with_1(project: Project) -> None:
     with project.client() as client:
         digest = client.model_show("churn@2").data["artifact"]
-    stored = next(path for path in (project.folder / "objects").rglob("*") if path.is_file() and digest[4:] in path.name)
+    with project.ports() as ports:
+        stored = project.folder / "objects" / "documents" / ports.stores.objects._name(HOUSE, digest)  # type: ignore[attr-defined]
     stored.chmod(0o600)
     stored.write_bytes(stored.read_bytes()[:-1] + b"x")
     done = project.run("verify")
@@ -408,7 +425,7 @@ def test_a_golden_file_that_is_not_json_is_refused_by_line(prepared: Project, tm
 def test_a_file_that_is_no_onnx_model_is_logged_but_not_registered(project: Project) -> None:
     with project.client() as client:
         good = client.run_show("last").data["models"][0]
-        run = client.run_begin("garbage").data["id"]
+        run = client.run_begin("garbage", purpose="train_ai_system").data["id"]
         client.run_data(run, "tickets@1")
         client.run_log(run, models=[{**good, "artifact": client.object_add(b"not an ONNX file")}])
         client.run_end(run)
@@ -426,7 +443,7 @@ def test_a_model_that_differs_from_its_signature_is_not_registered(project: Proj
     with project.client() as client:
         good = client.run_show("last").data["models"][0]
         inputs = [{**one, "name": "salary"} if one["name"] == "spend" else one for one in good["signature"]["inputs"]]
-        run = client.run_begin("liar").data["id"]
+        run = client.run_begin("liar", purpose="train_ai_system").data["id"]
         client.run_data(run, "tickets@1")
         client.run_log(run, models=[{**good, "signature": {**good["signature"], "inputs": inputs}}])
         client.run_end(run)

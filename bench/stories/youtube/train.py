@@ -6,7 +6,7 @@ from sklearn.pipeline import make_pipeline
 
 import custody.sdk as custody
 
-with custody.run("spam") as run:
+with custody.run("spam", purpose="train_ai_system") as run:
     rows = run.dataset("comments@2").to_pandas()
     texts, labels = rows["text"].tolist(), rows["label"].to_numpy()
     model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000)).fit(texts, labels)

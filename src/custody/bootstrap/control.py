@@ -9,13 +9,13 @@ from pathlib import Path
 
 import uvicorn
 
-from custody.adapters.blobs.open import open_objects
 from custody.adapters.connectors import files
 from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.adapters.privacy.chosen import detectors
 from custody.adapters.sql.stores import SqlStores
 from custody.bootstrap.pseudonyms import PseudonymFiles
+from custody.bootstrap.sealing import open_ring, open_sealed
 from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
 from custody.bootstrap.signing import KeyFile, make_key
 from custody.core.errors import Conflict, NotFound
@@ -33,7 +33,9 @@ def clock() -> datetime:
 
 def wire(settings: Settings) -> Ports:
     """Make the ports of a project; its database is brought up to date first."""
-    stores = SqlStores(settings.database_url, open_objects(settings.objects_url, environ=os.environ))
+    ring = open_ring(settings.keyring_url, settings.master_urls, os.environ)
+    objects = open_sealed(settings.objects_url, ring, os.environ, sealing=settings.encrypt)
+    stores = SqlStores(settings.database_url, objects)
     stores.upgrade()
     _ensure_house(stores)
     return Ports(
@@ -44,6 +46,7 @@ def wire(settings: Settings) -> Ports:
         os.urandom,
         Embeddings(settings.embeddings_dir),
         PseudonymFiles(settings.pseudonym_keys),
+        ring,
         detectors(settings.names_model),
     )
 

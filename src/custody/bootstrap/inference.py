@@ -11,7 +11,9 @@ from pathlib import Path
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.bootstrap.listener import Listener
+from custody.bootstrap.sealing import open_ring, open_sealed
 from custody.core.errors import CustodyError, InvalidInput
+from custody.core.objects import Objects
 from custody.inference.app import Door, InferenceApp
 from custody.inference.exchange import Limits
 
@@ -25,7 +27,8 @@ class Options:
     memory_mb: MiB that the models may take together; without it all are loaded at once. drain_seconds: after SIGTERM it says
     that it is not ready, and goes on answering so long, before it stops listening.
     worker: its number among processes that share the ports; then fds are their listening sockets, and parent the process that
-    started them, without which they stop.
+    started them, without which they stop. keyring, master_key: the data keys and the master keys that wrap them (the current
+    one first), where objects are sealed; encrypt: seal captures too.
     """
 
     objects: str
@@ -41,6 +44,9 @@ class Options:
     worker: int | None = None
     fds: tuple[int, ...] = ()
     parent: int | None = None
+    keyring: str = ""
+    master_key: tuple[str, ...] = ()
+    encrypt: bool = False
 
 
 def run(options: Options) -> None:
@@ -54,7 +60,7 @@ def run(options: Options) -> None:
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     app = InferenceApp(
-        open_objects(options.objects, environ=os.environ),
+        _objects(options),
         OnnxModel,
         options.public_key,
         options.state_dir,
@@ -71,6 +77,15 @@ def run(options: Options) -> None:
         app, options.host, options.port, drain_seconds=options.drain_seconds, parent=options.parent, others=others
     )
     listener.run(own)
+
+
+def _objects(options: Options) -> Objects:
+    if not options.keyring:
+        return open_objects(options.objects, environ=os.environ)
+    if not options.master_key:
+        raise InvalidInput("A ring of keys needs its master key.", fix="Give --master-key, as in custody.toml.")
+    ring = open_ring(options.keyring, options.master_key, os.environ)
+    return open_sealed(options.objects, ring, os.environ, sealing=options.encrypt)
 
 
 def _grpc_door(app: InferenceApp, options: Options) -> Door:
@@ -103,7 +118,11 @@ def main() -> None:
     parser.add_argument("--worker", type=int, help="number among the processes of `custody serve`")
     parser.add_argument("--fds", type=_numbers, default=(), help="listening sockets of all of them, inherited")
     parser.add_argument("--parent", type=int, help="process without which this one stops")
+    parser.add_argument("--keyring", default="", help="data keys that sealed the objects: file:PATH or s3://bucket/prefix")
+    parser.add_argument("--master-key", action="append", default=[], help="what wraps them; a former one after the current one")
+    parser.add_argument("--encrypt", action="store_true", help="seal captures too")
     given = parser.parse_args()
+    given.master_key = tuple(given.master_key)
     try:
         run(Options(**vars(given)))
     except CustodyError as error:

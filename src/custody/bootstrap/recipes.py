@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from custody.bootstrap.control import clock
@@ -24,10 +25,14 @@ log = logging.getLogger("custody.worker")
 
 
 class LocalSteps:
-    """Repeats recipes on this machine; only where the project trusts the commands that its runs recorded."""
+    """Repeats recipes on this machine; only where the project trusts the commands that its runs recorded.
 
-    def __init__(self, ports: Ports, folder: Path, *, trusted: bool) -> None:
+    passed: environment variables that a command needs to open the project, beside the usual ones.
+    """
+
+    def __init__(self, ports: Ports, folder: Path, *, trusted: bool, passed: Iterable[str] = ()) -> None:
         self._ports, self._folder, self._trusted = ports, folder, trusted
+        self._passed = PASSED | set(passed)
         self._stopping = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -73,7 +78,7 @@ class LocalSteps:
             "CUSTODY_DATASET": str(dataset),
             "CUSTODY_TENANT": tenant,
         }
-        inherited = {name: value for name, value in os.environ.items() if name in PASSED or name.startswith("LC_")}
+        inherited = {name: value for name, value in os.environ.items() if name in self._passed or name.startswith("LC_")}
         self._child = subprocess.Popen([program, *recipe.command[1:]], cwd=folder, env=inherited | extra)
         try:
             code = self._child.wait(timeout=LONGEST)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from custody.bootstrap.crew import Worker, end, run
+from custody.bootstrap.sealing import sealing_arguments
 from custody.bootstrap.settings import load
 from custody.bootstrap.signing import KeyFile
 from custody.core.errors import Conflict, InvalidInput, NotFound
@@ -25,7 +26,7 @@ _PATIENCE_S = 45.0  # from the signal to the end of a worker: its drain comes on
 class Place:
     """What to follow and where to listen. state_dir: owned by this process; each worker has a folder in it.
 
-    grpc_port: without one there is no gRPC.
+    grpc_port: without one there is no gRPC. sealing: how the inference process opens sealed objects, as its own arguments.
     """
 
     objects: str
@@ -34,6 +35,7 @@ class Place:
     host: str = "127.0.0.1"
     port: int = 8090
     grpc_port: int | None = None
+    sealing: tuple[str, ...] = ()
 
 
 def place_of(project: Path | None, environ: Mapping[str, str], given: Mapping[str, Any]) -> Place:
@@ -56,6 +58,7 @@ def place_of(project: Path | None, environ: Mapping[str, str], given: Mapping[st
         "state_dir": settings.folder / "serve",
         "host": settings.host,
         "port": settings.inference_port,
+        "sealing": tuple(sealing_arguments(settings)),
     }
     return Place(**{**own, **found})
 
@@ -99,7 +102,8 @@ def serve(place: Place, flags: Mapping[str, object], *, workers: int = 1, drain_
 
 def _arguments(shared: Mapping[str, object], place: Place, number: int) -> list[str]:
     own = {**shared, "worker": number, "state_dir": place.state_dir / f"worker-{number}"}
-    return [part for name, value in own.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    flags = [part for name, value in own.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    return [*flags, *place.sealing]
 
 
 def adopt(state_dir: Path, workers: int) -> None:

@@ -20,6 +20,8 @@ class Settings:
     database: a SQLAlchemy URL or a file. objects: a folder or s3://bucket/prefix. port: control plane; inference_port: data plane.
     interval: seconds between two rounds of the worker. trust_recipes: the worker may run stored training commands.
     names_model: a spaCy model that scans for personal data ask for names; none without it.
+    encrypt: seal what is stored in objects. master_key: file:PATH, env:NAME or a key service's URL; former_master_key: the one
+    before, until `custody encryption rotate --master`. keyring: folder or bucket of the data keys, apart from the objects.
     """
 
     folder: Path
@@ -31,6 +33,10 @@ class Settings:
     interval: float = 1.0
     trust_recipes: bool = True
     names_model: str = ""
+    encrypt: bool = False
+    master_key: str = "file:keys/master.key"
+    former_master_key: str = ""
+    keyring: str = "keys/ring"
     sources: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -42,6 +48,19 @@ class Settings:
     def objects_url(self) -> str:
         """Return the object store as a URL."""
         return self.objects if "://" in self.objects else str((self.folder / self.objects).absolute())
+
+    @property
+    def keyring_url(self) -> str:
+        """Return the place of the data keys as a URL."""
+        return self.keyring if "://" in self.keyring else str((self.folder / self.keyring).absolute())
+
+    @property
+    def master_urls(self) -> tuple[str, ...]:
+        """Return the master key and the former one, if there is one, with files as absolute paths."""
+        given = [url for url in (self.master_key, self.former_master_key) if url]
+        return tuple(
+            f"file:{(self.folder / url.removeprefix('file:')).absolute()}" if url.startswith("file:") else url for url in given
+        )
 
     @property
     def key_file(self) -> Path:
@@ -133,4 +152,7 @@ port = 8080                  # API and dashboard
 inference_port = 8090        # Open Inference Protocol
 interval = 1.0               # seconds between two rounds of the worker
 trust_recipes = true         # the worker may run the training commands that runs recorded
+encrypt = true               # seal everything in objects, each tenant under its own keys
+master_key = "file:keys/master.key"  # or env:NAME, or https://HOST/v1/transit/keys/NAME; keep a copy elsewhere
+keyring = "keys/ring"        # the data keys; never back them up together with objects
 """

@@ -1,4 +1,4 @@
-"""The project's Ed25519 key: made once, read by its owner only."""
+"""The project's signing key: Ed25519, made once, read by its owner only."""
 
 import os
 from pathlib import Path
@@ -39,12 +39,22 @@ class KeyFile:
 
 
 def make_key(path: Path) -> None:
-    """Make a key unless there is one."""
+    """Make a signing key unless there is one."""
+    raw = Ed25519PrivateKey.generate().private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())
+    _write_once(path, raw)
+
+
+def _write_once(path: Path, raw: bytes) -> None:
+    """Write a file whole or not at all, unless it is there; of several processes the first one wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists():
+        return
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        file.write(raw.hex() + "\n")
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.link(half, path)
     except FileExistsError:
         return
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        raw = Ed25519PrivateKey.generate().private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())
-        file.write(raw.hex() + "\n")
+    finally:
+        half.unlink()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from custody.bootstrap.control import LOCAL, clock, init, wire
+from custody.bootstrap.sealing import sealing_arguments
 from custody.bootstrap.settings import Settings, load
 from custody.bootstrap.signing import KeyFile
 from custody.core.errors import Unavailable
@@ -82,6 +83,7 @@ def _processes(settings: Settings) -> list[_Process]:
     key = KeyFile(settings.key_file).public_key.hex()
     inference = ["--objects", settings.objects_url, "--public-key", key, "--host", settings.host]
     inference += ["--port", str(settings.inference_port), "--state-dir", str(settings.state_dir)]
+    inference += sealing_arguments(settings)
     folder = str(settings.folder)
     return [
         _Process("control plane", ["custody.bootstrap.control", folder, "--port", str(settings.port)]),

@@ -14,10 +14,13 @@ from pathlib import Path
 
 from custody.bootstrap.control import clock, wire
 from custody.bootstrap.recipes import LocalSteps
+from custody.bootstrap.sealing import secret_variables
 from custody.bootstrap.settings import load
 from custody.core.errors import Conflict, CustodyError
 from custody.core.refs import DeploymentKey
 from custody.lifecycle.feeds import watch_feeds
+from custody.lifecycle.forget import resume
+from custody.lifecycle.owed import remind
 from custody.lifecycle.release import settle
 from custody.lifecycle.retrain import reap, retrain_next
 from custody.lifecycle.scan import rescan
@@ -66,7 +69,8 @@ def main() -> None:
     with alone(settings.folder):
         ports, seen, asked = wire(settings), Seen(), dict[DeploymentKey, datetime]()
         reap(ports, clock())
-        steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes)
+        guarded(lambda: resume(ports, clock()))
+        steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes, passed=secret_variables(settings))
 
         def rounds(*due: Callable[[], object]) -> None:
             while not stop.is_set():
@@ -84,6 +88,7 @@ def main() -> None:
             lambda: seal(ports, clock()),
             lambda: watch(ports, clock(), seen),
             lambda: watch_feeds(ports, clock(), asked),
+            lambda: remind(ports, clock()),
         )
         steps.stop()
         training.join()

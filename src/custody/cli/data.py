@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from custody.cli import cards
 from custody.cli.frame import facts, group, read_mapping, ref, rows, say, show, verb, when
 from custody.cli.privacy import scan_word, tell_scan
 
@@ -22,6 +23,7 @@ def add_to(cli: click.Group) -> None:
     dataset = group(cli, "dataset", "Datasets: immutable versions with a provenance card.")
     _dataset_add(dataset)
     _dataset_views(dataset)
+    cards.add_to(dataset)
     _run(group(cli, "run", "Runs: executions of training code."))
 
 
@@ -45,6 +47,7 @@ def _dataset_add(noun: click.Group) -> None:
     @click.option("--time", help="Column that says when a row happened.")
     @click.option("--group", "groups", multiple=True, help="Column with groups of people, for bias checks; repeat it.")
     @click.option("--columns", help="Columns the file must have, separated by commas.")
+    @click.option("--derived-from", multiple=True, help="Dataset version it was made from; its terms are inherited. Repeat it.")
     @click.option("--holdout", type=float, default=0.4, show_default=True, help="Share of rows kept from training, 0..1.")
     def add(client: "Client", name: str, file: str, card: str, dry_run: bool, **given: Any) -> None:
         """Store a CSV, JSONL or Parquet file as the next version of a dataset."""
@@ -62,6 +65,7 @@ def _dataset_add(noun: click.Group) -> None:
                 time=given["time"],
                 groups=given["groups"],
                 columns=given["columns"].split(",") if given["columns"] else None,
+                derived_from=given["derived_from"],
                 holdout=given["holdout"],
                 dry_run=dry_run,
             )
@@ -161,12 +165,14 @@ def _run(noun: click.Group) -> None:
         examples=[
             "custody run exec --name churn -- python train.py",
             "custody run exec --dataset tickets@2 -- python train.py --depth 4",
+            "custody run exec --purpose train_ai_system -- python train.py",
         ],
     )
     @click.option("--name", help="Name of the run; default: the script's.")
     @click.option("--dataset", help="Dataset version that the script shall read, whatever it names itself.")
+    @click.option("--purpose", default="", help="What the model is for, such as train_ai_system; the script may say it instead.")
     @click.argument("command", nargs=-1, required=True)
-    def execute(client: "Client", name: str | None, dataset: str | None, command: tuple[str, ...]) -> None:
+    def execute(client: "Client", name: str | None, dataset: str | None, purpose: str, command: tuple[str, ...]) -> None:
         """Run a training command and record code version, environment, parameters, metrics and data.
 
         The command and the files it names in this folder are kept, so that the worker can repeat it on newer data.
@@ -175,7 +181,10 @@ def _run(noun: click.Group) -> None:
 
         files = {part: Path(part).read_bytes() for part in command if _is_script(part)}
         title = name or next((Path(part).stem for part in files), Path(command[0]).stem)
-        run = client.run_begin(title, code_version=code_version(), environment=environment(), command=command, files=files).data
+        made = client.run_begin(
+            title, code_version=code_version(), environment=environment(), command=command, files=files, purpose=purpose
+        )
+        run = made.data
         say(f"run {run['id']} started")
         wire = client.wire
         where = {"CUSTODY_URL": wire.target} if wire.remote else {"CUSTODY_PROJECT": str(Path(wire.target).absolute())}
@@ -226,6 +235,14 @@ def _is_script(part: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and path.is_file() and path.stat().st_size <= _SCRIPTS
 
 
+def _rows_left(use: dict[str, Any]) -> str:
+    if not use["admission"]:
+        return ""
+    left = use["admission"]["refused"]
+    told = f", {sum(left.values())} left out ({', '.join(f'{n} {reason}' for reason, n in left.items())})" if left else ""
+    return f" ({use['admission']['admitted']} rows{told})"
+
+
 def _run_text(run: dict[str, Any]) -> str:
     return facts(
         {
@@ -238,7 +255,8 @@ def _run_text(run: dict[str, Any]) -> str:
             "command": " ".join(run["recipe"]["command"]) if run["recipe"] else None,
             "params": run["params"],
             "metrics (claimed)": run["metrics"],
-            "datasets": [f"{ref(d['ref'])} {d['split']} {d['digest'][:12]}" for d in run["datasets"]],
+            "purpose": run["purpose"],
+            "datasets": [f"{ref(d['ref'])} {d['split']} {d['digest'][:12]}{_rows_left(d)}" for d in run["datasets"]],
             "models": [f"{m['name']} {m['artifact'][:12]}" for m in run["models"]],
             "environment": run["environment"],
             "cause": run["cause"],

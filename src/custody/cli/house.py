@@ -1,6 +1,5 @@
-"""The bare commands init, up, verify and export, and the nouns tenant, key, ledger and config."""
+"""The bare commands init, up, serve and verify, and the nouns tenant, key, ledger and config."""
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +87,8 @@ def _serve(cli: click.Group) -> None:
     @click.option("--memory-mb", type=click.FloatRange(1), help="MiB that models may take, each process.")
     @click.option("--tenant-requests", type=click.IntRange(1), help="Requests of a tenant in flight, each process.")
     @click.option("--server-requests", type=click.IntRange(1), help="Requests in flight, each process.")
+    @click.option("--keyring", help="Data keys that sealed the objects, if not the project's: a folder or s3://bucket/prefix.")
+    @click.option("--master-key", help="Master key of that ring: file:PATH, env:NAME or a key service's URL.")
     @click.option("--drain-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="From SIGTERM to the stop.")
     @click.pass_context
     def serve(ctx: click.Context, /, workers: int, drain_seconds: float, **given: Any) -> None:
@@ -107,6 +108,9 @@ def _serve(cli: click.Group) -> None:
 
         top = ctx.find_root().params.get("project")
         flags = {name: given.pop(name) for name in ("memory_mb", "tenant_requests", "server_requests")}
+        keyring, master = given.pop("keyring"), given.pop("master_key")
+        if keyring and master:
+            given["sealing"] = ("--keyring", keyring, "--master-key", master, "--encrypt")
         place = place_of(Path(top) if top else None, os.environ, given)
         say(f"elsewhere: custody serve --objects {place.objects} --public-key {place.public_key}")
         kept = {name: value for name, value in flags.items() if value is not None}
@@ -134,6 +138,7 @@ def _key(noun: click.Group) -> None:
     )
     @click.option("--tenant-of", "tenant", help="Tenant that the key is bound to; default: every tenant.")
     @click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires.")
+    @click.option("--no-rows", "rows", is_flag=True, flag_value=False, default=True, help="It sees aggregates, never rows.")
     def add(client: "Client", name: str, **given: Any) -> None:
         """Make an API key; its secret is printed once."""
         result = client.key_add(name, **given)
@@ -209,14 +214,6 @@ def _checks(cli: click.Group) -> None:
         show(result, _integrity_text)
         if not result.data["ok"]:
             raise click.exceptions.Exit(REFUSED)
-
-    export = group(cli, "export", "Exports for people and programs outside.")
-
-    @verb(export, "card", examples=["custody export card churn@3 > model-card.json"])
-    @click.argument("model")
-    def card(client: "Client", model: str) -> None:
-        """Print a model card as JSON."""
-        click.echo(json.dumps(client.export_card(model).data, indent=2, ensure_ascii=False))
 
 
 def _integrity_text(data: dict[str, Any]) -> str:

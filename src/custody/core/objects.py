@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from custody.core.digest import Digest
+from custody.core.tenancy import TenantId
 
 
 class Objects(Protocol):
@@ -13,6 +14,10 @@ class Objects(Protocol):
     `captures/acme/<batch>.ndjson.gz`): segments of letters, digits, `.`, `_`, `-` joined by `/`; a name that could
     leave the store (`..`, a leading `/`, a backslash, an empty segment, NUL) is InvalidInput.
     """
+
+    def of(self, tenant: TenantId) -> "Objects":
+        """Return the same store for one tenant: where objects are sealed, what it puts is sealed with that tenant's keys."""
+        ...
 
     def put(self, body: bytes) -> Digest:
         """Store bytes durably and return their digest; storing the same bytes again changes nothing."""
@@ -28,6 +33,18 @@ class Objects(Protocol):
 
     def digests(self) -> Iterator[Digest]:
         """Return every stored object's digest."""
+        ...
+
+    def discard(self, digest: Digest) -> None:
+        """Remove an object physically, with every older version that the server keeps; nothing happens if there is none."""
+        ...
+
+    def purge(self, prefix: str) -> int:
+        """Remove physically what is left of documents at or below a name that were replaced or removed; return how many.
+
+        That is: older versions and delete markers of a bucket, uploads that never ended, a folder's temporary files. What
+        was written in the last ten minutes is spared where it may belong to a writer at work.
+        """
         ...
 
     def publish(self, name: str, body: bytes) -> None:

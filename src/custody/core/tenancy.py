@@ -38,11 +38,12 @@ _RANK = {role: rank for rank, role in enumerate(Role)}
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person or key that acts; `tenant` None means every tenant (the team's own keys)."""
+    """A person or key that acts; `tenant` None means every tenant (the team's own keys). rows False: aggregates only."""
 
     name: str
     role: Role
     tenant: TenantId | None = None
+    rows: bool = True
 
     def holds(self, role: Role) -> bool:
         """Tell whether this actor holds `role` or a higher one."""
@@ -55,6 +56,22 @@ class Actor:
                 f"This needs the role '{role}', and '{self.name}' is '{self.role}'.",
                 fix="Ask an admin for a key: custody key add NAME --role " + role,
                 facts={"role": self.role, "needed": role},
+            )
+
+    @property
+    def sees_rows(self) -> bool:
+        """Tell whether this actor may see single rows: a contributor or above whose key was not made without them."""
+        return self.rows and self.holds(Role.CONTRIBUTOR)
+
+    def require_rows(self) -> None:
+        """Raise Denied unless this actor may see single rows."""
+        self.require(Role.CONTRIBUTOR)
+        if not self.rows:
+            raise Denied(
+                f"'{self.name}' may see aggregates, not rows.",
+                why="Its key was made with --no-rows.",
+                fix="Ask an admin for a key that may: custody key add NAME --role contributor",
+                facts={"role": self.role, "rows": False},
             )
 
     def enter(self, tenant: TenantId) -> TenantId:

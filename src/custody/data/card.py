@@ -1,13 +1,14 @@
-"""The provenance card of a dataset version."""
+"""The provenance card of a dataset version: where it came from, how it was collected, how it was treated for bias."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from custody.core.digest import Json
-from custody.core.errors import InvalidInput
-from custody.core.refs import near
+from custody.core.digest import Digest, Json, digest_of_json
+from custody.data.retention import end_of
 
 UNKNOWN = "unknown"
+ANY = "any"  # of storage and processing: nothing limits it
 LEGAL_BASES = (
     "consent",
     "contract",
@@ -28,8 +29,27 @@ METHODS = (
     "human_label",
     "administrative_record",
     "live_traffic",
+    "clean_room",
 )
+CLASSES = ("public", "internal", "confidential", "restricted")  # the least guarded first
+PROPRIETARY = ("none", "copyright", "patent", "trademark", "secret")
+MITIGATIONS = ("none", "reweigh", "resample", "relabel", "threshold")
 TRAINING = "train_ai_system"
+VERSION = 2
+NOT_ASSESSED = "not assessed"
+_SPECIAL = (
+    "user.biometric",
+    "user.biometrics",
+    "user.health",
+    "user.health_and_medical",
+    "user.criminal_history",
+    "user.demographic.race_ethnicity",
+    "user.demographic.religious_belief",
+    "user.demographic.philosophical_belief",
+    "user.demographic.political_opinion",
+    "user.demographic.sexual_orientation",
+    "user.demographic.union_membership",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +57,11 @@ class Card:
     """Where data came from, how it was collected, how it was treated for bias.
 
     sources, legal_basis and purposes may say `unknown`: such data can be stored but not trained on.
+    subject_key: the column that names the person a row is about, for access and erasure.
     purposes: keys of permitted use; training needs `train_ai_system` (fideslang). license: an SPDX id or a sentence.
     categories: what columns hold, as fideslang keys; personal data that a scan finds there is expected, and stays.
     quasi_identifiers: columns that tell people apart together; a scan counts the smallest group of equal ones.
+    A card of version 1 ends with `bias_treatment`; what is below is asked since version 2.
     Source of the fields: Data & Trust Alliance, Data Provenance Standards 1.0.0; Gebru et al. 2021, Datasheets for Datasets.
     """
 
@@ -57,9 +79,36 @@ class Card:
     limitations: str
     bias_treatment: str
     supersedes: str | None = None
+    version: int = 1
+    contact: str = ""
+    custodian: str = ""
+    collection_detail: str = ""
+    missing_values: str = ""
+    imputation: str = ""
+    storage: tuple[str, ...] = ()
+    storage_denied: tuple[str, ...] = ()
+    processing: tuple[str, ...] = ()
+    processing_denied: tuple[str, ...] = ()
+    classification: str = ""
     categories: Mapping[str, str] = field(default_factory=dict)
     quasi_identifiers: tuple[str, ...] = ()
-    version: int = 1
+    special_condition: str = ""
+    subject_key: str | None = None
+    further_subject_keys: tuple[str, ...] = ()
+    consent: Mapping[str, Json] = field(default_factory=dict)
+    restrictions: tuple[str, ...] = ()
+    proprietary: tuple[str, ...] = ()
+    retention: str = ""
+    retention_action: str = "delete"
+    transform: Mapping[str, str] = field(default_factory=dict)
+    deidentification: Mapping[str, str] = field(default_factory=dict)
+    dp: Mapping[str, Json] = field(default_factory=dict)
+    bias_groups: tuple[Mapping[str, Json], ...] = ()
+    bias_metrics: tuple[Mapping[str, Json], ...] = ()
+    bias_mitigation: tuple[Mapping[str, Json], ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    known_gaps: str = ""
+    social_impact: str = ""
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -71,56 +120,46 @@ class Card:
             reasons.append("its legal basis is unknown")
         if not self.purposes or UNKNOWN in self.purposes:
             reasons.append("its purpose is unknown")
-        elif TRAINING not in self.purposes:
+        elif not any(key == TRAINING or key.startswith(f"{TRAINING}.") for key in self.purposes):
             reasons.append(f"its purposes do not include '{TRAINING}'")
-        return tuple(reasons)
+        return tuple(reasons + (self._conditions() if self.version > 1 else []))
+
+    def _conditions(self) -> list[str]:
+        """Return what is missing because of what the card says elsewhere."""
+        missing = []
+        if special := sorted(key for key in set(self.categories.values()) if below_any(key, _SPECIAL)):
+            missing += [] if self.special_condition else [f"it holds {', '.join(special)} but says no 'special_condition'"]
+        if self.legal_basis == "consent":
+            missing += [] if self.consent.get("document") else ["it rests on consent but 'consent' names no document"]
+            missing += [] if self.subject_key else ["it rests on consent but no 'subject_key' names the column with the person"]
+        if self.collection_method == "human_label" and not self.labels.get("protocol"):
+            missing.append("people labelled it but 'labels' names no protocol")
+        if self.collection_method == "clean_room" and not {"epsilon", "delta", "unit"} <= self.dp.keys():
+            missing.append("it comes from a clean room but 'dp' does not say epsilon, delta and unit")
+        return missing
+
+    @property
+    def promotion_blocks(self) -> tuple[str, ...]:
+        """Return why a model that learned from this data may not pass its gate: nobody looked at bias."""
+        unseen = self.subjects and self.bias_treatment.strip().lower().startswith(NOT_ASSESSED)
+        return ("its bias was not assessed",) if unseen else ()
+
+    @property
+    def subject_keys(self) -> tuple[str, ...]:
+        """Return all columns that name a person; a row needs all of them."""
+        return (*((self.subject_key,) if self.subject_key else ()), *self.further_subject_keys)
+
+    def ended(self, issued: datetime, now: datetime) -> datetime | None:
+        """Return since when this data should be gone, None while it may be kept."""
+        end = end_of(self.retention, issued) if self.retention else None
+        return end if end is not None and end <= now else None
 
 
-_LISTS = ("sources", "geography", "subjects", "purposes", "quasi_identifiers")
-_OPTIONAL = ("supersedes", "categories", "quasi_identifiers", "version")
+def below_any(key: str, roots: tuple[str, ...]) -> bool:
+    """Tell whether a dotted key is one of these or lies below one."""
+    return any(key == root or key.startswith(f"{root}.") for root in roots)
 
 
-def card_of(values: Mapping[str, Json]) -> Card:
-    """Build a card from parsed YAML or JSON; all faults are reported at once."""
-    known = [f.name for f in fields(Card)]
-    faults = [
-        f"unknown field '{key}'" + (f" (did you mean '{close[0]}'?)" if (close := near(key, known)) else "")
-        for key in values
-        if key not in known
-    ]
-    clean: dict[str, Json] = {}
-    for name in known:
-        value = values.get(name)
-        if name in _LISTS and isinstance(value, str):
-            value = [value]
-        if name in _OPTIONAL and value is None:
-            continue
-        faults += _faults(name, value)
-        clean[name] = value
-    if faults:
-        raise InvalidInput(
-            "The provenance card cannot be used: " + "; ".join(faults) + ".",
-            why="A card must answer where the data comes from, how it was collected and how it was treated for bias.",
-            fix="Write 'unknown' for a source, legal basis or purpose nobody can name; see docs/reference/card.md",
-            facts={"faults": faults},
-        )
-    made = {k: tuple(str(i) for i in v) if isinstance(v, list) else v for k, v in clean.items()}
-    return Card(**made)  # type: ignore[arg-type]  # every field was checked by _faults
-
-
-def _faults(name: str, value: Json) -> list[str]:
-    if name == "version":
-        return [] if value == 1 else ["version is not 1"]
-    if name == "categories":
-        good = isinstance(value, dict) and all(isinstance(one, str) and one.strip() for one in value.values())
-        return [] if good else ["'categories' must be a mapping of column: category"]
-    if name in _LISTS:
-        if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
-            return [f"'{name}' must be a list of texts"]
-        return [] if value or name in {"subjects", "quasi_identifiers"} else [f"'{name}' is empty"]
-    if not isinstance(value, str) or not value.strip():
-        return [f"'{name}' is missing"]
-    choices = {"legal_basis": LEGAL_BASES, "collection_method": METHODS}.get(name)
-    if choices and value not in choices:
-        return [f"'{name}' must be one of {', '.join(choices)}"]
-    return []
+def card_digest(values: Mapping[str, Json]) -> Digest:
+    """Return the digest of a card's canonical JSON: its id, and what is signed."""
+    return digest_of_json(dict(values))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from custody.core.digest import Digest, digest_of_json
+from custody.core.errors import Conflict
 from custody.core.refs import DatasetRef
 from custody.core.schema import Schema
 from custody.data.card import Card
@@ -27,6 +28,9 @@ class DatasetVersion:
 
     profile: digest of the mergeable column summaries. holdout: share of rows kept from training, 0..1,
     chosen by a hash of each row's content, so that the same row is on the same side in every version.
+    closed_at: since then its rows may not be read, since a person's were among them; erasure: which one; replaced_by: the
+    version that holds the rest, once it is written. Then `parts` is empty, and the digest stays as the record.
+    card_signature: Ed25519 over the card's digest, by the project's key; empty for versions stored before cards were signed.
     """
 
     ref: DatasetRef
@@ -39,6 +43,30 @@ class DatasetVersion:
     created_at: datetime
     holdout: float = HOLDOUT
     derived_from: tuple[str, ...] = ()
+    card_signature: str = ""
+    card_key_id: str = ""
+    closed_at: datetime | None = None
+    erasure: str = ""
+    replaced_by: DatasetRef | None = None
+
+    @property
+    def subject_column(self) -> str | None:
+        """Return the column that names the person a row is about, as the card or the schema says."""
+        return self.card.subject_key or self.schema.subject
+
+    def standing(self) -> "DatasetVersion":
+        """Return this version if its rows are there; Conflict, never a silent substitute, once a person's were erased."""
+        if self.closed_at is None:
+            return self
+        rest = (
+            f"What is left of it is {self.replaced_by}." if self.replaced_by else "The rest is being written, or nothing is left."
+        )
+        raise Conflict(
+            f"The rows of {self.ref} are erased.",
+            why=f"A person asked for it on {self.closed_at:%Y-%m-%d}. {rest}",
+            fix=f"Use what is left: custody dataset show {self.replaced_by or self.ref}",
+            facts={"dataset": str(self.ref), "replaced_by": str(self.replaced_by or "")},
+        )
 
 
 @dataclass(frozen=True, slots=True)

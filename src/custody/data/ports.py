@@ -34,6 +34,18 @@ class Datasets(Protocol):
         """List versions, newest first."""
         ...
 
+    def close(self, version: DatasetVersion) -> None:
+        """Store that a version's rows are gone and what stands in for it; its digest stays."""
+        ...
+
+    def unindexed(self) -> Sequence[DatasetRef]:
+        """Return the versions whose people are not in the index yet: those stored before there was one."""
+        ...
+
+    def holds(self, digest: Digest) -> bool:
+        """Tell whether any version names an object."""
+        ...
+
     def add(self, version: DatasetVersion) -> None:
         """Store a new version; Conflict if the number is taken."""
         ...

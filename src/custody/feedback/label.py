@@ -52,6 +52,18 @@ class Labels(Protocol):
         """Return the newest value per prediction id or caller's key."""
         ...
 
+    def forget(self, key: DeploymentKey, names: Sequence[str]) -> int:
+        """Delete all labels under these names, and return how many rows that were."""
+        ...
+
+    def names(self, key: DeploymentKey) -> Sequence[str]:
+        """Return every name that has a label of any source."""
+        ...
+
+    def replace_draw(self, old: Draw, new: Draw) -> None:
+        """Store a draw again with another frame."""
+        ...
+
     def count(self, key: DeploymentKey) -> int:
         """Return how many predictions have a label."""
         ...

@@ -1,11 +1,14 @@
 """The bias check: gaps between groups of people, with intervals and three outcomes."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 
 from custody.core.evidence import Check, GroupCounts, Outcome
-from custody.core.measures.intervals import newcombe
+from custody.core.measures.intervals import difference, newcombe, wilson
 from custody.gates.policy import BiasRule
+
+MOST = 10_000_000  # rows a group up to which the needed number is looked for
+Counts = Mapping[str, tuple[float, float]]
 
 
 def bias_check(rule: BiasRule, groups: Sequence[GroupCounts], threshold: float) -> Check:
@@ -13,8 +16,10 @@ def bias_check(rule: BiasRule, groups: Sequence[GroupCounts], threshold: float) 
 
     Surely above: the lower Newcombe bound at level alpha / number of pairs (Bonferroni). Surely below: the upper bound at
     level alpha, which needs no correction, since all pairs must pass. A group with fewer than `min_n` relevant rows is
-    inconclusive, never skipped.
-    Source: Newcombe 1998, Statistics in Medicine 17, method 10; Holm 1979 for why pairs are corrected.
+    inconclusive, never skipped; an inconclusive answer says how many rows a group would decide if the shares stayed.
+    With `ratio`, the same on p1 - ratio * p2 for both orders of each pair: below zero means a ratio that is too small.
+    Source: Newcombe 1998, Statistics in Medicine 17, method 10; Holm 1979 for why pairs are corrected; Zou and Donner 2008
+    for the interval of p1 - ratio * p2.
     """
     name = f"bias:{rule.measure}:{rule.column}@{threshold:g}"
     counts = {group.group: _relevant(rule.measure, group) for group in groups}
@@ -25,41 +30,105 @@ def bias_check(rule: BiasRule, groups: Sequence[GroupCounts], threshold: float) 
     surely, worst = _gaps(rule, counts)
     spoken = ", ".join(f"{group} {rate:.1%} (n={counts[group][1]})" for group, rate in sorted(rates.items()))
     said = f"{rule.measure.replace('_', ' ')} by {rule.column}: {spoken}."
+    needed = None if surely or (not small and worst <= 0) else n_needed(rule, counts)
     facts = {
-        "tolerance": rule.tolerance,
-        "largest_possible_gap": worst,
+        "tolerance": rule.tolerance if rule.ratio is None else rule.ratio,
+        "largest_possible_gap": worst + (rule.tolerance if rule.ratio is None else 0),
+        "n_needed": needed,
         **{f"rate:{group}": rate for group, rate in rates.items()},
     }
-    allowed = f"allowed is {rule.tolerance:.0%}"
     if surely:
-        low, one, two = max(surely)
-        gap = abs(rates[one] - rates[two])
-        proof = f"The gap between {one} and {two} is {gap:.1%}, surely above {low:.1%}; {allowed}."
-        return Check(name, Outcome.FAIL, f"{said} {proof}", facts)
+        _, one, two = max(surely)
+        return Check(name, Outcome.FAIL, f"{said} {_proof(rule, max(surely), rates[one], rates[two])}", facts)
+    more = _more(needed)
     if small:
-        return Check(
-            name, Outcome.INCONCLUSIVE, f"{said} Too few rows of {', '.join(small)} to judge: {rule.min_n} are needed.", facts
-        )
-    if worst > rule.tolerance:
-        unsure = f"The gap may be as large as {worst:.1%}; {allowed}. More rows would decide."
-        return Check(name, Outcome.INCONCLUSIVE, f"{said} {unsure}", facts)
-    return Check(name, Outcome.PASS, f"{said} No gap is larger than {worst:.1%}; {allowed}.", facts)
+        few = f"Too few rows of {', '.join(small)} to judge: {rule.min_n} are needed."
+        return Check(name, Outcome.INCONCLUSIVE, f"{said} {few} {more}", facts)
+    if worst > 0:
+        return Check(name, Outcome.INCONCLUSIVE, f"{said} {_unsure(rule, worst)} {more}", facts)
+    return Check(name, Outcome.PASS, f"{said} {_fine(rule, worst)}", facts)
 
 
-def _gaps(rule: BiasRule, counts: Mapping[str, tuple[int, int]]) -> tuple[list[tuple[float, str, str]], float]:
-    """Return the pairs whose gap is surely above the tolerance (with its lower bound), and the largest upper bound of all."""
+def n_needed(rule: BiasRule, counts: Counts) -> int | None:
+    """Return how many relevant rows each group needs so that the check decides, if the measured shares are the true ones.
+
+    None if no number up to ten million would: the shares lie at the tolerance, or a group has no rows yet.
+    """
+    if any(not n for _, n in counts.values()):
+        return None
+    shares = {group: k / n for group, (k, n) in counts.items()}
+
+    def decided(n: int) -> bool:
+        surely, worst = _gaps(rule, {group: (share * n, n) for group, share in shares.items()})
+        return bool(surely) or worst <= 0
+
+    high = rule.min_n
+    while not decided(high):
+        high *= 2
+        if high > MOST:
+            return None
+    low = max(rule.min_n, high // 2)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decided(middle) else (middle + 1, high)
+    return high
+
+
+def _more(needed: int | None) -> str:
+    if needed is None:
+        return "No number of rows would decide if the shares stay as they are."
+    return f"About {needed:,} relevant rows in each group would decide if the shares stay."
+
+
+def _gaps(rule: BiasRule, counts: Counts) -> tuple[list[tuple[float, str, str]], float]:
+    """Return the pairs that surely miss the rule (with the distance by which), and by how much any pair may still miss it."""
     pairs = list(combinations(sorted(counts), 2))
-    surely, worst = [], 0.0
-    for one, two in pairs:
-        (k1, n1), (k2, n2) = counts[one], counts[two]
-        if not n1 or not n2:
+    level = rule.alpha / len(pairs)
+    surely, worst = [], -1.0
+    for one, two in pairs if rule.ratio is None else permutations(sorted(counts), 2):
+        if not counts[one][1] or not counts[two][1]:
             continue
-        low, _ = _gap(newcombe(k1, n1, k2, n2, confidence=1 - rule.alpha / len(pairs)))
-        _, high = _gap(newcombe(k1, n1, k2, n2, confidence=1 - rule.alpha))
-        worst = max(worst, high)
-        if low > rule.tolerance:
-            surely.append((low, one, two))
+        if rule.ratio is None:
+            low, _ = _gap(newcombe(*counts[one], *counts[two], confidence=1 - level))
+            _, high = _gap(newcombe(*counts[one], *counts[two], confidence=1 - rule.alpha))
+            under, over = low - rule.tolerance, high - rule.tolerance
+        else:
+            under = -_short(counts[one], counts[two], rule.ratio, 1 - level)[1]
+            over = -_short(counts[one], counts[two], rule.ratio, 1 - rule.alpha)[0]
+        worst = max(worst, over)
+        if under > 0:
+            surely.append((under, one, two))
     return surely, worst
+
+
+def _short(one: tuple[float, float], two: tuple[float, float], ratio: float, confidence: float) -> tuple[float, float]:
+    """Bound p1 - ratio * p2: low and high."""
+    low, high = wilson(*two, confidence)
+    scaled = (ratio * two[0] / two[1], ratio * low, ratio * high)
+    found = difference((one[0] / one[1], *wilson(*one, confidence)), scaled)
+    return found[1], found[2]
+
+
+def _proof(rule: BiasRule, surely: tuple[float, str, str], one: float, two: float) -> str:
+    by, first, second = surely
+    if rule.ratio is not None:
+        return f"{first} has {one / two:.2f} times the share of {second}, surely below {rule.ratio:g}."
+    low = by + rule.tolerance
+    return (
+        f"The gap between {first} and {second} is {abs(one - two):.1%}, surely above {low:.1%}; allowed is {rule.tolerance:.0%}."
+    )
+
+
+def _unsure(rule: BiasRule, worst: float) -> str:
+    if rule.ratio is not None:
+        return f"Some ratio may be below {rule.ratio:g}."
+    return f"The gap may be as large as {worst + rule.tolerance:.1%}; allowed is {rule.tolerance:.0%}."
+
+
+def _fine(rule: BiasRule, worst: float) -> str:
+    if rule.ratio is not None:
+        return f"Every ratio is surely at least {rule.ratio:g}."
+    return f"No gap is larger than {worst + rule.tolerance:.1%}; allowed is {rule.tolerance:.0%}."
 
 
 def _relevant(measure: str, group: GroupCounts) -> tuple[int, int]:

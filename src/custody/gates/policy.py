@@ -27,13 +27,18 @@ class MetricRule:
 
 @dataclass(frozen=True, slots=True)
 class BiasRule:
-    """The gap of `measure` between any two groups of `column` must be shown to be at most `tolerance` (0..1)."""
+    """The gap of `measure` between any two groups of `column` must be shown to be at most `tolerance` (0..1).
+
+    column: `sex*region` names the groups of two columns together, two at most. ratio: judge the smaller share over the larger
+    instead, which must be shown to be at least this (0.8 is the four-fifths rule); None judges the difference.
+    """
 
     column: str
     measure: str
     tolerance: float = 0.05
     alpha: float = 0.05
     min_n: int = 100
+    ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,10 @@ class Policy:
     def digest(self) -> Digest:
         """Return the digest of the rules; the version number and date do not count."""
         rules: dict[str, Json] = {k: v for k, v in asdict(self).items() if k not in ("version", "created_at")}
+        plain = [asdict(rule) for rule in self.bias]
+        rules["bias"] = [
+            {k: v for k, v in rule.items() if (k, v) != ("ratio", None)} for rule in plain
+        ]  # as before there were ratios
         return digest_of_json(rules)
 
 
@@ -155,6 +164,9 @@ def _bias_rule(item: Mapping[str, Json], faults: list[str]) -> BiasRule:
         faults.append(f"'{measure}' is not a bias measure ({', '.join(MEASURES)})")
     if not isinstance(item.get("column"), str):
         faults.append("a bias rule needs a 'column'")
+    elif str(item["column"]).count("*") > 1:
+        faults.append(f"'{item['column']}' joins more than two columns: groups get too small to judge")
+    ratio = _number(item, "ratio", faults)
     tolerance, alpha = _number(item, "tolerance", faults, 0.05), _number(item, "alpha", faults, 0.05)
     if alpha in {0, 1}:
         faults.append("'alpha' must be between 0 and 1, both excluded")
@@ -162,4 +174,4 @@ def _bias_rule(item: Mapping[str, Json], faults: list[str]) -> BiasRule:
     if not isinstance(min_n, int) or min_n < 1:
         faults.append("'min_n' must be a whole number of at least 1")
         min_n = 100
-    return BiasRule(str(item.get("column")), measure, tolerance or 0.0, alpha or 0.05, min_n)
+    return BiasRule(str(item.get("column")), measure, tolerance or 0.0, alpha or 0.05, min_n, ratio or None)

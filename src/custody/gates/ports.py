@@ -29,6 +29,14 @@ class Gates(Protocol):
         """Store a new golden set version."""
         ...
 
+    def golden_sets(self) -> Sequence[GoldenSet]:
+        """Return every version of every golden set, by model name."""
+        ...
+
+    def replace_golden(self, golden: GoldenSet) -> None:
+        """Store a version of a golden set again, without an erased person's cases."""
+        ...
+
     def verdict(self, model: ModelRef) -> Verdict | None:
         """Return the newest verdict on a version."""
         ...

@@ -35,9 +35,14 @@ def add_key(
     tenant: TenantId | None,
     *,
     expires_at: datetime | None = None,
+    rows: bool = True,
 ) -> tuple[Key, str, int]:
-    """Make an API key and return it with its secret, which is shown once and stored as a hash only."""
+    """Make an API key and return it with its secret, which is shown once and stored as a hash only.
+
+    rows False: the key may do all that its role may, but see aggregates only. Whoever may not see rows makes no key that may.
+    """
     caller.may(Role.ADMIN)
+    rows = rows and caller.actor.rows
     if tenant is not None:
         ports.stores.tenants.get(caller.actor.enter(tenant))
     if name.startswith(SESSION):
@@ -47,10 +52,10 @@ def add_key(
     secret = "ck_" + base64.urlsafe_b64encode(ports.random(24)).decode()
     hashed = digest_of(secret.encode())
     bound = tenant if tenant is not None else caller.actor.tenant
-    key = Key(ports.new_id(caller.now), hashed, name, role, bound, caller.now, expires_at)
+    key = Key(ports.new_id(caller.now), hashed, name, role, bound, caller.now, expires_at, rows=rows)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         change.tenants.save_key(key)
-        entry = change.record("key.added", key.id, {"name": name, "role": role.value, "tenant": bound})
+        entry = change.record("key.added", key.id, {"name": name, "role": role.value, "tenant": bound, "rows": rows})
     publish(ports, caller.now)
     return key, secret, entry.seq
 
@@ -76,8 +81,12 @@ def actor_of(stores: Stores, secret: str, now: datetime) -> Actor | None:
         return None
     if key.name.startswith(SESSION):
         parent = next((one for one in stores.tenants.keys() if one.id == key.name.removeprefix(SESSION)), None)  # noqa: SIM118 - not a dict
-        return Actor(parent.name, parent.role, parent.tenant) if parent and good(parent, now) else None
-    return Actor(key.name, key.role, key.tenant)
+        return _holder(parent) if parent and good(parent, now) else None
+    return _holder(key)
+
+
+def _holder(key: Key) -> Actor:
+    return Actor(key.name, key.role, key.tenant, key.rows)
 
 
 def open_session(ports: Ports, secret: str, now: datetime) -> str | None:
@@ -88,7 +97,7 @@ def open_session(ports: Ports, secret: str, now: datetime) -> str | None:
     session = "cs_" + base64.urlsafe_b64encode(ports.random(24)).decode()
     end = min(parent.expires_at or now + LIFE, now + LIFE)
     hashed = digest_of(session.encode())
-    key = Key(ports.new_id(now), hashed, SESSION + parent.id, parent.role, parent.tenant, now, end)
+    key = Key(ports.new_id(now), hashed, SESSION + parent.id, parent.role, parent.tenant, now, end, rows=parent.rows)
     with ports.stores.change(parent.tenant or HOUSE, Actor(parent.name, parent.role, parent.tenant), now) as change:
         change.tenants.save_key(key)
         change.record("session.opened", key.id, {"key": parent.id})

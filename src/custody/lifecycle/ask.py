@@ -18,6 +18,7 @@ from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.deployment.revision import Revision
 from custody.feedback.draw import Draw
+from custody.lifecycle.access import access
 from custody.lifecycle.captured import INPUT, rows_between
 from custody.lifecycle.rows import group_columns
 from custody.lifecycle.stores import Caller, Ports
@@ -91,7 +92,7 @@ def ask(ports: Ports, caller: Caller, key: DeploymentKey, n: int, *, dry_run: bo
     if dry_run:
         return made, None
     frame = rows.select(["prediction", "key", "score", "decision"]).append_column("aim", pa.array(chances.aim))
-    objects, kept = ports.stores.objects, {"version": 1, "uniform": chances.uniform, "sample": sample.to_json()}
+    objects, kept = ports.stores.objects.of(key.tenant), {"version": 1, "uniform": chances.uniform, "sample": sample.to_json()}
     made = replace(made, frame=objects.put(ports.tables.to_parquet(frame)), sample=objects.put(msgspec.json.encode(kept)))
     with ports.stores.change(key.tenant, caller.actor, caller.now) as change:
         if len(change.labels.draws(key)) != len(known):
@@ -158,8 +159,11 @@ def _answers(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 
 def questions(ports: Ports, caller: Caller, key: DeploymentKey, *, limit: int = 100) -> list[Question]:
-    """Return the drawn answers of a deployment that no person has labelled yet, oldest draw first, at most `limit`."""
-    caller.within(key.tenant).may(Role.CONTRIBUTOR)
+    """Return the drawn answers of a deployment that no person has labelled yet, oldest draw first, at most `limit`.
+
+    They are rows: the caller must be allowed to see rows, and the ledger says that it did.
+    """
+    reader = caller.within(key.tenant).may_see_rows()
     shelf = ports.stores.of(key.tenant)
     if shelf.deployments.head(key) is None:
         raise NotFound.of("deployment", str(key), ls="custody deployment ls")
@@ -170,6 +174,9 @@ def questions(ports: Ports, caller: Caller, key: DeploymentKey, *, limit: int = 
             found += _questions(ports, one, wanted[: limit - len(found)])
         if len(found) >= limit:
             break
+    if found:
+        shown: list[Json] = [one.prediction for one in found]
+        access(ports, reader, str(key), {"predictions": shown}, rows=len(found), purpose="label")
     return found
 
 

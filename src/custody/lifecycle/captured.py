@@ -62,10 +62,11 @@ def rows_between(
 ) -> pa.Table | None:
     """Read the captured rows of a deployment whose events lie in [start, end), sealed since a time; None if there are none."""
     found = ports.stores.of(key.tenant).captures.of(key, start=start, end=end)
-    batches = [batch for batch in found if since is None or batch.last_at >= since]
+    batches = [batch for batch in found if batch.rows and (since is None or batch.last_at >= since)]
     if not batches:
         return None
-    table = joined([ports.tables.from_parquet(ports.stores.objects.get(batch.object)) for batch in batches])
+    objects = ports.stores.objects.of(key.tenant)
+    table = joined([ports.tables.from_parquet(objects.get(batch.object)) for batch in batches])
     if since is not None:
         table = table.filter(pc.greater_equal(table.column("at"), pa.scalar(since.astimezone(UTC), _TIME)))
     if start is not None:
@@ -94,7 +95,9 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
 def row_of(ports: Ports, id: PredictionId) -> dict[str, Any] | None:  # noqa: A002 - the field's word
     """Return the captured row of one prediction; None if its batch has not been sealed."""
     for batch in ports.stores.of(id.deployment.tenant).captures.around(id.deployment, id.at):
-        table = ports.tables.from_parquet(ports.stores.objects.get(batch.object))
+        if not batch.rows:
+            continue
+        table = ports.tables.from_parquet(ports.stores.objects.of(id.deployment.tenant).get(batch.object))
         found = table.filter(pc.equal(table.column("prediction"), str(id)))
         if found.num_rows:
             row: dict[str, Any] = found.slice(0, 1).to_pylist()[0]

@@ -1,6 +1,7 @@
 """Convert: a run's converted model becomes a version, after custody has measured its parity and its metrics itself."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 import numpy as np
@@ -12,14 +13,14 @@ from custody.core.manifest import ParityFixture
 from custody.core.measures.parity import parity
 from custody.core.refs import ModelRef, near
 from custody.core.tenancy import Role
-from custody.data.dataset import DatasetVersion
 from custody.data.split import Split, part_of
 from custody.gates.policy import Policy
+from custody.lifecycle.consent import admit
 from custody.lifecycle.rows import Scored, inputs_of, measure, score, table_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
 from custody.registry.model import ModelVersion
 from custody.registry.ports import Scorer
-from custody.registry.run import DatasetUse, LoggedModel, Run
+from custody.registry.run import DatasetUse, LoggedModel, Run, once
 
 DEFAULT_THRESHOLDS = (0.5,)
 
@@ -39,12 +40,15 @@ def convert(
     for version in shelf.models.of_run(run_id):
         if version.artifact == logged.artifact and version.ref.name == logged.name:
             return version, None
-    body = ports.stores.objects.get(logged.artifact)
+    body = ports.stores.objects.of(caller.tenant).get(logged.artifact)
     model = ports.load(body, logged.signature)
     thresholds = thresholds_of(shelf.gates.policy(logged.name))
     report = parity_of(ports, model, logged, thresholds)
-    registered = measure_holdout(ports, shelf, run.datasets, model, logged, groups_of(shelf, logged.name, run.datasets))
+    datasets = once(run.datasets)
+    registered = measure_holdout(ports, shelf, datasets, model, logged, groups_of(shelf, logged.name, datasets), at=caller.now)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        for use in run.datasets:
+            change.datasets.get(use.ref).standing()
         latest = change.models.latest(logged.name)
         version = ModelVersion(
             ref=ModelRef(logged.name, latest.ref.version + 1 if latest else 1),
@@ -56,7 +60,7 @@ def convert(
             parity=report,
             registered=registered,
             run_id=run_id,
-            datasets=run.datasets,
+            datasets=datasets,
             created_at=caller.now,
             notes=logged.notes,
         )
@@ -111,10 +115,19 @@ def parity_of(
 
 
 def holdout_of(
-    ports: Ports, version: DatasetVersion, model: Scorer, of: LoggedModel | ModelVersion, groups: Sequence[str]
+    ports: Ports,
+    shelf: Shelf,
+    use: DatasetUse,
+    model: Scorer,
+    of: LoggedModel | ModelVersion,
+    groups: Sequence[str],
+    at: datetime,
 ) -> Scored:
-    """Score the holdout rows of one dataset version."""
+    """Score the holdout rows of one dataset version that the run's purpose allows as of a time."""
+    version = shelf.datasets.get(use.ref)
     table = part_of(table_of(version, ports.stores.objects, ports.tables), Split.HOLDOUT, version.holdout)
+    if use.admission is not None:
+        _, table = admit(ports, shelf, version, table, use.admission.purpose, at)
     return score(version, table, model, of.signature, groups)
 
 
@@ -125,8 +138,13 @@ def measure_holdout(
     model: Scorer,
     of: LoggedModel | ModelVersion,
     groups: Sequence[str],
+    *,
+    at: datetime,
 ) -> tuple[Measured, ...]:
-    """Measure a model on the holdout rows of all datasets its run read; Denied if the run read holdout rows itself."""
+    """Measure a model on the holdout rows of all datasets its run read; Denied if the run read holdout rows itself.
+
+    at: the time as of which consent counts: rows of people who withdrew are not measured on either.
+    """
     name = of.name if isinstance(of, LoggedModel) else of.ref.name
     if spoiled := [str(use.ref) for use in datasets if use.split != Split.TRAIN]:
         raise Denied(
@@ -134,7 +152,7 @@ def measure_holdout(
             why="A metric on rows the model has seen proves nothing.",
             fix="Read the training part only: run.dataset('tickets@1')  # split='train' is the default",
         )
-    scored = [holdout_of(ports, shelf.datasets.get(use.ref), model, of, groups) for use in datasets]
+    scored = [holdout_of(ports, shelf, use, model, of, groups, at) for use in once(datasets)]
     if not scored:
         raise Conflict(
             "The run read no dataset through custody, so its model cannot be measured or traced.", fix="run.dataset('tickets@1')"

@@ -1,12 +1,27 @@
-"""Export: a model card that a person can read and a program can parse."""
+"""Export: a model card for people and programs; rows under a name, with a purpose, a mark and an end."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
-from custody.core.refs import ModelRef
-from custody.core.tenancy import Role
+from custody.core.digest import Json, digest_of_json
+from custody.core.errors import Conflict, Denied, InvalidInput
+from custody.core.refs import DatasetRef, ModelRef, name_of
+from custody.core.tenancy import Role, TenantId
+from custody.data.export import Export, Match, marked, match
+from custody.lifecycle.access import bucket
+from custody.lifecycle.consent import decide, people_of
+from custody.lifecycle.rows import table_of
 from custody.lifecycle.stores import Caller, Ports
+from custody.privacy.pseudonym import tokens
+from custody.privacy.purposes import purpose_of
+
+LONGEST = 365  # days until an export ends
+META = b"custody.export"
+SURE = 5.0  # standard deviations above an unrelated order
 
 
 def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
@@ -34,3 +49,119 @@ def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
         }
     )
     return made
+
+
+def export(
+    ports: Ports,
+    caller: Caller,
+    name: str,
+    ref: DatasetRef,
+    *,
+    purpose: str,
+    recipient: str,
+    days: int = 7,
+    columns: Sequence[str] = (),
+    dry_run: bool = False,
+) -> tuple[Export, int | None]:
+    """Allow that rows of a dataset version leave under a name, for a purpose, to somebody, for some days; needs an approver.
+
+    Nothing leaves yet: `take` hands the rows out, until the end.
+    """
+    caller.may(Role.APPROVER).may_see_rows()
+    version = ports.stores.of(caller.tenant).datasets.get(ref)
+    if not 1 <= days <= LONGEST:
+        raise InvalidInput(f"An export of {days} days is not possible.", why=f"It ends after 1 to {LONGEST} days.")
+    if not recipient.strip():
+        raise InvalidInput("Who gets the rows?", fix="Say it: --recipient 'audit office'")
+    if absent := [one for one in columns if one not in version.schema.names]:
+        raise InvalidInput(f"{ref} has no column {', '.join(absent)}.", why=f"It has {', '.join(version.schema.names)}.")
+    end = caller.now + timedelta(days=days)
+    made = Export(
+        name_of("export", name),
+        ports.new_id(caller.now),
+        ref,
+        purpose_of(purpose),
+        recipient.strip(),
+        caller.actor.name,
+        caller.now,
+        end,
+        tuple(columns),
+    )
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        people = people_of(ports, caller.tenant, version, table := table_of(version, ports.stores.objects, ports.tables))
+        decide(ports, change, version, table, people, purpose, caller.now)
+        if change.exports.has(made.name):
+            raise _taken(made)
+        if dry_run:
+            return made, None
+        change.exports.add(made)
+        facts: dict[str, Json] = {
+            "export": made.id,
+            "dataset": str(ref),
+            "purpose": purpose,
+            "columns": list(columns),
+            "expires_at": end.isoformat(),
+        }
+        entry = change.record("export.made", made.name, facts)
+    return made, entry.seq
+
+
+def _taken(made: Export) -> Conflict:
+    return Conflict(
+        f"There is an export '{made.name}' already.",
+        why="A name stands for one export for ever, so that a file found outside leads back to it.",
+        fix=f"Give another name: custody export rows {made.dataset} --name NAME",
+        facts={"export": made.name},
+    )
+
+
+def take(ports: Ports, caller: Caller, name: str) -> tuple[Export, bytes]:
+    """Hand out the rows of an export as Parquet, in the order that marks it; Denied after its end.
+
+    Consent counts as of now, so that rows of people who withdrew since are not in it. Every take is in the ledger.
+    """
+    caller.may(Role.CONTRIBUTOR).may_see_rows()
+    shelf = ports.stores.of(caller.tenant)
+    found = shelf.exports.get(name)
+    if caller.now >= found.expires_at:
+        raise Denied(
+            f"The export '{name}' ended on {found.expires_at:%Y-%m-%d %H:%M}.",
+            why="Rows leave for a limited time only.",
+            fix=f"Ask an approver for a new one: custody export rows {found.dataset} --name NAME --purpose {found.purpose}",
+            facts={"export": name, "expired_at": found.expires_at.isoformat()},
+        )
+    version = shelf.datasets.get(found.dataset)
+    table = table_of(version, ports.stores.objects, ports.tables)
+    people = people_of(ports, caller.tenant, version, table)
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        _, rows = decide(ports, change, version, table, people, found.purpose, caller.now)
+        query = digest_of_json({"export": found.id, "dataset": version.digest, "columns": list(found.columns)})
+        facts: dict[str, Json] = {"query": query, "rows": bucket(rows.num_rows), "purpose": found.purpose}
+        change.record("rows.read", f"export {found.name}", facts)
+    rows = rows.select(list(found.columns)) if found.columns else rows
+    out = marked(rows, _mark(ports, caller.tenant, found))
+    return found, ports.tables.to_parquet(out.replace_schema_metadata({META: found.id.encode()}))
+
+
+def identify(ports: Ports, caller: Caller, table: pa.Table) -> tuple[Match, ...]:
+    """Say which export a file came from: by the id in its metadata, else by the order of its rows; best first.
+
+    Rows may be missing or added. Whoever sorts or shuffles the rows, or changes their values, removes the mark.
+    """
+    caller.may(Role.APPROVER)
+    told = (table.schema.metadata or {}).get(META, b"").decode(errors="replace")
+    shelf, found, after = ports.stores.of(caller.tenant), list[Match](), None
+    while True:
+        page = shelf.exports.page(after=after, limit=1000)
+        for one in page.items:
+            names = one.columns or shelf.datasets.get(one.dataset).schema.names
+            if set(names) <= set(table.column_names):
+                fit = match(table.select(list(names)), _mark(ports, caller.tenant, one), one.name)
+                found += [fit] if fit.sigma >= SURE or one.id == told else []
+        if (after := page.next) is None:
+            return tuple(sorted(found, key=lambda one: -one.sigma))
+
+
+def _mark(ports: Ports, tenant: TenantId, one: Export) -> bytes:
+    """Return the key of an export's order."""
+    return tokens(ports.pseudonyms.of(tenant))(f"export {one.id}", "SECRET").encode()

@@ -1,7 +1,8 @@
 """Data arrives: rows become an immutable dataset version with a provenance card."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -12,10 +13,13 @@ from custody.core.schema import Schema
 from custody.core.tenancy import Role
 from custody.data.card import Card
 from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
+from custody.data.inherit import weaker
+from custody.lifecycle.cards import signed
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.scan import Examined, examine, kept, save
 from custody.lifecycle.stores import Caller, Change, Ports
+from custody.lifecycle.subjects import check_nobody_erased, index_parts, tokens_for, without_erased
 
 ROWS_PER_PART = 1_000_000
 
@@ -56,16 +60,32 @@ def ingest(
         raise InvalidInput(f"A holdout share of {holdout} is not possible.", why="It lies between 0 and 1.")
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
-    schema = schema_of(ports, table, roles)
-    profile, objects = profile_of(table), ports.stores.objects
-    parts = _parts(ports, table)
+    roles, card = _people(roles, card)
+    signature, key_id = signed(ports, card)
+    _not_freer(ports, caller, card, derived_from)
+    if absent := [column for column in card.subject_keys if column not in table.column_names]:
+        raise InvalidInput(
+            f"The card names {', '.join(map(repr, absent))} as a subject key, and the data has no such column.",
+            why=f"The data has the columns: {', '.join(table.column_names)}.",
+            fix="Correct subject_key and further_subject_keys on the card.",
+        )
+    subject = card.subject_key or roles.subject
+    table = without_erased(ports, caller.tenant, table, subject)
+    if not table.num_rows:
+        raise InvalidInput("Every row is about a person who was erased.", fix="There is nothing to add.")
+    schema = schema_of(ports, table, replace(roles, subject=subject))
+    pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
+    people = index_parts(pieces, subject, tokens_for(ports, caller.tenant)) if subject else []
+    profile, objects = profile_of(table), ports.stores.objects.of(caller.tenant)
+    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
+    parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     digest = content_digest(parts, schema)
     shelf = ports.stores.of(caller.tenant)
-    if (same := shelf.datasets.by_digest(name, digest)) and same.card == card:
+    if (same := shelf.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
         return same, None
     examined = None if dry_run else examine(ports, shelf, table, card, schema, data=digest, removed=removed)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-        if (same := change.datasets.by_digest(name, digest)) and same.card == card:
+        if (same := change.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
             return same, None
         version = DatasetVersion(
             ref=DatasetRef(name, _next(change, name)),
@@ -78,19 +98,23 @@ def ingest(
             created_at=caller.now,
             holdout=holdout,
             derived_from=tuple(derived_from),
+            card_signature=signature,
+            card_key_id=key_id,
         )
         if examined is None:
             return version, None
+        check_nobody_erased(change, people)
         change.datasets.add(version)
+        change.subjects.index(version.ref, people)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
-        save(change, kept(ports, examined, version.ref, caller.now), None)
+        save(change, kept(ports, caller.tenant, examined, version.ref, caller.now), None)
     return version, entry.seq
 
 
 def look_ahead(ports: Ports, caller: Caller, table: pa.Table, card: Card, roles: Roles) -> Examined:
     """Look at rows as ingesting would, and store nothing."""
     caller.may(Role.CONTRIBUTOR)
-    schema = schema_of(ports, table, roles)
+    schema = schema_of(ports, table, replace(roles, subject=card.subject_key or roles.subject))
     return examine(ports, ports.stores.of(caller.tenant), table, card, schema, data=content_digest((), schema))
 
 
@@ -101,11 +125,30 @@ def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:
     return schema
 
 
-def _parts(ports: Ports, table: pa.Table) -> tuple[Part, ...]:
-    """Store the rows in files of at most a million."""
-    pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
-    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
-    return tuple(Part(ports.stores.objects.put(body), rows, len(body)) for body, rows in bodies)
+def _not_freer(ports: Ports, caller: Caller, card: Card, derived_from: Sequence[str]) -> None:
+    """Refuse a card that allows more than the card of a dataset version it was derived from."""
+    shelf = ports.stores.of(caller.tenant)
+    refs = [DatasetRef.parse(one) for one in derived_from if re.fullmatch(r"[^@ ]+@\d+", one)]
+    sources = [(str(ref), one.card, one.created_at) for ref in refs for one in [shelf.datasets.get(ref)]]
+    if faults := weaker(card, sources, caller.now):
+        raise InvalidInput(
+            "The card allows more than the data it was derived from: " + "; ".join(faults) + ".",
+            why="Derived data inherits the strictest of its sources.",
+            fix="Narrow the card, or agree new terms for the source and add it again first.",
+            facts={"faults": list(faults)},
+        )
+
+
+def _people(roles: Roles, card: Card) -> tuple[Roles, Card]:
+    """Let card and roles name the same column with the person of a row, whichever of them said it."""
+    if roles.subject and card.subject_key and roles.subject != card.subject_key:
+        raise InvalidInput(
+            f"The card names the subject key '{card.subject_key}', the command '{roles.subject}'.", fix="Name it in one place."
+        )
+    key = card.subject_key or roles.subject
+    if key is None or card.version == 1:
+        return roles, card
+    return replace(roles, subject=key), replace(card, subject_key=key)
 
 
 def _check_positive(table: pa.Table, roles: Roles) -> None:

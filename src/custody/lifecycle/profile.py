@@ -38,7 +38,7 @@ def profile(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[ColumnProfil
     """
     caller.may(Role.CONTRIBUTOR)
     shelf = ports.stores.of(caller.tenant)
-    body = ports.stores.objects.get(shelf.datasets.get(ref).profile)
+    body = ports.stores.objects.get(shelf.datasets.get(ref).standing().profile)
     cleared(shelf, ref)
     return tuple(_in_short(column) for column in Summary.from_json(msgspec.json.decode(body)).columns)
 

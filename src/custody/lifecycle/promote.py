@@ -1,6 +1,7 @@
 """Gate: a model version is judged against its policy, and the verdict is kept with its evidence."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -38,9 +39,9 @@ def promote(
             f"'{ref.name}' has no gate policy, so nothing says what {ref} must show.",
             fix=f"Set one before the next run: custody gate set {ref.name} policy.yaml",
         )
-    evidence = gather(ports, shelf, version, policy, baseline)
+    evidence = gather(ports, shelf, version, policy, baseline, at=caller.now)
     body = msgspec.json.encode(evidence, order="deterministic")
-    digest = ports.stores.objects.put(body)
+    digest = ports.stores.objects.of(caller.tenant).put(body)
     verdict = judge(policy, evidence, evidence_digest=digest, id=ports.new_id(caller.now), now=caller.now)
     what_if = verdict.passed and evidence.baseline != _champion(shelf, ref)
     if dry_run or what_if:  # a pass against a chosen baseline is an answer, not a permission
@@ -51,8 +52,10 @@ def promote(
     return verdict, entry.seq
 
 
-def gather(ports: Ports, shelf: Shelf, version: ModelVersion, policy: Policy, baseline: ModelRef | None) -> Evidence:
-    """Collect all that the gate may look at, measuring candidate and baseline on the same rows."""
+def gather(
+    ports: Ports, shelf: Shelf, version: ModelVersion, policy: Policy, baseline: ModelRef | None, *, at: datetime
+) -> Evidence:
+    """Collect all that the gate may look at, measuring candidate and baseline on the same rows, allowed as of a time."""
     model = ports.load(ports.stores.objects.get(version.artifact), version.signature)
     base = _baseline(shelf, version.ref, baseline)
     loaded = ports.load(ports.stores.objects.get(base.artifact), base.signature) if base else None
@@ -62,15 +65,15 @@ def gather(ports: Ports, shelf: Shelf, version: ModelVersion, policy: Policy, ba
         candidate=version.ref,
         artifact=version.artifact,
         holdout=tuple(str(use.ref) for use in version.datasets),
-        measured=measure_holdout(ports, shelf, version.datasets, model, version, groups),
+        measured=measure_holdout(ports, shelf, version.datasets, model, version, groups, at=at),
         parity=parity_of(ports, model, version, policy.thresholds),
         golden=_golden(ports, shelf, golden, policy.thresholds[0], model, version, base, loaded),
         golden_digest=golden.digest if golden else None,
         run_started_at=shelf.runs.get(version.run_id).started_at,
         baseline=base.ref if base else None,
         baseline_artifact=base.artifact if base else None,
-        baseline_measured=measure_holdout(ports, shelf, version.datasets, loaded, base, ()) if base and loaded else (),
-        dataset_blocks=tuple(f"{ref}: {block}" for ref, card in cards for block in card.blocks),
+        baseline_measured=measure_holdout(ports, shelf, version.datasets, loaded, base, (), at=at) if base and loaded else (),
+        dataset_blocks=tuple(f"{ref}: {block}" for ref, card in cards for block in (*card.blocks, *card.promotion_blocks)),
     )
 
 

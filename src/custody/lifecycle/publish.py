@@ -1,12 +1,14 @@
 """Tell the data plane: all deployments and keys as one signed manifest in the object store."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 import msgspec
 
-from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest
+from custody.core.digest import Digest
+from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest, Target
 from custody.core.page import MOST
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
@@ -46,9 +48,12 @@ def _publish_once(ports: Ports, now: datetime) -> bool:
 
 
 def _services(stores: Stores) -> tuple[Service, ...]:
+    """Return what each deployment serves; a parity fixture from which an erased person's rows were taken stands for the old."""
+    shelves = [stores.of(tenant) for tenant in tenants_of(stores)]
+    instead = {old: new for shelf in shelves for old, new in shelf.subjects.redirects().items()}
     return tuple(
-        replace(head.service, captures=_rule(shelf.scans.policy()))
-        for shelf in map(stores.of, tenants_of(stores))
+        replace(_without(head.service, instead) if instead else head.service, captures=_rule(shelf.scans.policy()))
+        for shelf in shelves
         for head in shelf.deployments.heads()
     )
 
@@ -56,6 +61,18 @@ def _services(stores: Stores) -> tuple[Service, ...]:
 def _rule(policy: PrivacyPolicy) -> CaptureRule:
     """Tell the data plane what the tenant's privacy policy says of captured texts."""
     return CaptureRule(policy.captures is Captures.SCRUB, policy.scan.tier.value, policy.scan.keep)
+
+
+def _without(service: Service, instead: Mapping[Digest, Digest]) -> Service:
+    live, candidate = _stood_in(service.live, instead), service.candidate
+    return replace(service, live=live, candidate=candidate and replace(candidate, target=_stood_in(candidate.target, instead)))
+
+
+def _stood_in(target: Target, instead: Mapping[Digest, Digest]) -> Target:
+    parity = target.parity
+    while parity is not None and parity in instead:
+        parity = instead[parity] or None
+    return replace(target, parity=parity)
 
 
 def tenants_of(stores: Stores) -> list[TenantId]:

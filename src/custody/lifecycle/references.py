@@ -16,6 +16,7 @@ from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.profile import summary_of
 from custody.lifecycle.rows import columns_of, inputs_of, spoken, table_of
 from custody.lifecycle.stores import Ports, Shelf
+from custody.lifecycle.subjects import standing
 from custody.monitoring.days import FORTNIGHT
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.prior import label_spec, label_summary
@@ -115,13 +116,13 @@ def training_reference(ports: Ports, key: DeploymentKey, model: ModelRef, thresh
     scorer = ports.load(ports.stores.objects.get(version.artifact), version.signature)
     columns: dict[str, list[Any]] = {}
     for use in version.datasets:
-        rows: Mapping[str, Sequence[Any]] = columns_of(table_of(owner.datasets.get(use.ref), ports.stores.objects, ports.tables))
+        rows: Mapping[str, Sequence[Any]] = columns_of(table_of(standing(owner, use.ref), ports.stores.objects, ports.tables))
         scores = scorer.scores(inputs_of(version.signature, rows))
         parts = {feature: list(rows[feature]) for feature in version.signature.features}
         parts |= {"score": scores.tolist(), "decision": (scores >= threshold).tolist()}
         columns = {feature: columns.get(feature, []) + values for feature, values in parts.items()}
     summary = summary_of(columns)
-    digest = ports.stores.objects.put(encoded(summary))
+    digest = ports.stores.objects.of(key.tenant).put(encoded(summary))
     return digest, summary
 
 
@@ -132,8 +133,8 @@ def label_reference(ports: Ports, key: DeploymentKey, owner: Shelf, model: Model
         return digest, read_summary(ports.stores.objects, digest)
     counts: Counter[str] = Counter()
     for use in owner.models.get(model).datasets:
-        version = owner.datasets.get(use.ref)
+        version = standing(owner, use.ref)
         column = table_of(version, ports.stores.objects, ports.tables).column(str(version.schema.target))
         counts.update(spoken(value) for value in column.to_pylist() if value is not None)
     summary = label_summary(counts, label_spec(counts))
-    return ports.stores.objects.put(encoded(summary)), summary
+    return ports.stores.objects.of(key.tenant).put(encoded(summary)), summary

@@ -16,6 +16,7 @@ from custody.deployment.revision import promote as promoted
 from custody.lifecycle.promote import CHAMPION
 from custody.lifecycle.publish import publish, tenants_of
 from custody.lifecycle.stores import Caller, Change, Ports, Shelf
+from custody.privacy.erasure.obligation import barred
 
 SYSTEM = Actor("custody", Role.ADMIN)
 
@@ -106,6 +107,8 @@ def _step(
                 facts={"revision": head.number if head else 0, "expected": plan.expected},
             )
         service, action = step(head, change)
+        if action != "reject":
+            _check_in_change(ports, change, service, plan.owner, caller.now)
         if head is not None and action != "deploy" and plan.owner != head.owner:
             raise Conflict(
                 f"{key} serves a model of '{head.owner}', and {plan.model} belongs to '{plan.owner}'.",
@@ -119,6 +122,14 @@ def _step(
         entry = change.record("rollout.step", str(key), _facts(revision))
     settle(ports, caller.now)
     return revision, entry.seq
+
+
+def _check_in_change(ports: Ports, change: Change, service: Service, owner: TenantId, now: datetime) -> None:
+    """Look at what is owed once more, inside the transaction: an erasure may have come, or an answer been given, meanwhile."""
+    shelf = change if owner == change.tenant else ports.stores.of(owner)
+    candidate = [service.candidate.target.model] if service.candidate else []
+    for model in (service.live.model, *candidate):
+        check_not_barred(shelf, model, now)
 
 
 def settle(ports: Ports, now: datetime) -> None:
@@ -152,7 +163,19 @@ def _target(ports: Ports, caller: Caller, plan: Plan) -> Target:
     return target
 
 
+def check_not_barred(shelf: Shelf, model: ModelRef, now: datetime) -> None:
+    """Raise Denied for a version that an erasure has taken out of use, or whose obligation is overdue."""
+    if reason := barred(shelf.subjects.obligations(model=model), now):
+        raise Denied(
+            f"{model} may not be deployed: {reason}",
+            why="An obligation that is past due stops promotion and new deployments until it is met.",
+            fix="See what is owed, and answer it: custody obligation ls",
+            facts={"model": str(model)},
+        )
+
+
 def _require_verdict(ports: Ports, caller: Caller, target: Target, owner: TenantId) -> None:
+    check_not_barred(ports.stores.of(owner), target.model, caller.now)
     if reason := missing_verdict(ports.stores.of(owner), target, caller):
         raise Denied(
             f"{target.model} may not be deployed: {reason}",

@@ -25,6 +25,7 @@ from custody.lifecycle.release import Plan, release
 from custody.lifecycle.rows import spoken, table_of
 from custody.lifecycle.scan import cleared
 from custody.lifecycle.stores import Caller, Ports
+from custody.lifecycle.subjects import standing
 from custody.lifecycle.train import train
 from custody.monitoring.policy import MonitorPolicy
 from custody.registry.model import ModelVersion
@@ -135,7 +136,7 @@ def retrain(ports: Ports, steps: Steps, head: Revision, request: Request, clock:
 def _step(ports: Ports, steps: Steps, owner: Caller, head: Revision, request: Request) -> Request:
     match request.step:
         case "asked":
-            base = ports.stores.of(head.owner).datasets.get(_live(ports, head).datasets[0].ref)
+            base = standing(ports.stores.of(head.owner), _live(ports, head).datasets[0].ref)
             version = assemble(ports, owner, head, base)
             cleared(ports.stores.of(head.owner), version.ref)  # Denied ends it with what was found, and how to remove it
             return replace(request, step="data", dataset=str(version.ref))
@@ -212,6 +213,7 @@ def assemble(ports: Ports, owner: Caller, head: Revision, base: DatasetVersion) 
     """
     while any(source.startswith(CAPTURES) for source in base.derived_from):
         base = ports.stores.of(head.owner).datasets.get(DatasetRef.parse(base.derived_from[0]))
+    base = standing(ports.stores.of(head.owner), base.ref)
     shelf = ports.stores.of(head.key.tenant)
     target = base.schema.target
     captured = rows_between(ports, head.key)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
 from custody.core.evidence import Measured
-from custody.core.measures.performance import auc, confusion, estimates, group_counts
+from custody.core.measures.performance import MISSING, auc, confusion, estimates, group_counts
 from custody.core.objects import Objects
 from custody.core.schema import Signature, Tensor
 from custody.data.dataset import DatasetVersion
@@ -30,8 +30,8 @@ class Scored:
 
 
 def table_of(version: DatasetVersion, objects: Objects, tables: Tables) -> pa.Table:
-    """Read a version's rows; the store checks the bytes against their digests."""
-    parts = [tables.from_parquet(objects.get(part.object)) for part in version.parts]
+    """Read a version's rows; the store checks the bytes against their digests. Conflict if a person's were erased."""
+    parts = [tables.from_parquet(objects.get(part.object)) for part in version.standing().parts]
     return pa.concat_tables(parts, promote_options="permissive")
 
 
@@ -92,13 +92,17 @@ def spoken(value: object) -> str:
 
 
 def group_columns(columns: Mapping[str, Sequence[Any]], names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the groups of each row by column name; `colour*sex` names the intersection of two columns."""
+    """Return the groups of each row by column name; `colour*sex` names the intersection of two columns.
+
+    A missing value is a group of its own, in an intersection too.
+    """
     groups = {}
     for name in names:
         parts = name.split("*")
         if all(part in columns for part in parts):
             texts = [[spoken(value) for value in columns[part]] for part in parts]
-            groups[name] = [" ".join(row) for row in zip(*texts, strict=True)]
+            joined = ([value or MISSING for value in row] if len(parts) > 1 else row for row in zip(*texts, strict=True))
+            groups[name] = [" ".join(row) for row in joined]
     return groups
 
 

@@ -13,7 +13,7 @@ from custody.core.digest import Digest, Json
 from custody.core.errors import Denied
 from custody.core.refs import DatasetRef
 from custody.core.schema import Schema
-from custody.core.tenancy import Actor, Role
+from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.card import Card
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.rows import table_of
@@ -145,13 +145,15 @@ def _grouping(table: pa.Table, card: Card, schema: Schema, policy: ScrubPolicy) 
     return Grouping(seen.quasi_identifiers, seen.k, seen.small_rows, seen.diversity)
 
 
-def kept(ports: Ports, examined: Examined, ref: DatasetRef, now: datetime, answers: Sequence[Answer] = ()) -> Scan:
+def kept(
+    ports: Ports, tenant: TenantId, examined: Examined, ref: DatasetRef, now: datetime, answers: Sequence[Answer] = ()
+) -> Scan:
     """Sign and store the report as an object and return the scan that names it; the caller saves the scan."""
     report, seen = replace(examined.report, dataset=str(ref)), examined
     text = msgspec.json.encode(report_json(report)).decode()
     signature = base64.b64encode(ports.signer.sign(text.encode())).decode()
     body = msgspec.json.encode(SignedReport(text, signature, ports.signer.key_id, now))
-    digest = ports.stores.objects.put(body)
+    digest = ports.stores.objects.of(tenant).put(body)
     return Scan(
         ref, seen.step.state, seen.step.reasons, seen.found, report.policy_digest, report.pack_digest, digest, now, tuple(answers)
     )
@@ -189,7 +191,7 @@ def scan(ports: Ports, caller: Caller, ref: DatasetRef, answers: Sequence[Answer
         removed=removed_before(ports, old),
         answers=given,
     )
-    made = kept(ports, examined, ref, caller.now, given)
+    made = kept(ports, caller.tenant, examined, ref, caller.now, given)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         seq = save(change, made, old.state if old else None)
     return made, seq

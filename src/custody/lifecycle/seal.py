@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from custody.lifecycle.captured import batch_of, capture_table, joined
 from custody.lifecycle.drift import Looked, look_at, prepare
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.stores import Ports
+from custody.lifecycle.subjects import captured_without_erased
 from custody.serving.capture import Capture, read_batch
 
 SEALER = Actor("sealer", Role.ADMIN)
@@ -90,15 +91,16 @@ def _set_aside(ports: Ports, tenant: TenantId, name: str, body: bytes, why: str,
 
 
 def _seal_deployment(ports: Ports, key: DeploymentKey, shipped: Sequence[_Shipped], now: datetime) -> int:
-    tables = [capture_table(one.captures) for one in shipped]
-    objects = ports.stores.objects
+    whole = [capture_table(one.captures) for one in shipped]
+    tables = [captured_without_erased(ports, key.tenant, table) for table in whole]
+    objects = ports.stores.objects.of(key.tenant)
     batches = [
-        batch_of(table, one.id, key, objects.put(ports.tables.to_parquet(table)), now)
-        for one, table in zip(shipped, tables, strict=True)
+        replace(batch_of(all_, one.id, key, objects.put(ports.tables.to_parquet(kept)), now), rows=kept.num_rows)
+        for one, all_, kept in zip(shipped, whole, tables, strict=True)
     ]
     looks, trouble = [], ""
     try:
-        looks = prepare(ports, key, joined(tables))
+        looks = prepare(ports, key, joined(tables)) if any(table.num_rows for table in tables) else []
     except (CustodyError, pa.ArrowException) as error:  # a reference that cannot be made must not hold captures up
         trouble = str(error)
     with ports.stores.change(key.tenant, SEALER, now) as change:

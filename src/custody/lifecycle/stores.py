@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Protocol
 
 from custody.core.digest import Digest, Json
+from custody.core.keys import Keys
 from custody.core.objects import Objects
 from custody.core.page import Page
 from custody.core.prediction import CaptureBatch, unique_at
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Actor, Role, TenantId
+from custody.data.export import Exports
 from custody.data.ports import Datasets, Tables
 from custody.deployment.ports import Deployments
 from custody.feedback.label import Labels
@@ -20,6 +22,8 @@ from custody.ledger.entry import Entry
 from custody.ledger.ports import Ledger
 from custody.monitoring.embedding import Embed
 from custody.monitoring.ports import Monitors
+from custody.privacy.erasure.ports import Subjects
+from custody.privacy.ports import Consents
 from custody.privacy.scans.inspection import Detectors, pattern_detectors
 from custody.privacy.scans.ports import PseudonymKeys, Scans
 from custody.registry.ports import Loader, Models, Runs
@@ -35,7 +39,7 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key as stored: never the secret, only its sha-256. tenant None: every tenant."""
+    """An API key as stored: never the secret, only its sha-256. tenant None: every tenant. rows False: aggregates only."""
 
     id: str
     sha256: Digest
@@ -45,6 +49,7 @@ class Key:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    rows: bool = True
 
 
 class Tenants(Protocol):
@@ -90,6 +95,10 @@ class Captures(Protocol):
         """Return the batches whose events touch [start, end), in order of sealing."""
         ...
 
+    def replace(self, batch: CaptureBatch) -> None:
+        """Store a batch again under its id, with fewer rows; one without rows keeps its id, so that it is never sealed again."""
+        ...
+
     def around(self, key: DeploymentKey, at: datetime) -> Sequence[CaptureBatch]:
         """Return the batches that may hold a prediction made at a time."""
         ...
@@ -117,6 +126,10 @@ class Shelf(Protocol):
     @property
     def scans(self) -> Scans: ...
     @property
+    def consents(self) -> Consents: ...
+    @property
+    def exports(self) -> Exports: ...
+    @property
     def runs(self) -> Runs: ...
     @property
     def models(self) -> Models: ...
@@ -130,6 +143,8 @@ class Shelf(Protocol):
     def labels(self) -> Labels: ...
     @property
     def monitors(self) -> Monitors: ...
+    @property
+    def subjects(self) -> Subjects: ...
 
 
 class Change(Shelf, Protocol):
@@ -157,6 +172,14 @@ class Stores(Protocol):
         """Return one tenant's stores, for reading."""
         ...
 
+    def scrub(self) -> None:
+        """Give back to the disk what deleted rows left in the database's own files."""
+        ...
+
+    def holds(self, needle: str) -> int:
+        """Return in how many places of the database a text still stands."""
+        ...
+
     def change(self, tenant: TenantId, actor: Actor, now: datetime) -> AbstractContextManager[Change]:
         """Open a transaction that writes one tenant's stores; an exception inside undoes all of it."""
         ...
@@ -174,7 +197,7 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All that a step of the lifecycle reaches the world through."""
+    """All that a step of the lifecycle reaches the world through; subject_key: the key that makes tokens of a tenant's people."""
 
     stores: Stores
     tables: Tables
@@ -183,6 +206,7 @@ class Ports:
     random: Callable[[int], bytes]
     embed: Callable[[str], Embed]
     pseudonyms: PseudonymKeys
+    keys: Keys
     detectors: Detectors = field(default_factory=pattern_detectors)
 
     def new_id(self, now: datetime) -> str:
@@ -202,6 +226,12 @@ class Caller:
         """Return this caller if it holds the role and may enter the tenant; else Denied or NotFound."""
         self.actor.enter(self.tenant)
         self.actor.require(role)
+        return self
+
+    def may_see_rows(self) -> "Caller":
+        """Return this caller if it may see single rows in this tenant; else Denied or NotFound."""
+        self.actor.enter(self.tenant)
+        self.actor.require_rows()
         return self
 
     def within(self, tenant: TenantId) -> "Caller":

@@ -90,7 +90,7 @@ def _reference(
     ports: Ports, key: DeploymentKey, model: ModelRef, name: str, columns: Sequence[str], embed: Embed
 ) -> tuple[Summary, Digest, Digest]:
     """Return what live texts are compared with; made once for each version and embedding, kept as states of the deployment."""
-    monitors, objects = ports.stores.of(key.tenant).monitors, ports.stores.objects
+    monitors, objects = ports.stores.of(key.tenant).monitors, ports.stores.objects.of(key.tenant)
     digest, atlases = monitors.state(key, f"texts:{name}"), monitors.state(key, f"atlases:{name}")
     if digest and atlases:
         return read_summary(objects, digest), Digest(digest), Digest(atlases)

@@ -8,11 +8,14 @@ from typing import Any
 from custody.core.digest import Json
 from custody.core.errors import NotFound
 from custody.core.prediction import PredictionId
-from custody.core.tenancy import Role, TenantId
+from custody.core.tenancy import TenantId
 from custody.deployment.revision import Revision
+from custody.lifecycle.access import access
 from custody.lifecycle.captured import INPUT, row_of
 from custody.lifecycle.scan import stands
 from custody.lifecycle.stores import Caller, Ports
+from custody.privacy.consent import Admission
+from custody.registry.run import DatasetUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Trace:
 def trace(ports: Ports, caller: Caller, prediction: str) -> Trace:
     """Follow a prediction id back to decision, deployment, gate, model, run, data and card; reads only.
 
-    The inputs are rows, perhaps about a person: a viewer sees that they are there, a contributor sees them.
+    The inputs are a row, perhaps about a person: a viewer sees that it is there; who may see rows sees it, and the ledger says so.
     Raises InvalidInput for a text that is no prediction id, NotFound for another tenant's.
     """
     id = PredictionId.parse(prediction)  # noqa: A001 - the field's word
@@ -51,7 +54,11 @@ def trace(ports: Ports, caller: Caller, prediction: str) -> Trace:
     if id.model not in [target.model for target in targets]:
         raise NotFound.of("prediction", str(id))
     gaps: list[str] = []
-    steps = [*_decision(ports, id, gaps, rows=caller.actor.holds(Role.CONTRIBUTOR)), _deployment(ports, revision, id)]
+    sees = caller.actor.sees_rows
+    decision = _decision(ports, id, gaps, rows=sees)
+    if sees and decision:
+        access(ports, caller.within(key.tenant), str(key), {"prediction": str(id)}, rows=1, purpose="trace")
+    steps = [*decision, _deployment(ports, revision, id)]
     owner = ports.stores.of(revision.owner)
     model = owner.models.get(id.model)
     verdict = owner.gates.verdict(id.model)
@@ -99,7 +106,7 @@ def _decision(ports: Ports, id: PredictionId, gaps: list[str], *, rows: bool) ->
         "event": row["event"].isoformat(),
         "inputs": {name.removeprefix(INPUT): _plain(value) for name, value in row.items() if name.startswith(INPUT)}
         if rows
-        else "hidden: they need the role contributor",
+        else "hidden: they need a key that sees rows",
         "label": label.value if label else None,
     }
     return [TraceStep("decision", str(id), facts)]
@@ -156,6 +163,10 @@ def _origin(ports: Ports, owner: TenantId, run_id: str, gaps: list[str], *, outs
         data["scan"] = stands(ports.stores.of(owner), use.ref)[0].value
         seq = _entry(ports, owner, str(use.ref), "dataset.ingested")
         steps.append(TraceStep("dataset", str(use.ref), data, seq))
+        if use.admission is not None:
+            steps.append(
+                TraceStep("consent", use.admission.purpose, _consent(use.admission), _read_entry(ports, owner, run_id, use))
+            )
         card = version.card
         terms: dict[str, Json] = {
             "sources": [one for one in card.sources if not (outside and one.startswith("live traffic of "))],
@@ -168,6 +179,30 @@ def _origin(ports: Ports, owner: TenantId, run_id: str, gaps: list[str], *, outs
         }
         steps.append(TraceStep("card", card.title, terms, seq))
     return steps
+
+
+def _consent(admission: Admission) -> dict[str, Json]:
+    """Say on what ground the rows were used, as of when, and how many were left out."""
+    return {
+        "purpose": admission.purpose,
+        "legal_basis": admission.basis,
+        "as_of": admission.at.isoformat(),
+        "snapshot": admission.snapshot,
+        "rows_admitted": admission.admitted,
+        "rows_refused": dict(admission.refused),
+        "shares_changed": [
+            f"{one.column} {one.group}: {one.before:.1%} to {one.after:.1%}"
+            for one in admission.shifts
+            if one.before != one.after
+        ],
+    }
+
+
+def _read_entry(ports: Ports, tenant: TenantId, run: str, use: DatasetUse) -> int | None:
+    """Return the entry of the read that decided this: the one with its run and its time."""
+    page = ports.stores.ledger.page(tenant, subject=str(use.ref), kind="dataset.read", after=None, limit=1000)
+    at = use.admission.at.isoformat() if use.admission else None
+    return next((e.seq for e in page.items if e.body.get("run") == run and e.body.get("as_of") == at), None)
 
 
 def _entry(ports: Ports, tenant: TenantId, subject: str, kind: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Train: a run reads allowed data, logs what it did, and ends."""
+"""Train: a run reads the rows it may use, logs what it did, and ends."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,10 +9,14 @@ from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict, Denied, InvalidInput
 from custody.core.refs import DatasetRef, name_of
 from custody.core.tenancy import Role
+from custody.data.dataset import DatasetVersion
 from custody.data.split import Split, part_of
+from custody.lifecycle.access import bucket
+from custody.lifecycle.consent import decide, people_of
 from custody.lifecycle.rows import table_of
 from custody.lifecycle.scan import cleared
 from custody.lifecycle.stores import Caller, Ports
+from custody.privacy.purposes import purpose_of
 from custody.registry.run import DatasetUse, LoggedModel, Recipe, Run, RunStatus, ended
 
 
@@ -25,9 +29,11 @@ def begin(
     environment: Mapping[str, str] | None = None,
     recipe: Recipe | None = None,
     cause: str = "",
+    purpose: str = "",
 ) -> tuple[Run, int]:
-    """Open a run; recipe says how to repeat it, cause why it was started (an alert, say)."""
+    """Open a run; recipe says how to repeat it, cause why it was started (an alert, say), purpose what its model is for."""
     caller.may(Role.CONTRIBUTOR)
+    purpose = purpose or (recipe.purpose if recipe else "")
     run = Run(
         id=ports.new_id(caller.now),
         name=name_of("run", name),
@@ -37,34 +43,73 @@ def begin(
         environment=dict(environment or {}),
         recipe=recipe,
         cause=cause,
+        purpose=purpose_of(purpose) if purpose else "",
     )
     if recipe and (absent := [path for path, digest in recipe.files.items() if not _uploaded(ports, caller, digest)]):
         raise InvalidInput(f"The recipe names files that were never stored: {', '.join(absent)}.")
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         change.runs.add(run)
-        entry = change.record("run.started", run.id, {"name": name, "code_version": code_version, "cause": cause})
+        entry = change.record(
+            "run.started", run.id, {"name": name, "code_version": code_version, "cause": cause, "purpose": purpose}
+        )
     return run, entry.seq
 
 
 def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Split) -> pa.Table:
-    """Hand a run the rows of a dataset version and record the use; Denied if its card forbids training or no scan cleared it."""
-    caller.may(Role.CONTRIBUTOR)
+    """Hand a run the rows of a dataset version that it may use, and record the use.
+
+    Rows of people who did not consent to the run's purpose, or objected to it, are left out and counted, as of now. Denied if
+    the provenance card forbids training, or the caller may not see rows.
+    """
+    caller.may(Role.CONTRIBUTOR).may_see_rows()
     version = ports.stores.of(caller.tenant).datasets.get(ref)
-    if version.card.blocks:
+    _trainable(version, caller)
+    cleared(ports.stores.of(caller.tenant), ref)
+    table = part_of(table_of(version, ports.stores.objects.of(caller.tenant), ports.tables), split, version.holdout)
+    people = people_of(ports, caller.tenant, version, table)
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        change.datasets.get(ref).standing()
+        run = _running(change.runs.get(run_id))
+        admission, rows = decide(ports, change, version, table, people, run.purpose, caller.now)
+        use = DatasetUse(ref, version.digest, split.value, admission)
+        if not any(use.same(known) for known in run.datasets):
+            change.runs.save(replace(run, datasets=(*run.datasets, use)))
+        change.record("dataset.read", str(ref), _read_facts(run, use, rows.num_rows))
+    return rows
+
+
+def _trainable(version: DatasetVersion, caller: Caller) -> None:
+    ref, blocks = version.ref, version.card.blocks
+    if blocks:
         raise Denied(
-            f"{ref} may not train a model: {', and '.join(version.card.blocks)}.",
+            f"{ref} may not train a model: {', and '.join(blocks)}.",
             why="Data whose source, legal basis or purpose nobody can name is stored, but not used.",
             fix=f"Add the same file with a completed card: custody dataset add {ref.name} FILE --card card.yaml",
-            facts={"dataset": str(ref), "blocks": list(version.card.blocks)},
+            facts={"dataset": str(ref), "blocks": list(blocks)},
         )
-    cleared(ports.stores.of(caller.tenant), ref)
-    use = DatasetUse(ref, version.digest, split.value)
-    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-        run = _running(change.runs.get(run_id))
-        if use not in run.datasets:
-            change.runs.save(replace(run, datasets=(*run.datasets, use)))
-            change.record("dataset.read", str(ref), {"run": run_id, "digest": version.digest, "split": split.value})
-    return part_of(table_of(version, ports.stores.objects, ports.tables), split, version.holdout)
+    if end := version.card.ended(version.created_at, caller.now):
+        raise Denied(
+            f"{ref} may not train a model: its retention ended on {end.date().isoformat()}.",
+            why=f"Its card says how long it may be kept ({version.card.retention}), and then: {version.card.retention_action}.",
+            fix="Train on newer data, or add a card with the retention that was agreed since.",
+            facts={"dataset": str(ref), "ended": end.isoformat()},
+        )
+
+
+def _read_facts(run: Run, use: DatasetUse, rows: int) -> dict[str, Json]:
+    admission = use.admission
+    return {
+        "run": run.id,
+        "digest": use.digest,
+        "split": use.split,
+        "rows": bucket(rows),
+        "purpose": run.purpose,
+        "as_of": admission.at.isoformat() if admission else None,
+        "basis": admission.basis if admission else None,
+        "snapshot": admission.snapshot if admission else None,
+        "admitted": admission.admitted if admission else rows,
+        "refused": dict(admission.refused) if admission else {},
+    }
 
 
 def log(
@@ -75,8 +120,9 @@ def log(
     params: Mapping[str, str] | None = None,
     metrics: Mapping[str, float] | None = None,
     models: Sequence[LoggedModel] = (),
+    purpose: str = "",
 ) -> Run:
-    """Add parameters (written once), metrics (the last value stays) and converted models to a running run."""
+    """Add parameters and the purpose (written once), metrics (the last value stays) and converted models to a running run."""
     caller.may(Role.CONTRIBUTOR)
     absent = [model.name for model in models for d in (model.artifact, model.fixture) if not _uploaded(ports, caller, d)]
     if absent:
@@ -87,9 +133,16 @@ def log(
             raise Conflict(
                 f"The parameter '{clash[0]}' of run '{run_id}' already has another value.", why="Parameters are written once."
             )
+        if purpose and run.purpose not in ("", purpose):
+            raise Conflict(
+                f"Run '{run_id}' has the purpose '{run.purpose}' and cannot have '{purpose}' too.",
+                why="A purpose is declared once, before rows are read.",
+                fix="Say the same purpose in the script and on the command line.",
+            )
         kept = tuple(old for old in run.models if old.name not in {model.name for model in models})
         run = replace(
             run,
+            purpose=run.purpose or (purpose_of(purpose) if purpose else ""),
             params={**run.params, **(params or {})},
             metrics={**run.metrics, **(metrics or {})},
             models=(*kept, *(replace(model, name=name_of("model", model.name)) for model in models)),
@@ -114,7 +167,7 @@ def train(ports: Ports, caller: Caller, run_id: str, status: RunStatus) -> tuple
 def keep(ports: Ports, caller: Caller, body: bytes) -> Digest:
     """Store a file that a run or recipe will name by its digest."""
     caller.may(Role.CONTRIBUTOR)
-    digest = ports.stores.objects.put(body)
+    digest = ports.stores.objects.of(caller.tenant).put(body)
     ports.stores.objects.create(_upload(caller, digest), b"")
     return digest
 
@@ -141,4 +194,5 @@ def _facts(run: Run) -> dict[str, Json]:
         "datasets": [[str(use.ref), use.digest, use.split] for use in run.datasets],
         "models": [[model.name, model.artifact] for model in run.models],
         "cause": run.cause,
+        "purpose": run.purpose,
     }

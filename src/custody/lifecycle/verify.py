@@ -7,6 +7,7 @@ from custody.core.digest import Digest
 from custody.core.errors import IntegrityBroken, NotFound
 from custody.core.page import MOST
 from custody.core.tenancy import Role
+from custody.data.dataset import DatasetVersion
 from custody.ledger.chain import Verification, verify
 from custody.ledger.checkpoint import Checkpoint, from_json, root_of, sign
 from custody.lifecycle.publish import tenants_of
@@ -56,23 +57,29 @@ def verify_all(ports: Ports, caller: Caller) -> Integrity:
     return Integrity(not problems, found, count, tuple(problems))
 
 
+def _of_version(shelf: Shelf, version: DatasetVersion) -> Iterator[tuple[str, Digest]]:
+    yield from ((str(version.ref), part.object) for part in version.parts)
+    if version.profile:  # none is left of a version whose every row was erased
+        yield str(version.ref), version.profile
+    if found := shelf.scans.get(version.ref):
+        yield f"scan of {version.ref}", found.report
+
+
 def _named(shelf: Shelf) -> Iterator[tuple[str, Digest]]:
+    gone = set(shelf.subjects.redirects())
     after: str | None = None
     while True:
         datasets = shelf.datasets.page(after=after, limit=MOST)
         for summary in datasets.items:
-            version = shelf.datasets.get(summary.ref)
-            yield from ((str(version.ref), part.object) for part in version.parts)
-            yield str(version.ref), version.profile
-            if found := shelf.scans.get(version.ref):
-                yield f"scan of {version.ref}", found.report
+            yield from _of_version(shelf, shelf.datasets.get(summary.ref))
         if (after := datasets.next) is None:
             break
     while True:
         models = shelf.models.page(after=after, limit=MOST)
         for one in models.items:
             model = shelf.models.get(one.ref)
-            yield str(model.ref), model.artifact
+            if model.artifact not in gone:
+                yield str(model.ref), model.artifact
             yield str(model.ref), model.fixture
         if (after := models.next) is None:
             break

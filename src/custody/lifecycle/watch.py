@@ -23,6 +23,7 @@ from custody.lifecycle.canary import judge_canary
 from custody.lifecycle.captured import labelled_values, rows_between
 from custody.lifecycle.drift import Arrived, look_at_labels
 from custody.lifecycle.explain import explain
+from custody.lifecycle.groups import group_checks, raise_groups
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.references import encoded, label_reference
 from custody.lifecycle.retrain import STATE, WORKER, Request, read_request
@@ -84,7 +85,7 @@ def _watch_deployment(ports: Ports, head: Revision, now: datetime) -> int:
     found = _watch_one(ports, head, now)
     _measure_draws(ports, head, ports.stores.of(head.key.tenant).monitors.policy(head.key) or MonitorPolicy(), now)
     judge_canary(ports, head, now)
-    if any(check.outcome is Outcome.FAIL for check in found.checks):
+    if any(check.outcome is Outcome.FAIL and not check.name.startswith("live bias:") for check in found.checks):
         _explain(ports, head.key, now)
     return len(found.checks) > 0
 
@@ -171,15 +172,17 @@ def _watch_one(ports: Ports, head: Revision, now: datetime) -> Found:
         drawn=bool(shelf.labels.draws(head.key, limit=1)),
     )
     labels = _arrived(ports, head, target, window.evaluation)
+    gaps = group_checks(ports, head, target, window.evaluation)
     with ports.stores.change(head.key.tenant, WORKER, now) as change:
         if len(judged(change.monitors, head, target)) != len(past):  # another worker judged it meanwhile
             return Found((), ())
         change.monitors.add_evaluation(head.key, window.evaluation)
         change.monitors.set_state(head.key, looks_name(target), msgspec.json.encode(looks).decode())
-        change.record("evaluation.done", str(head.key), _facts(window.evaluation, checks))
+        change.record("evaluation.done", str(head.key), _facts(window.evaluation, [*checks, *gaps]))
         look_at_labels(change, ports.stores.objects, head.key, target.model, labels, now)
         _raise(ports, change, head, policy, checks, now)
-    return Found((window.evaluation,), tuple(checks))
+        raise_groups(ports, change, head, gaps, now)
+    return Found((window.evaluation,), (*checks, *gaps))
 
 
 def _arrived(ports: Ports, head: Revision, target: Target, evaluation: Evaluation) -> Arrived:

@@ -16,6 +16,8 @@ class AlertKind(StrEnum):
     DRIFT = "drift"
     DATA_QUALITY = "data_quality"
     CANARY = "canary"
+    OBLIGATION = "obligation"
+    BIAS = "bias"
 
 
 class AlertState(StrEnum):

@@ -1,8 +1,11 @@
-"""What privacy needs from outside: detectors of personal data, and a quick test which patterns may be in a text."""
+"""What privacy needs from outside: detectors of personal data, a quick test which patterns may be in a text, kept consent."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Protocol
 
+from custody.core.page import Page
+from custody.privacy.consent import ConsentRecord
 from custody.privacy.finding import Finding
 
 
@@ -27,4 +30,20 @@ class Prefilter(Protocol):
 
     def candidates(self, texts: Sequence[str]) -> Iterator[Sequence[int]]:
         """Yield, for each text, the ascending indices of the patterns to run."""
+        ...
+
+
+class Consents(Protocol):
+    """One tenant's consent records; they are added to and read, never changed."""
+
+    def add(self, records: Sequence[ConsentRecord]) -> int:
+        """Store records and return how many were not there yet."""
+        ...
+
+    def of(self, purposes: Sequence[str], at: datetime) -> Sequence[ConsentRecord]:
+        """Return all records about these purposes that were recorded by a time."""
+        ...
+
+    def page(self, *, subject: str | None = None, after: str | None = None, limit: int = 50) -> Page[ConsentRecord]:
+        """List records, newest first; subject: one person's token."""
         ...

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from custody.core.digest import Digest
 from custody.core.page import Page
 from custody.core.refs import ModelRef
 from custody.core.schema import Signature
@@ -37,6 +38,10 @@ class Runs(Protocol):
         """Replace a stored run; Conflict if it is no longer running."""
         ...
 
+    def replace_fixture(self, id: str, old: Digest, new: Digest) -> None:  # noqa: A002 - the field's word
+        """Point a run's logged models to a parity fixture from which an erased person's rows were taken."""
+        ...
+
 
 class Models(Protocol):
     """One tenant's model versions and aliases."""
@@ -67,6 +72,14 @@ class Models(Protocol):
 
     def set_alias(self, alias: str, ref: ModelRef) -> None:
         """Point an alias at a version."""
+        ...
+
+    def of_artifact(self, artifact: Digest) -> Sequence[ModelRef]:
+        """Return the versions that have an artifact."""
+        ...
+
+    def replace_fixture(self, ref: ModelRef, fixture: Digest) -> None:
+        """Point a version to a parity fixture from which an erased person's rows were taken."""
         ...
 
 

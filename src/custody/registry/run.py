@@ -1,6 +1,6 @@
 """A run: one execution of training code, with all that is needed to do it again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +9,7 @@ from custody.core.digest import Digest
 from custody.core.errors import Conflict, InvalidInput
 from custody.core.refs import DatasetRef
 from custody.core.schema import Signature
+from custody.privacy.consent import Admission
 
 
 class RunStatus(StrEnum):
@@ -22,19 +23,30 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DatasetUse:
-    """A dataset version that a run read, which split, and the digest that proves it."""
+    """A dataset version that a run read, which split, and the digest that proves it.
+
+    admission: which of its rows the run got, and why not the others; None for data about nobody, read for no stated purpose.
+    """
 
     ref: DatasetRef
     digest: Digest
     split: str
+    admission: Admission | None = None
+
+    def same(self, other: "DatasetUse") -> bool:
+        """Tell whether two uses differ in nothing but their time."""
+        if self.admission is None or other.admission is None:
+            return self == other
+        return replace(self, admission=None) == replace(other, admission=None) and self.admission.same(other.admission)
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to run it again: the command, and the files it needs as stored objects (path -> digest)."""
+    """How to run it again: the command, the files it needs as stored objects (path -> digest), and what it is for."""
 
     command: tuple[str, ...]
     files: Mapping[str, Digest]
+    purpose: str = ""
 
     def __post_init__(self) -> None:
         if outside := [path for path in self.files if path[:1] in {"/", "\\"} or ".." in path or ":" in path or "\0" in path]:
@@ -58,7 +70,10 @@ class LoggedModel:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution; params are text, metrics numbers as the script logged them (claimed, not verified)."""
+    """One execution; params are text, metrics numbers as the script logged them (claimed, not verified).
+
+    purpose: what its model is for, a data use of fideslang; data about people is read for a purpose only.
+    """
 
     id: str
     name: str
@@ -73,6 +88,7 @@ class Run:
     recipe: Recipe | None = None
     models: tuple[LoggedModel, ...] = ()
     cause: str = ""
+    purpose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +114,8 @@ def ended(run: Run, status: RunStatus, now: datetime) -> Run:
             facts={"run": run.id, "status": run.status},
         )
     return replace(run, status=status, ended_at=now)
+
+
+def once(uses: Sequence[DatasetUse]) -> tuple[DatasetUse, ...]:
+    """Return the last use of each part of each dataset: what a run read twice, it learned from once."""
+    return tuple({(use.ref, use.split): use for use in uses}.values())

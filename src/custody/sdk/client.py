@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from custody.core.errors import InvalidInput
+from custody.sdk.consent import PrivacyVerbs
 from custody.sdk.paths import key_path, segment, version_path
+from custody.sdk.people import People
 from custody.sdk.privacy import PrivacyCalls
 from custody.sdk.wire import Result, Wire
 
@@ -26,7 +28,7 @@ def connect(target: str | Path | None = None, *, key: str | None = None, tenant:
     return Client(Wire(chosen, key=key or os.environ.get("CUSTODY_KEY"), tenant=tenant or os.environ.get("CUSTODY_TENANT")))
 
 
-class Client(PrivacyCalls):
+class Client(PrivacyCalls, PrivacyVerbs, People):
     """Everything a person can do with custody; each change returns its ledger entry.
 
     dry_run: answer what would happen, and change nothing. Every method raises the errors of custody.core.errors.
@@ -60,6 +62,7 @@ class Client(PrivacyCalls):
         time: str | None = None,
         groups: Sequence[str] = (),
         columns: Sequence[str] | None = None,
+        derived_from: Sequence[str] = (),
         holdout: float = 0.4,
         dry_run: bool = False,
     ) -> Result:
@@ -74,11 +77,12 @@ class Client(PrivacyCalls):
             "time": time,
             "groups": list(groups),
             "columns": list(columns) if columns else None,
+            "derived_from": list(derived_from),
             "holdout": holdout,
         }
         file = Path(source).open("rb") if isinstance(source, str | Path) else source  # noqa: SIM115 - closed below
         with file:
-            content = {"files": {"file": ("rows", file)}, "data": {"meta": json.dumps(meta)}}
+            content = {"files": {"file": ("rows", file)}, "data": {"meta": json.dumps(meta, default=str)}}
             return self.wire.call("POST", "/datasets", params={"dry_run": dry_run}, **content)
 
     def dataset_ls(self, name: str | None = None) -> Iterator[Any]:
@@ -104,8 +108,9 @@ class Client(PrivacyCalls):
         command: Sequence[str] = (),
         files: Mapping[str, bytes] | None = None,
         cause: str = "",
+        purpose: str = "",
     ) -> Result:
-        """Open a run; command and files are the recipe that repeats it."""
+        """Open a run; command and files are the recipe that repeats it, purpose what its model is for."""
         stored = {path: self.object_add(body) for path, body in (files or {}).items()}
         body = {
             "name": name,
@@ -114,6 +119,7 @@ class Client(PrivacyCalls):
             "command": list(command),
             "files": stored,
             "cause": cause,
+            "purpose": purpose,
         }
         return self.wire.call("POST", "/runs", json=body)
 
@@ -126,7 +132,7 @@ class Client(PrivacyCalls):
         return self.wire.call("GET", f"/runs/{segment(id)}")
 
     def run_log(self, id: str, **log: Any) -> Result:  # noqa: A002 - the field's word
-        """Add params, metrics and models to a running run."""
+        """Add params, metrics, models and the purpose to a running run."""
         return self.wire.call("POST", f"/runs/{segment(id)}/log", json=log)
 
     def run_data(self, id: str, dataset: str, *, split: str = "train") -> bytes:  # noqa: A002 - the field's word
@@ -334,9 +340,12 @@ class Client(PrivacyCalls):
         """List tenants."""
         return self.wire.pages("/tenants")
 
-    def key_add(self, name: str, *, role: str = "viewer", tenant: str | None = None, days: int | None = None) -> Result:
-        """Make a key; `data["secret"]` is shown this once."""
-        return self.wire.call("POST", "/keys", json={"name": name, "role": role, "tenant": tenant, "days": days})
+    def key_add(
+        self, name: str, *, role: str = "viewer", tenant: str | None = None, days: int | None = None, rows: bool = True
+    ) -> Result:
+        """Make a key; `data["secret"]` is shown this once. rows False: it sees aggregates, never rows."""
+        body = {"name": name, "role": role, "tenant": tenant, "days": days, "rows": rows}
+        return self.wire.call("POST", "/keys", json=body)
 
     def key_ls(self) -> Result:
         """List keys, never their secrets."""

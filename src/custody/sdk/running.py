@@ -83,9 +83,10 @@ def exporter_of(model: Any) -> Exporter:
 
 
 @contextmanager
-def run(name: str | None = None, *, client: Client | None = None) -> Iterator[ActiveRun]:
+def run(name: str | None = None, *, purpose: str = "", client: Client | None = None) -> Iterator[ActiveRun]:
     """Open a run around a training script; under `custody run exec` it joins the run that was opened there.
 
+    purpose: what the model is for, such as `train_ai_system`; data about people is read for a stated purpose only.
     An exception inside ends the run as failed.
     """
     own = client is None
@@ -93,9 +94,11 @@ def run(name: str | None = None, *, client: Client | None = None) -> Iterator[Ac
     joined = os.environ.get("CUSTODY_RUN")
     if joined:
         run_id = joined
+        if purpose:
+            opened.run_log(run_id, purpose=purpose)
     else:
         title = name or Path(sys.argv[0]).stem or "run"
-        run_id = opened.run_begin(title, code_version=code_version(), environment=environment()).data["id"]
+        run_id = opened.run_begin(title, code_version=code_version(), environment=environment(), purpose=purpose).data["id"]
     try:
         yield ActiveRun(opened, run_id)
         if not joined:

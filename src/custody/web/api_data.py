@@ -12,10 +12,12 @@ from custody.core.digest import parse_digest
 from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef, name_of
 from custody.core.schema import Signature
-from custody.data.card import card_of
+from custody.core.tenancy import Role
+from custody.data.asked import card_of
 from custody.data.dataset import HOLDOUT
 from custody.data.split import Split
 from custody.lifecycle import train
+from custody.lifecycle.cards import exported_card, plain_card
 from custody.lifecycle.ingest import Roles, ingest, look_ahead
 from custody.lifecycle.profile import profile
 from custody.lifecycle.scrub import next_of
@@ -41,6 +43,7 @@ class DatasetMeta(BaseModel):
     time: str | None = None
     groups: list[str] = Field(default_factory=list)
     columns: list[str] | None = None
+    derived_from: list[str] = Field(default_factory=list)
     holdout: float = HOLDOUT
 
 
@@ -53,7 +56,17 @@ def add_dataset(
     table = ports.tables.read(file.file, wanted.format, columns=wanted.columns)
     roles = Roles(wanted.target, wanted.positive, wanted.subject, wanted.time, tuple(wanted.groups))
     card = card_of(wanted.card)
-    version, entry = ingest(ports, caller, wanted.name, table, card, roles=roles, holdout=wanted.holdout, dry_run=dry_run)
+    version, entry = ingest(
+        ports,
+        caller,
+        wanted.name,
+        table,
+        card,
+        roles=roles,
+        holdout=wanted.holdout,
+        derived_from=wanted.derived_from,
+        dry_run=dry_run,
+    )
     shown = ahead(version, look_ahead(ports, caller, table, card, roles)) if dry_run else with_scan(ports, caller, version)
     seen = shown["scan"]
     blocked = "; it may not train a model yet: " + ", ".join(version.card.blocks) if version.card.blocks else ""
@@ -79,6 +92,21 @@ def show_profile(ports: Wired, caller: Called, name: str, version: Version) -> R
     return answer(profile(ports, caller, DatasetRef(name_of("dataset", name), version)))
 
 
+@router.get("/datasets/{name}/{version}/card")
+def show_card(ports: Wired, caller: Called, name: str, version: Version, form: str = "plain") -> Response:
+    """Show a card in plain sentences, or in a standard: croissant, dps, spdx, dpv, odrl."""
+    ref = DatasetRef(name_of("dataset", name), version)
+    return answer(plain_card(ports, caller, ref) if form == "plain" else exported_card(ports, caller, ref, form))
+
+
+@router.post("/cards/check")
+def check_card(caller: Called, values: Annotated[dict[str, Any], Body()]) -> Response:
+    """Check a card without storing it: every fault at once, or the card and what still blocks training."""
+    caller.may(Role.VIEWER)
+    card = card_of(values)
+    return answer({"card": card, "blocks": card.blocks}, next="custody dataset add NAME FILE --card card.yaml")
+
+
 @router.post("/objects")
 async def add_object(request: Request, ports: Wired, caller: Called) -> Response:
     """Store the body and answer its digest."""
@@ -96,12 +124,14 @@ class RunStart(BaseModel):
     command: list[str] = Field(default_factory=list)
     files: dict[str, str] = Field(default_factory=dict)
     cause: str = ""
+    purpose: str = ""
 
 
 @router.post("/runs")
 def begin_run(ports: Wired, caller: Called, start: RunStart) -> Response:
     """Open a run."""
-    recipe = Recipe(tuple(start.command), {path: parse_digest(d) for path, d in start.files.items()}) if start.command else None
+    files = {path: parse_digest(digest) for path, digest in start.files.items()}
+    recipe = Recipe(tuple(start.command), files, start.purpose) if start.command else None
     run, entry = train.begin(
         ports,
         caller,
@@ -110,6 +140,7 @@ def begin_run(ports: Wired, caller: Called, start: RunStart) -> Response:
         environment=start.environment,
         recipe=recipe,
         cause=start.cause,
+        purpose=start.purpose,
     )
     return answer(run, ledger=entry, next=f"custody run show {run.id}")
 
@@ -159,6 +190,7 @@ class RunLog(BaseModel):
     params: dict[str, str] = Field(default_factory=dict)
     metrics: dict[str, float] = Field(default_factory=dict)
     models: list[ModelLog] = Field(default_factory=list)
+    purpose: str = ""
 
 
 @router.post("/runs/{id}/log")
@@ -170,7 +202,7 @@ def log_run(ports: Wired, caller: Called, id: str, log: RunLog) -> Response:  # 
         )
         for m in log.models
     ]
-    return answer(train.log(ports, caller, id, params=log.params, metrics=log.metrics, models=models))
+    return answer(train.log(ports, caller, id, params=log.params, metrics=log.metrics, models=models, purpose=log.purpose))
 
 
 @router.post("/runs/{id}/end")

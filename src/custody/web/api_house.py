@@ -45,6 +45,7 @@ class KeyBody(BaseModel):
     role: Role
     tenant: str | None = None
     days: int | None = Field(default=None, ge=1, le=3650)
+    rows: bool = True
 
 
 @router.post("/keys")
@@ -52,7 +53,7 @@ def post_key(ports: Wired, caller: Called, body: KeyBody) -> Response:
     """Make a key; its secret is in this answer and nowhere else."""
     tenant = tenant_id(body.tenant) if body.tenant else None
     expires = caller.now + timedelta(days=body.days) if body.days else None
-    key, secret, entry = add_key(ports, caller, body.name, body.role, tenant, expires_at=expires)
+    key, secret, entry = add_key(ports, caller, body.name, body.role, tenant, expires_at=expires, rows=body.rows)
     return answer({"key": key, "secret": secret}, ledger=entry, next="export CUSTODY_KEY=<the secret>")
 
 

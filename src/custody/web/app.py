@@ -1,21 +1,24 @@
 """The control plane's ASGI app: API, pages and errors, wired with ports from outside."""
 
+from typing import Any
+
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from custody import __version__
 from custody.core.errors import CustodyError, InvalidInput, NotFound
-from custody.core.refs import DeploymentKey
+from custody.core.refs import DatasetRef, DeploymentKey
 from custody.core.tenancy import Actor, Role
 from custody.lifecycle.admit import end_session, open_session
 from custody.lifecycle.alerts import answer_alert
+from custody.lifecycle.cards import plain_card
 from custody.lifecycle.claims import claimed
 from custody.lifecycle.overview import describe, overview
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.views import DeploymentView, Overview
 from custody.monitoring.alert import AlertState
-from custody.web import api_data, api_house, api_live, api_models, api_privacy, api_watch, pages, reports
+from custody.web import api_consent, api_data, api_house, api_live, api_models, api_people, api_privacy, api_watch, pages, reports
 from custody.web.callers import Clock, caller
 from custody.web.guard import Guard
 from custody.web.wire import problem
@@ -33,7 +36,8 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
     def health() -> dict[str, str]:
         return {"status": "ok", "version": __version__}
 
-    for router in (api_privacy.router, api_data.router, api_models.router, api_live.router, api_watch.router, api_house.router):
+    parts = (api_privacy, api_consent, api_data, api_models, api_live, api_watch, api_house, api_people)
+    for router in (part.router for part in parts):
         app.include_router(router)
     if local is None:
         app.include_router(
@@ -57,6 +61,9 @@ class _Load:
 
     def deployment(self, request: Request, key: DeploymentKey) -> DeploymentView:
         return describe(self._ports, caller(request), key)
+
+    def dataset(self, request: Request, ref: DatasetRef) -> dict[str, Any]:
+        return plain_card(self._ports, caller(request), ref)
 
     def may_answer(self, request: Request) -> bool:
         return caller(request).actor.holds(Role.CONTRIBUTOR)

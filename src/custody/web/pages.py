@@ -4,14 +4,15 @@ import gzip
 from collections.abc import Callable
 from hashlib import sha256
 from importlib.resources import files
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
 from fastapi import APIRouter, Form, Query, Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from custody.core.errors import CustodyError, Denied, InvalidInput, NotFound
-from custody.core.refs import DeploymentKey
+from custody.core.refs import DatasetRef, DeploymentKey
+from custody.data.standards.formats import STANDARDS
 from custody.lifecycle.views import DeploymentView, Overview, ServiceRow
 from custody.monitoring.alert import AlertState
 from custody.web.callers import COOKIE
@@ -53,6 +54,10 @@ class Loader(Protocol):
 
     def deployment(self, request: Request, key: DeploymentKey) -> DeploymentView:
         """Return one deployment; NotFound also for another tenant's."""
+        ...
+
+    def dataset(self, request: Request, ref: DatasetRef) -> dict[str, Any]:
+        """Return a dataset version's card in plain words; NotFound also for another tenant's."""
         ...
 
     def may_answer(self, request: Request) -> bool:
@@ -195,6 +200,20 @@ def deployment_page(request: Request, view: DeploymentView, *, may_answer: bool 
     )
 
 
+def dataset_page(request: Request, view: dict[str, Any]) -> Response:
+    """Render one dataset version: its card, in sentences."""
+    twin = "/api/v1/datasets/" + quote(view["dataset"].replace("@", "/")) + "/card"
+    return rendered(request, "dataset.html", view=view, twin=twin, forms=list(STANDARDS))
+
+
+def _dataset(load: Loader, request: Request, path: str) -> Response:
+    try:
+        ref = DatasetRef.parse(path)
+    except InvalidInput as error:
+        raise NotFound.of("dataset", path[:120], ls="custody dataset ls") from error
+    return dataset_page(request, load.dataset(request, ref))
+
+
 def _all_services(load: Loader, request: Request) -> list[ServiceRow]:
     view = load.overview(request, None)
     rows = list(view.services)
@@ -276,6 +295,10 @@ def router(load: Loader, sign_in: Callable[[str], str | None], sign_out: Callabl
         request: Request, path: str, form: Annotated[str, Query(alias="format")] = "html", table: str = "evaluations"
     ) -> Response:
         return shielded(request, lambda: _deployment(load, request, path, form, table))
+
+    @pages.get("/datasets/{path}")
+    def dataset(request: Request, path: str) -> Response:
+        return shielded(request, lambda: _dataset(load, request, path))
 
     @pages.post("/deployments/{path:path}/alerts/{alert}/{state}")
     def answer(request: Request, path: str, alert: str, state: str) -> Response:

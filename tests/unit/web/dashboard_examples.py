@@ -3,13 +3,14 @@
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from starlette.requests import Request
 
 from custody.core.errors import Denied, NotFound
 from custody.core.evidence import Check, Estimate, Outcome
 from custody.core.measures.value import CostMatrix
-from custody.core.refs import DeploymentKey, ModelRef
+from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
 from custody.lifecycle.views import ChangeRow, DeploymentView, LineageNode, Overview, RevisionRow, ServiceRow
 from custody.monitoring.alert import Alert, AlertKind, AlertState
@@ -277,6 +278,9 @@ class Examples:
         if str(key) not in known:
             raise NotFound.of("deployment", str(key), ls="custody deployment ls")
         return empty(known[str(key)])
+
+    def dataset(self, request: Request, ref: DatasetRef) -> dict[str, Any]:  # noqa: ARG002
+        raise NotFound.of("dataset", str(ref))
 
     def may_answer(self, request: Request) -> bool:
         return request.query_params.get("as") != "viewer"

@@ -7,14 +7,17 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from custody.adapters.blobs.naming import DOCUMENTS, OBJECTS, digest_at, document_path, is_name, object_path, prefix_path
 from custody.core.digest import Digest, digest_of, verified
 from custody.core.errors import IntegrityBroken, InvalidInput, NotFound, Unavailable
+from custody.core.tenancy import TenantId
 
 _PARTS = "tmp"
+_LEASE_S = 600  # longer than any write takes: a younger file may belong to a writer at work
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CAUSES = {
     errno.ENOSPC: "The disk is full.",
@@ -39,6 +42,10 @@ class FolderObjects:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+
+    def of(self, tenant: TenantId) -> Self:  # noqa: ARG002 - tenants share a plain store
+        """Return this store."""
+        return self
 
     def put(self, body: bytes) -> Digest:
         """Store bytes durably and return their digest; storing the same bytes again changes nothing."""
@@ -65,6 +72,15 @@ class FolderObjects:
         """Return every stored object's digest."""
         return (digest for path in self._paths(OBJECTS) if (digest := digest_at(path)))
 
+    def discard(self, digest: Digest) -> None:
+        """Remove an object, durably; nothing happens if there is none."""
+        self._unlink(object_path(digest))
+
+    def purge(self, prefix: str) -> int:
+        """Remove what killed writers left in `tmp/`; a folder keeps no older versions."""
+        prefix_path(prefix)
+        return self.sweep(older_than_seconds=_LEASE_S, now=datetime.fromtimestamp(time.time(), UTC))
+
     def publish(self, name: str, body: bytes) -> None:
         """Write a document, replacing an older one in one step."""
         self._write(document_path(name), body, replace=True)
@@ -89,7 +105,10 @@ class FolderObjects:
 
     def remove(self, name: str) -> None:
         """Remove a document, durably; nothing happens if there is none."""
-        above, leaf = _split(document_path(name))
+        self._unlink(document_path(name))
+
+    def _unlink(self, path: str) -> None:
+        above, leaf = _split(path)
         with suppress(FileNotFoundError, IsADirectoryError), self._explained(), self._folder(above) as folder:
             os.unlink(leaf, dir_fd=folder)
             os.fsync(folder)

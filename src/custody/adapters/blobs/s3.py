@@ -3,13 +3,15 @@
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
+from custody.adapters.blobs.history import purge
 from custody.adapters.blobs.naming import DOCUMENTS, OBJECTS, digest_at, document_path, is_name, object_path, prefix_path
 from custody.core.digest import Digest, digest_of, verified
 from custody.core.errors import InvalidInput, NotFound, Unavailable
+from custody.core.tenancy import TenantId
 
 _SETTINGS = (
     "access_key_id",
@@ -25,6 +27,7 @@ _SETTINGS = (
     "container_authorization_token_file",
 )
 _NO_BUCKET = "NoSuchBucket"
+_LEASE = timedelta(minutes=10)  # longer than any upload takes
 
 
 class S3Objects:
@@ -39,7 +42,8 @@ class S3Objects:
     def __init__(
         self, bucket: str, prefix: str = "", *, environ: Mapping[str, str], endpoint: str | None = None, region: str | None = None
     ) -> None:
-        self._bucket, self._obstore = bucket, _obstore()
+        self._bucket, self._obstore, self._prefix = bucket, _obstore(), prefix
+        self._access = dict(environ) | {name: value for name, value in (("endpoint", endpoint), ("region", region)) if value}
         config: dict[str, Any] = {key: environ[name] for key in _SETTINGS if (name := f"AWS_{key.upper()}") in environ}
         config |= {key: value for key, value in {"endpoint": endpoint, "region": region}.items() if value}
         with self._explained():
@@ -55,6 +59,10 @@ class S3Objects:
                 retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
             )
         self._creates = False
+
+    def of(self, tenant: TenantId) -> Self:  # noqa: ARG002 - tenants share a plain store
+        """Return this store."""
+        return self
 
     def put(self, body: bytes) -> Digest:
         """Store bytes durably and return their digest; storing the same bytes again changes nothing."""
@@ -77,6 +85,15 @@ class S3Objects:
     def digests(self) -> Iterator[Digest]:
         """Return every stored object's digest."""
         return (digest for path in self._paths(OBJECTS) if (digest := digest_at(path)))
+
+    def discard(self, digest: Digest) -> None:
+        """Remove an object with all its versions; nothing happens if there is none."""
+        self._delete(object_path(digest))
+        self._purge(object_path(digest))
+
+    def purge(self, prefix: str) -> int:
+        """Remove older versions, delete markers and unfinished uploads at or below a name."""
+        return self._purge(prefix_path(prefix))
 
     def publish(self, name: str, body: bytes) -> None:
         """Write a document, replacing an older one in one step."""
@@ -109,6 +126,11 @@ class S3Objects:
     def remove(self, name: str) -> None:
         """Remove a document; nothing happens if there is none."""
         self._delete(document_path(name))
+
+    def _purge(self, path: str) -> int:
+        with self._explained():
+            whole = f"{self._prefix}/{path}" if self._prefix else path
+            return purge(self._bucket, whole, self._access, before=datetime.now(UTC) - _LEASE)
 
     def _probe(self) -> None:
         path = f"probe/{secrets.token_hex(16)}"

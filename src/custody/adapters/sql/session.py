@@ -1,6 +1,6 @@
 """How stores reach the database: reads on a short connection of their own, writes in the one open transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
@@ -24,9 +24,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from custody.adapters.sql.body import body_of, read
 from custody.adapters.sql.failure import translated
+from custody.adapters.sql.tables import reach
 from custody.core.errors import InvalidInput, NotFound
 from custody.core.page import Page, cursor_of, key_of, limit_of
-from custody.core.refs import DeploymentKey
+from custody.core.refs import DatasetRef, DeploymentKey
 from custody.core.tenancy import TenantId
 
 T = TypeVar("T")
@@ -178,6 +179,11 @@ class OfTenant:
         if key.tenant != self._tenant:
             raise NotFound.of("deployment", str(key), ls="custody deployment ls")
         return {"environment": key.environment, "name": key.name}
+
+    def _reach(self, refs: Iterable[DatasetRef], kind: str, name: str, number: int = 0) -> None:
+        """Remember which dataset versions a run or model version learned from."""
+        mine = {"tenant": self._tenant, "kind": kind, "name": name, "number": number}
+        self._access.add_new(reach, [{**mine, "dataset": ref.name, "version": ref.version} for ref in set(refs)])
 
     def _names(self, table: Table, column: ColumnElement[Any]) -> list[str]:
         """Return the names in use, for "did you mean"."""

@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 from custody.adapters.sql.engine import begin_alone, open_engines
 from custody.adapters.sql.failure import translated
 from custody.adapters.sql.nouns.captures import SqlCaptures
+from custody.adapters.sql.nouns.consents import SqlConsents
 from custody.adapters.sql.nouns.datasets import SqlDatasets
 from custody.adapters.sql.nouns.deployments import SqlDeployments
+from custody.adapters.sql.nouns.exports import SqlExports
 from custody.adapters.sql.nouns.gates import SqlGates
 from custody.adapters.sql.nouns.labels import SqlLabels
 from custody.adapters.sql.nouns.ledger import SqlLedger, append
@@ -19,7 +21,9 @@ from custody.adapters.sql.nouns.models import SqlModels
 from custody.adapters.sql.nouns.monitors import SqlMonitors
 from custody.adapters.sql.nouns.runs import SqlRuns
 from custody.adapters.sql.nouns.scans import SqlScans
+from custody.adapters.sql.nouns.subjects import SqlSubjects
 from custody.adapters.sql.nouns.tenants import SqlTenants
+from custody.adapters.sql.residue import holds, scrub
 from custody.adapters.sql.session import Access, Inside, Outside
 from custody.adapters.sql.upgrade import upgrade
 from custody.core.digest import Json
@@ -35,6 +39,8 @@ class SqlShelf:
         self.tenant = tenant
         self.datasets = SqlDatasets(access, tenant)
         self.scans = SqlScans(access, tenant)
+        self.consents = SqlConsents(access, tenant)
+        self.exports = SqlExports(access, tenant)
         self.runs = SqlRuns(access, tenant)
         self.models = SqlModels(access, tenant)
         self.gates = SqlGates(access, tenant)
@@ -42,6 +48,7 @@ class SqlShelf:
         self.captures = SqlCaptures(access, tenant)
         self.labels = SqlLabels(access, tenant)
         self.monitors = SqlMonitors(access, tenant)
+        self.subjects = SqlSubjects(access, tenant)
 
 
 class SqlChange(SqlShelf):
@@ -83,6 +90,14 @@ class SqlStores:
     def upgrade(self) -> None:
         """Create the tables or bring them to this version of custody; Conflict if the database is newer."""
         upgrade(self._engines)
+
+    def scrub(self) -> None:
+        """Give back to the disk what deleted rows left in the database's own files; Unavailable while others hold it."""
+        scrub(self._engines)
+
+    def holds(self, needle: str) -> int:
+        """Return in how many places of the database a text still stands: rows, and for SQLite its files byte by byte."""
+        return holds(self._engines, needle)
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, true
 from sqlalchemy.dialects.postgresql import TEXT
 
 # PostgreSQL compares texts byte by byte, as SQLite does, whatever the locale of the database.
@@ -40,6 +40,7 @@ keys = Table(
     *_maybe("tenant"),
     *_texts("created_at"),
     *_maybe("expires_at", "revoked_at"),
+    Column("rows", Boolean, nullable=False, server_default=true()),
     Index("keys_by_sha256", "sha256", unique=True),
 )
 # No unique column beside seq: INSERT OR REPLACE would delete the row that holds the value, past the triggers.
@@ -98,6 +99,29 @@ models = Table(
     Index("models_by_run", "tenant", "run_id"),
 )
 aliases = Table("aliases", metadata, *_key("tenant", "name", "alias"), Column("version", Integer, nullable=False))
+
+# What people said about the use of their data, and rows that left.
+consents = Table(
+    "consents",
+    metadata,
+    *_key("tenant", "id"),
+    *_texts("subject", "purpose", "said", "valid_from"),
+    *_maybe("valid_to"),
+    *_texts("source", "notice"),
+    Column("children", Boolean, nullable=False),
+    *_texts("recorded_at"),
+    Index("consents_by_purpose", "tenant", "purpose", "recorded_at"),
+    Index("consents_by_subject", "tenant", "subject", "recorded_at", "id"),
+    Index("consents_by_time", "tenant", "recorded_at", "id"),
+)
+exports = Table(
+    "exports",
+    metadata,
+    *_key("tenant", "name"),
+    *_texts("created_at"),
+    *_body(),
+    Index("exports_by_time", "tenant", "created_at", "name"),
+)
 
 # Gates and deployments.
 gate_policies = Table("gate_policies", metadata, *_key("tenant", "model"), _number("version"), *_texts("created_at"), *_body())
@@ -159,3 +183,33 @@ alerts = Table(
     Index("alerts_by_state", "tenant", "state", "opened_at", "id"),
 )
 costs = Table("costs", metadata, *_key("tenant", "environment", "name"), *_body())
+
+# People: where their rows are, which models learned from them, what is owed after an erasure.
+subject_rows = Table(
+    "subject_rows",
+    metadata,
+    *_key("tenant", "token", "dataset"),
+    _number("version"),
+    _number("part"),
+)
+reach = Table("reach", metadata, *_key("tenant", "dataset"), _number("version"), *_key("kind", "name"), _number("number"))
+erasures = Table(
+    "erasures",
+    metadata,
+    *_key("tenant", "id"),
+    *_texts("token", "state"),
+    *_body(),
+    Index("erasures_by_token", "tenant", "token"),
+)
+obligations = Table(
+    "obligations",
+    metadata,
+    *_key("tenant", "id"),
+    *_texts("model"),
+    Column("version", Integer, nullable=False),
+    *_texts("due_at", "state"),
+    *_body(),
+    Index("obligations_by_model", "tenant", "model", "version"),
+    Index("obligations_by_state", "tenant", "state", "due_at", "id"),
+)
+redirects = Table("redirects", metadata, *_key("tenant", "old"), *_texts("new"))

@@ -1,15 +1,17 @@
 """Dataset versions."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Row, and_
+from sqlalchemy import Row, and_, select
 
 from custody.adapters.sql.body import body_of, read, text_of, time_of
 from custody.adapters.sql.session import OfTenant, first, paged
 from custody.adapters.sql.tables import datasets as table
-from custody.adapters.sql.tables import scans
+from custody.adapters.sql.tables import scans, subject_rows
 from custody.core.digest import Digest
-from custody.core.errors import Conflict, NotFound
+from custody.core.errors import Conflict, InvalidInput, NotFound
 from custody.core.page import Page
 from custody.core.refs import DatasetRef, near
 from custody.data.dataset import DatasetSummary, DatasetVersion
@@ -71,6 +73,32 @@ class SqlDatasets(OfTenant):
             trainable=not version.card.blocks,
             **body_of(version),
         )
+        self._reach(_refs(version.derived_from), "dataset", ref.name, ref.version)
+
+    def unindexed(self) -> Sequence[DatasetRef]:
+        """Return the versions whose people are not in the index yet: those stored before there was one."""
+        c, marked = table.c, subject_rows.alias()
+        same = (marked.c.tenant == c.tenant) & (marked.c.dataset == c.name) & (marked.c.version == c.version)
+        query = self._select(table, c.name, c.version).where(~select(marked.c.part).where(same, marked.c.token == "").exists())
+        return [DatasetRef(row.name, row.version) for row in self._access.rows(query)]
+
+    def holds(self, digest: Digest) -> bool:
+        """Tell whether any version names an object."""
+        return first(self._access, self._select(table, table.c.version).where(table.c.body.contains(digest))) is not None
+
+    def close(self, version: DatasetVersion) -> None:
+        """Store that a version's rows are gone and what stands in for it; its digest stays."""
+        ref = version.ref
+        self._replace(table, {"name": ref.name, "version": ref.version}, {"trainable": False, **body_of(version)})
+
+
+def _refs(names: Sequence[str]) -> list[DatasetRef]:
+    """Return those names that are dataset versions: rows may come from captures too."""
+    found = []
+    for name in names:
+        with suppress(InvalidInput):
+            found.append(DatasetRef.parse(name))
+    return found
 
 
 def _is(ref: DatasetRef) -> list[Any]:

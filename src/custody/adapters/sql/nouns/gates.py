@@ -38,6 +38,15 @@ class SqlGates(OfTenant):
         """Store a new golden set version; Conflict if the number is taken."""
         self._add_version(golden_sets, "golden set", golden)
 
+    def golden_sets(self) -> Sequence[GoldenSet]:
+        """Return every version of every golden set, by model name."""
+        query = self._select(golden_sets).order_by(golden_sets.c.model, golden_sets.c.version)
+        return [read(GoldenSet, row) for row in self._access.rows(query)]
+
+    def replace_golden(self, golden: GoldenSet) -> None:
+        """Store a version of a golden set again, without an erased person's cases."""
+        self._replace(golden_sets, {"model": golden.model, "version": golden.version}, body_of(golden))
+
     def verdict(self, model: ModelRef) -> Verdict | None:
         """Return the newest verdict on a version."""
         mine = self._select(table).where(table.c.model == model.name, table.c.version == model.version)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import func
 
-from custody.adapters.sql.body import text_of, time_of
+from custody.adapters.sql.body import body_of, read, text_of, time_of
 from custody.adapters.sql.session import OfTenant, first
 from custody.adapters.sql.tables import draws
 from custody.adapters.sql.tables import labels as table
@@ -63,6 +63,20 @@ class SqlLabels(OfTenant):
                     table.c.prediction.in_(names[start : start + _MANY]),
                 )
 
+    def forget(self, key: DeploymentKey, names: Sequence[str]) -> int:
+        """Delete all labels under these names, and return how many rows that were."""
+        found = 0
+        for start in range(0, len(names), _MANY):
+            some = table.c.prediction.in_(names[start : start + _MANY])
+            found += int(self._access.rows(self._select_of(table, key, func.count()).where(some))[0][0])
+            self._remove(table, key, some)
+        return found
+
+    def names(self, key: DeploymentKey) -> Sequence[str]:
+        """Return every name that has a label of any source."""
+        query = self._select_of(table, key, table.c.prediction).distinct().order_by(table.c.prediction)
+        return [row.prediction for row in self._access.rows(query)]
+
     def of(self, key: DeploymentKey, *, sources: Sequence[str] = SOURCES[:2]) -> dict[str, str]:
         """Return the newest value per prediction id or caller's key; of one batch, the later line."""
         query = self._select_of(table, key, table.c.prediction, table.c.value).where(table.c.source.in_(sources))
@@ -84,6 +98,13 @@ class SqlLabels(OfTenant):
     def add_draw(self, draw: Draw) -> None:
         """Store a draw."""
         self._append(draws, draw.deployment, draw)
+
+    def replace_draw(self, old: Draw, new: Draw) -> None:
+        """Store a draw again with another frame."""
+        place = {**self._place(old.deployment)}
+        for row in self._access.rows(self._select_of(draws, old.deployment, draws.c.number, draws.c.format, draws.c.body)):
+            if read(Draw, row).id == old.id:
+                self._replace(draws, {**place, "number": row.number}, body_of(new))
 
     def draws(self, key: DeploymentKey, *, limit: int = 1000) -> Sequence[Draw]:
         """Return the newest draws of a deployment, oldest first."""

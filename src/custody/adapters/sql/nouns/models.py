@@ -69,6 +69,17 @@ class SqlModels(OfTenant):
             created_at=text_of(version.created_at),
             **body_of(version),
         )
+        self._reach((use.ref for use in version.datasets), "model", ref.name, ref.version)
+
+    def of_artifact(self, artifact: Digest) -> Sequence[ModelRef]:
+        """Return the versions that have an artifact."""
+        query = self._select(table, table.c.name, table.c.version).where(table.c.artifact == artifact)
+        return [ModelRef(row.name, row.version) for row in self._access.rows(query)]
+
+    def replace_fixture(self, ref: ModelRef, fixture: Digest) -> None:
+        """Point a version to a parity fixture from which an erased person's rows were taken."""
+        changed = replace(self.get(ref), fixture=fixture)
+        self._replace(table, {"name": ref.name, "version": ref.version}, body_of(changed))
 
     def alias(self, name: str, alias: str) -> ModelRef | None:
         """Return what an alias names."""

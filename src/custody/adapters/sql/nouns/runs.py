@@ -1,5 +1,6 @@
 """Runs."""
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row, update
@@ -7,6 +8,7 @@ from sqlalchemy import Row, update
 from custody.adapters.sql.body import body_of, maybe_time_of, read, text_of, time_of
 from custody.adapters.sql.session import OfTenant, first, paged
 from custody.adapters.sql.tables import runs as table
+from custody.core.digest import Digest
 from custody.core.errors import Conflict, NotFound
 from custody.core.page import Page
 from custody.registry.run import Run, RunStatus, RunSummary
@@ -45,6 +47,7 @@ class SqlRuns(OfTenant):
         if first(self._access, self._select(table, table.c.id).where(table.c.id == run.id)) is not None:
             raise Conflict(f"Run '{run.id}' exists already.", fix=f"Look at it: custody run show {run.id}", facts={"run": run.id})
         self._add(table, id=run.id, **_columns(run))
+        self._reach((use.ref for use in run.datasets), "run", run.id)
 
     def save(self, run: Run) -> None:
         """Replace a stored run; Conflict if it is no longer running, unless it is stored exactly so."""
@@ -52,6 +55,7 @@ class SqlRuns(OfTenant):
             table.c.tenant == self._tenant, table.c.id == run.id, table.c.status == RunStatus.RUNNING.value
         )
         if self._access.write(mine.values(**_columns(run))):
+            self._reach((use.ref for use in run.datasets), "run", run.id)
             return
         if (stored := self.get(run.id)) != run:
             raise Conflict(
@@ -60,6 +64,12 @@ class SqlRuns(OfTenant):
                 fix=f"Look at it: custody run show {run.id}",
                 facts={"run": run.id, "status": stored.status},
             )
+
+    def replace_fixture(self, id: str, old: Digest, new: Digest) -> None:  # noqa: A002 - the field's word
+        """Point a run's logged models to a parity fixture from which an erased person's rows were taken."""
+        run = self.get(id)
+        models = tuple(replace(one, fixture=new) if one.fixture == old else one for one in run.models)
+        self._replace(table, {"id": id}, body_of(replace(run, models=models)))
 
 
 def _columns(run: Run) -> dict[str, Any]:

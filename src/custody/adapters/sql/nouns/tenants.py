@@ -60,6 +60,7 @@ class SqlTenants:
             "created_at": text_of(key.created_at),
             "expires_at": text_of(key.expires_at),
             "revoked_at": text_of(key.revoked_at),
+            "rows": key.rows,
         }
         if not self._access.write(update(keys).where(keys.c.id == key.id).values(**values)):
             self._access.write(insert(keys).values(id=key.id, **values))
@@ -72,4 +73,4 @@ def _tenant(row: Row[Any]) -> Tenant:
 def _key(row: Row[Any]) -> Key:
     ends = maybe_time_of(row.expires_at), maybe_time_of(row.revoked_at)
     tenant = None if row.tenant is None else TenantId(row.tenant)
-    return Key(row.id, Digest(row.sha256), row.name, Role(row.role), tenant, time_of(row.created_at), *ends)
+    return Key(row.id, Digest(row.sha256), row.name, Role(row.role), tenant, time_of(row.created_at), *ends, row.rows)

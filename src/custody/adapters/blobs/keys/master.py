@@ -1,0 +1,117 @@
+"""The master key, which wraps every data key: from a file, from the environment, or kept by a key service that never shows it."""
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from custody.adapters.blobs.keys.transit import TransitMaster
+from custody.core.errors import InvalidInput, Unavailable
+
+
+class Master(Protocol):
+    """Wraps and unwraps data keys. name: told in lists and entries; it never gives the key away."""
+
+    @property
+    def name(self) -> str:
+        """Return what lists and entries call it."""
+        ...
+
+    def wrap(self, secret: bytes, context: bytes) -> str:
+        """Encrypt a data key for one context, as text."""
+        ...
+
+    def unwrap(self, wrapped: str, context: bytes) -> bytes:
+        """Decrypt a data key; Unavailable if this master key did not wrap it for that context."""
+        ...
+
+
+class LocalMaster:
+    """Wraps with AES-256-GCM under 32 bytes that this process holds."""
+
+    def __init__(self, secret: bytes, source: str) -> None:
+        self._cipher = AESGCM(secret)
+        self.name = f"{source}:{hashlib.sha256(b'custody master' + secret).hexdigest()[:8]}"
+
+    def wrap(self, secret: bytes, context: bytes) -> str:
+        """Encrypt a data key for one context, as base64."""
+        nonce = os.urandom(12)
+        return base64.b64encode(nonce + self._cipher.encrypt(nonce, secret, context)).decode()
+
+    def unwrap(self, wrapped: str, context: bytes) -> bytes:
+        """Decrypt a data key; Unavailable if this master key did not wrap it for that context."""
+        try:
+            body = base64.b64decode(wrapped, validate=True)
+            return self._cipher.decrypt(body[:12], body[12:], context)
+        except (InvalidTag, ValueError, binascii.Error) as error:
+            raise wrong_master(self.name) from error
+
+
+def wrong_master(name: str) -> Unavailable:
+    """Say that a master key does not open a data key."""
+    return Unavailable(
+        "The master key does not open this project's data keys.",
+        why=f"They were wrapped by another one than '{name}', or their files were changed.",
+        fix="Set the master key that wrapped them (master_key in custody.toml), or restore the ring from a backup.",
+    )
+
+
+def open_master(url: str, *, environ: Mapping[str, str], folder: Path) -> Master:
+    """Open a master key: `file:PATH`, `env:NAME` (64 hex digits each), or the URL of a key in a transit engine.
+
+    A URL such as https://vault.example:8200/v1/transit/keys/custody speaks the transit API of OpenBao and Vault.
+    folder: where a relative path starts. Raises: InvalidInput for another address, Unavailable if the key is not there.
+    """
+    kind, _, rest = url.partition(":")
+    if kind == "file" and rest:
+        path = folder / rest
+        try:
+            return LocalMaster(_secret(path.read_text(encoding="ascii")), "file")
+        except (OSError, ValueError) as error:
+            raise _no_key(f"the file {path.name}") from error
+    if kind == "env" and rest:
+        try:
+            return LocalMaster(_secret(environ[rest]), "env")
+        except (KeyError, ValueError) as error:
+            raise _no_key(f"the environment variable {rest}") from error
+    if kind in {"https", "http"}:
+        return TransitMaster(url, environ.get("BAO_TOKEN") or environ.get("VAULT_TOKEN") or "")
+    raise InvalidInput(
+        "That is not the address of a master key.",
+        why="It starts with neither file:, env: nor https:.",
+        fix="Write file:keys/master.key, env:NAME or https://HOST/v1/transit/keys/NAME.",
+    )
+
+
+def make_master(path: Path) -> None:
+    """Make a key file of 64 random hex digits that only its owner may read, unless there is one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(os.urandom(32).hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _secret(text: str) -> bytes:
+    secret = bytes.fromhex(text.strip())
+    if len(secret) != 32:
+        raise ValueError(len(secret))
+    return secret
+
+
+def _no_key(where: str) -> Unavailable:
+    return Unavailable(
+        "The master key cannot be read.",
+        why=f"It is expected in {where}, as 64 hexadecimal digits.",
+        fix="Restore it from where you keep it: without it nothing that was sealed can be read.",
+    )

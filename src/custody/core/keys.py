@@ -1,0 +1,56 @@
+"""The port of a project's data keys: one ring for each tenant, whose destruction makes what it sealed unreadable for ever."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from custody.core.tenancy import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What may be told about a data key, never the key: its number, its name, and the master key that wraps it.
+
+    current: new objects are sealed with it. destroyed_at: since then nothing that it sealed can be read.
+    """
+
+    tenant: TenantId
+    number: int
+    id: str
+    master: str
+    made_at: datetime
+    current: bool
+    destroyed_at: datetime | None = None
+
+
+class Keys(Protocol):
+    """Data keys of all tenants, each wrapped by the project's master key."""
+
+    def index(self, tenant: TenantId) -> bytes:
+        """Return the 32 bytes under which a tenant's names and people are made into tokens; Denied once destroyed."""
+        ...
+
+    def tenants(self) -> Sequence[TenantId]:
+        """Return the tenants that have or had keys, sorted."""
+        ...
+
+    def ls(self, tenant: TenantId) -> Sequence[KeyInfo]:
+        """List a tenant's data keys, oldest first; those of a destroyed ring are told by one entry."""
+        ...
+
+    def rotate(self, tenant: TenantId, now: datetime) -> KeyInfo:
+        """Make a new data key that seals from now on; older ones still open what they sealed."""
+        ...
+
+    def rewrap(self) -> int:
+        """Wrap every key again under the master key that is set now, and return how many were not."""
+        ...
+
+    def check_destroyable(self, tenant: TenantId) -> None:
+        """Raise Conflict for the team's own keys: the manifest and the models of all tenants hang on them."""
+        ...
+
+    def destroy(self, tenant: TenantId, now: datetime) -> int:
+        """Destroy all keys of a tenant and return how many there were; again, 0."""
+        ...

@@ -1,0 +1,57 @@
+"""What derived data inherits: the strictest of what its sources say, never weaker by edit."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from custody.data.card import ANY, CLASSES, Card
+from custody.data.retention import end_of
+
+_KEPT = ("storage_denied", "processing_denied", "restrictions")
+
+
+def weaker(card: Card, sources: Sequence[tuple[str, Card, datetime]], now: datetime) -> tuple[str, ...]:
+    """Return where a card allows more than one of its sources: (name, card, time of storing); empty if nowhere.
+
+    Classification may only rise; purposes, storage and processing only narrow; denials and restrictions only grow; retention
+    may not end later; consent stays the basis, and the column that names the person stays named.
+    """
+    found = []
+    for name, source, issued in sources:
+        found += [f"{text} ({name})" for text in (*_words(card, source), *_sets(card, source), *_end(card, source, issued, now))]
+    return tuple(found)
+
+
+def _words(card: Card, source: Card) -> list[str]:
+    found = []
+    if _rank(card.classification) < _rank(source.classification):
+        found.append(f"classification must be at least '{source.classification}'")
+    if source.legal_basis == "consent" and card.legal_basis != "consent":
+        found.append("legal_basis must stay 'consent'")
+    if missing := [key for key in source.subject_keys if key not in card.subject_keys]:
+        found.append(f"subject_key must still name {', '.join(missing)}")
+    return found
+
+
+def _rank(classification: str) -> int:
+    return CLASSES.index(classification) if classification in CLASSES else -1
+
+
+def _sets(card: Card, source: Card) -> list[str]:
+    found = []
+    wider = [one for one in card.purposes if not any(one == key or one.startswith(f"{key}.") for key in source.purposes)]
+    if wider:
+        found.append(f"purposes may not hold {', '.join(wider)}")
+    for name in ("storage", "processing"):
+        mine, allowed = set(getattr(card, name)), set(getattr(source, name))
+        if allowed and ANY not in allowed and not mine <= allowed:
+            found.append(f"{name} may only name {', '.join(sorted(allowed))}")
+    kept = {name: set(getattr(source, name)) - set(getattr(card, name)) for name in _KEPT}
+    return found + [f"{name} must keep {', '.join(sorted(lost))}" for name, lost in kept.items() if lost]
+
+
+def _end(card: Card, source: Card, issued: datetime, now: datetime) -> list[str]:
+    theirs = end_of(source.retention, issued) if source.retention else None
+    mine = end_of(card.retention, now) if card.retention else None
+    if theirs is None or (mine is not None and mine <= theirs):
+        return []
+    return [f"retention may not end after {theirs.date().isoformat()}"]

@@ -1,0 +1,161 @@
+"""The card in plain sentences, for a person who reads contracts and not code."""
+
+from collections.abc import Mapping, Sequence
+
+from custody.core.digest import Json
+from custody.data.card import ANY, Card
+
+_BASES = {
+    "consent": "Every row needs the consent of the person it is about; rows without it are left out when a model is trained.",
+    "contract": "It is held to perform a contract.",
+    "legal_obligation": "A law obliges to hold it.",
+    "vital_interests": "It is held to protect somebody's life.",
+    "public_task": "It is held for a public task; rows of people who objected are left out.",
+    "legitimate_interests": "It is held for a legitimate interest; rows of people who objected are left out.",
+    "public_data": "It was public.",
+    "unknown": "Nobody can name the legal basis.",
+}
+_ENDS = {"delete": "deleted", "anonymise": "anonymised", "archive": "archived", "review": "reviewed"}
+_METHODS = {
+    "survey": "People were asked.",
+    "sensor": "Devices measured it.",
+    "transaction": "It arose from doing business.",
+    "scrape": "It was collected from pages or services of others.",
+    "purchase": "It was bought.",
+    "synthetic": "It was made up by a program.",
+    "human_label": "People read the cases and wrote the labels.",
+    "administrative_record": "It is a record of an administration.",
+    "live_traffic": "It holds what a deployed model was asked, and what turned out to be true.",
+    "clean_room": "It is the output of a clean room.",
+}
+
+
+def sentences(card: Card) -> list[tuple[str, list[str]]]:
+    """Return headings with their sentences, in the order in which a reviewer asks."""
+    return [
+        ("What is it?", [_full(card.title), _full(card.description)]),
+        ("May it be used to train a model?", [f"No: {'; '.join(card.blocks)}." if card.blocks else "Yes.", *_gate(card)]),
+        ("Who answers for it?", _who(card)),
+        ("Where does it come from, and how was it collected?", _origin(card)),
+        ("Whom is it about?", _people(card)),
+        ("On what ground, and what for?", _ground(card)),
+        ("What limits its use?", _limits(card)),
+        ("How long may it be kept?", _keep(card)),
+        ("How was it treated for bias?", _bias(card)),
+        ("What can it not show?", [_full(card.limitations), *([_full(card.known_gaps)] if card.known_gaps else [])]),
+    ]
+
+
+def _full(text: str) -> str:
+    """End a text as a sentence."""
+    text = " ".join(text.split())
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
+
+
+def _unsaid(value: object, what: str, sentence: str) -> str:
+    return sentence if value else f"Nothing is said about {what}."
+
+
+def _listed(items: Sequence[str]) -> str:
+    return ", ".join(items[:-1]) + f" and {items[-1]}" if len(items) > 1 else "".join(items)
+
+
+def _gate(card: Card) -> list[str]:
+    return (
+        [f"A model that learned from it does not pass its gate: {'; '.join(card.promotion_blocks)}."]
+        if card.promotion_blocks
+        else []
+    )
+
+
+def _who(card: Card) -> list[str]:
+    keeper = card.custodian or card.owner
+    same = "who also keeps it" if keeper == card.owner else f"and {keeper} keeps it"
+    return [f"{card.owner} owns it, {same}.", _unsaid(card.contact, "whom to ask", f"Questions go to {card.contact}.")]
+
+
+def _origin(card: Card) -> list[str]:
+    made = [
+        f"It comes from {_listed(card.sources)}.",
+        _METHODS.get(card.collection_method, _full(card.collection_method)),
+        _unsaid(card.collection_detail, "how exactly", _full(card.collection_detail)),
+        f"It covers {card.collection_period}, and {_listed(card.geography)}.",
+    ]
+    made += [f"Missing values: {_full(card.missing_values)}"] if card.missing_values else []
+    made += [f"They were filled in: {_full(card.imputation)}"] if card.imputation else []
+    made += [f"It replaces {card.supersedes}."] if card.supersedes else []
+    return made
+
+
+def _people(card: Card) -> list[str]:
+    if not card.subjects:
+        return ["It is about no people."]
+    made = [f"It is about {_listed(card.subjects)}."]
+    if card.subject_keys:
+        made.append(f"The column {_listed(card.subject_keys)} names the person of a row.")
+    if card.categories:
+        made.append("It holds " + _listed(sorted({f"{key} ({column})" for column, key in card.categories.items()})) + ".")
+    if card.deidentification:
+        made.append(f"Identities were removed: {_pairs(card.deidentification)}.")
+    else:
+        made.append("Nothing is said about the removal of identities, so every row counts as personal data.")
+    made += [f"Differential privacy: {_pairs(card.dp)}."] if card.dp else []
+    return made
+
+
+def _pairs(values: Mapping[str, Json]) -> str:
+    return _listed([f"{name.replace('_', ' ')} {value}" for name, value in values.items()])
+
+
+def _ground(card: Card) -> list[str]:
+    made = [_BASES.get(card.legal_basis, _full(card.legal_basis))]
+    if card.consent:
+        made.append(f"The consent: {_pairs(card.consent)}.")
+    made += (
+        [f"It holds special categories; the condition that allows this is {card.special_condition}."]
+        if card.special_condition
+        else []
+    )
+    return [*made, f"It may be used for {_listed(card.purposes)}, and for what lies below, nothing else."]
+
+
+def _limits(card: Card) -> list[str]:
+    made = [
+        f"The licence is {_full(card.license)}",
+        _unsaid(card.classification, "how confidential it is", f"It is {card.classification}."),
+        _place("stored", card.storage, card.storage_denied),
+        _place("processed", card.processing, card.processing_denied),
+    ]
+    rights = [one for one in card.proprietary if one != "none"]
+    made.append(
+        _unsaid(
+            card.proprietary,
+            "rights of others",
+            f"It is under {_listed(rights)}." if rights else "No rights of others are known.",
+        )
+    )
+    return made + [_full(f"Restriction: {one}") for one in card.restrictions]
+
+
+def _place(verb: str, allowed: Sequence[str], denied: Sequence[str]) -> str:
+    if not allowed and not denied:
+        return f"Nothing is said about where it may be {verb}."
+    where = "anywhere" if ANY in allowed or not allowed else f"in {_listed(allowed)} only"
+    return f"It may be {verb} {where}{f', never in {_listed(denied)}' if denied else ''}."
+
+
+def _keep(card: Card) -> list[str]:
+    if not card.retention:
+        return ["Nothing is said about how long it may be kept."]
+    if card.retention == "unlimited":
+        return ["It may be kept without an end."]
+    until = f"for {card.retention}" if card.retention.startswith("P") else f"until {card.retention}"
+    return [f"It may be kept {until}; then it is {_ENDS.get(card.retention_action, card.retention_action)}."]
+
+
+def _bias(card: Card) -> list[str]:
+    made = [_full(card.bias_treatment)]
+    made += [f"Group: {_pairs(one)}." for one in card.bias_groups]
+    made += [f"Measured: {_pairs(one)}." for one in card.bias_metrics]
+    made += [f"Treatment: {_pairs(one)}." for one in card.bias_mitigation]
+    return made

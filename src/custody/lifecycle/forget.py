@@ -1,0 +1,204 @@
+"""Forget: one person's rows are out of reach at once, then gone from everything that held them; models are held to account."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
+
+from custody.core.digest import Digest, Json
+from custody.core.errors import Conflict
+from custody.core.refs import ModelRef
+from custody.core.tenancy import Actor, Role
+from custody.data.dataset import DatasetVersion
+from custody.lifecycle.erase import erase_captures, erase_datasets, erase_fixtures, erase_golden, erase_labels, erase_quarantined
+from custody.lifecycle.publish import publish, tenants_of
+from custody.lifecycle.reach import Found, Person, derived_of, find, own_rows
+from custody.lifecycle.residue import Residue, search
+from custody.lifecycle.seal import seal
+from custody.lifecycle.stores import Caller, Change, Ports
+from custody.lifecycle.subjects import index_old, token_of
+from custody.privacy.erasure.obligation import Obligation, due_of
+from custody.privacy.erasure.ports import Erasure, ErasureState
+
+SYSTEM = Actor("custody", Role.ADMIN)
+_LEAST = 6  # characters a name must have for the proof to search it as it is: shorter ones stand everywhere by chance
+_STORES = {"SVM": "support vectors", "KNeighbors": "the rows of its neighbours", "GaussianProcess": "its training rows"}
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What an erasure found, what it owes, and what the search for leftovers says; receipt: digest of the signed receipt."""
+
+    id: str
+    state: ErasureState
+    found: Found
+    obligations: tuple[str, ...] = ()
+    left: tuple[Residue, ...] = ()
+    receipt: Digest | None = None
+
+
+def forget(
+    ports: Ports,
+    caller: Caller,
+    subject: str,
+    *,
+    days: int = 30,
+    owner: str = "",
+    canaries: Sequence[str] = (),
+    dry_run: bool = False,
+) -> tuple[Forgotten, int | None]:
+    """Erase one person everywhere in the tenant, and open an obligation for each model version that learned from the rows.
+
+    days: until obligations are due. owner: who answers for them, by default who asked. canaries: further texts of the person
+    that must be found nowhere afterwards. Killed midway, it goes on when called again; once done, calling it changes nothing.
+    """
+    caller.may(Role.APPROVER)
+    due_of(caller.now, days)
+    person = Person(ports, caller.tenant, token_of(ports, caller.tenant, subject))
+    index_old(ports, lambda: ports.stores.change(caller.tenant, SYSTEM, caller.now), caller.tenant)
+    known = person.shelf.subjects.erasure(person.token)
+    if known is not None and known.state is ErasureState.DONE:
+        return Forgotten(known.id, known.state, Found(), receipt=known.receipt), None
+    found = find(person)
+    if dry_run or (known is None and found.is_empty):
+        return Forgotten(known.id if known else "", ErasureState.PENDING, found), None
+    if known is None:
+        known = _begin(person, caller, found, days, owner)
+    needles = [one for one in (subject.strip(), *canaries) if len(one) >= _LEAST]
+    done, left = _carry_out(person, known, caller.now, needles)
+    owed = tuple(one.id for one in person.shelf.subjects.obligations() if one.erasure == known.id)
+    return Forgotten(known.id, done.state, found, owed, left, done.receipt), _last_entry(ports, person, known.id)
+
+
+def resume(ports: Ports, now: datetime) -> int:
+    """Go on with erasures that a killed process left behind, and return how many there were."""
+    found = 0
+    for tenant in tenants_of(ports.stores):
+        for erasure in ports.stores.of(tenant).subjects.erasures(ErasureState.PENDING):
+            if not erasure.left:  # where a search found something, whoever asked must look, and ask again
+                _carry_out(Person(ports, tenant, erasure.token), erasure, now, [])
+                found += 1
+    return found
+
+
+def _begin(person: Person, caller: Caller, found: Found, days: int, owner: str) -> Erasure:
+    """Close every version that holds the rows, and record what follows, in one transaction."""
+    ports = person.ports
+    erasure = Erasure(ports.new_id(caller.now), person.token, ErasureState.PENDING, caller.now, caller.actor.name)
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        if change.subjects.erasure(person.token) is not None:
+            raise Conflict("This person is being erased already.", fix="Erase again in a moment: it goes on where it stopped.")
+        change.subjects.save_erasure(erasure)
+        refs = change.subjects.datasets(person.token)
+        reached = change.subjects.reached(refs)
+        loose = derived_of(person, reached.datasets, [change.datasets.get(ref) for ref in refs])
+        for ref in {*refs, *loose}:
+            version = change.datasets.get(ref)
+            if version.closed_at is None:
+                change.datasets.close(replace(version, closed_at=caller.now, erasure=erasure.id))
+        facts: dict[str, Json] = {
+            "rows": found.rows,
+            "versions": [*map(str, refs)],
+            "captures": found.captures,
+            "labels": found.labels,
+        }
+        change.record("subject.erased", erasure.id, {**facts, "models": [*map(str, reached.models)]})
+        for model in reached.models:
+            _oblige(change, person, erasure, model, caller, days, owner)
+    return erasure
+
+
+def _oblige(change: Change, person: Person, erasure: Erasure, model: ModelRef, caller: Caller, days: int, owner: str) -> None:
+    made = Obligation(
+        id=person.ports.new_id(caller.now),
+        erasure=erasure.id,
+        model=model,
+        owner=owner or caller.actor.name,
+        opened_at=caller.now,
+        due_at=due_of(caller.now, days),
+        stores_rows=stores_rows(change.models.get(model).framework),
+    )
+    change.subjects.save_obligation(made)
+    change.record(
+        "obligation.opened", str(model), {"obligation": made.id, "erasure": erasure.id, "due_at": made.due_at.isoformat()}
+    )
+
+
+def stores_rows(framework: str) -> str:
+    """Return why a kind of model holds training rows in itself; empty for the others."""
+    return next((f"it stores {what}" for kind, what in _STORES.items() if kind.lower() in framework.lower()), "")
+
+
+def _carry_out(person: Person, erasure: Erasure, now: datetime, needles: Sequence[str]) -> tuple[Erasure, tuple[Residue, ...]]:
+    """Do every step that is not done yet; copies first, since the rows tell which copies are the person's."""
+    ports = person.ports
+    closed = _closed(person, erasure.id)
+    people = own_rows(person, closed)
+    runs = person.shelf.subjects.reached([one.ref for one in closed]).runs
+
+    def with_now() -> AbstractContextManager[Change]:  # each step opens its own transaction
+        return ports.stores.change(person.tenant, SYSTEM, now)
+
+    erase_golden(person, people, with_now)
+    erase_fixtures(person, people, runs, with_now)
+    seal(ports, now)
+    erase_quarantined(person)
+    erase_labels(person, with_now)
+    erase_captures(person, with_now)
+    erase_datasets(person, closed, people, with_now, now)
+    publish(ports, now)
+    _delete_bytes(person)
+    ports.stores.scrub()
+    left = search(ports, person.tenant, needles) if needles else ()
+    if left:
+        marked = replace(erasure, left=len(left))
+        with with_now() as change:
+            change.subjects.save_erasure(marked)
+        return marked, left
+    return _finish(person, erasure, now, len(needles)), ()
+
+
+def _closed(person: Person, erasure: str) -> list[DatasetVersion]:
+    refs = person.shelf.subjects.reached(person.shelf.subjects.datasets(person.token)).datasets
+    return [one for ref in refs if (one := person.shelf.datasets.get(ref)).erasure == erasure]
+
+
+def _delete_bytes(person: Person) -> None:
+    """Delete the objects that others stand in for, unless another tenant's record names the same plain object."""
+    objects = person.ports.stores.objects.of(person.tenant)
+    others = [person.ports.stores.of(one) for one in tenants_of(person.ports.stores) if one != person.tenant]
+    for old in person.shelf.subjects.redirects():
+        if not any(shelf.datasets.holds(old) for shelf in others):
+            objects.discard(old)
+    for folder in ("captures", "quarantine", "sealed"):
+        objects.purge(f"{folder}/{person.tenant}")
+
+
+def _finish(person: Person, erasure: Erasure, now: datetime, searched: int) -> Erasure:
+    ports, owed = person.ports, [one for one in person.shelf.subjects.obligations() if one.erasure == erasure.id]
+    body: dict[str, Json] = {
+        "version": 1,
+        "erasure": erasure.id,
+        "asked_at": erasure.asked_at.isoformat(),
+        "done_at": now.isoformat(),
+        "obligations": [[one.id, str(one.model), one.due_at.isoformat()] for one in owed],
+        "texts_searched": searched,
+        "found_again": 0,
+        "keeps_until_expiry": "backups of the database, its write-ahead archives and replicas, made before",
+    }
+    text = msgspec.json.encode(body).decode()
+    signed = {"receipt": text, "key": ports.signer.key_id, "signature": ports.signer.sign(text.encode()).hex()}
+    receipt = ports.stores.objects.of(person.tenant).put(msgspec.json.encode(signed))
+    done = replace(erasure, state=ErasureState.DONE, done_at=now, receipt=receipt, left=0)
+    with ports.stores.change(person.tenant, SYSTEM, now) as change:
+        change.subjects.save_erasure(done)
+        change.subjects.drop(person.token)
+        change.record("erasure.done", erasure.id, {"receipt": receipt, "texts_searched": searched, "obligations": len(owed)})
+    return done
+
+
+def _last_entry(ports: Ports, person: Person, id: str) -> int | None:  # noqa: A002 - the field's word
+    entries = ports.stores.ledger.page(person.tenant, subject=id, kind=None, after=None, limit=1).items
+    return entries[0].seq if entries else None

@@ -1,0 +1,58 @@
+"""Data keys: listed, made anew, wrapped again, destroyed; each with its entry."""
+
+from collections.abc import Sequence
+
+from custody.core.digest import Json
+from custody.core.errors import Denied
+from custody.core.keys import KeyInfo
+from custody.core.tenancy import Role
+from custody.lifecycle.stores import Caller, Ports
+
+
+def list_keys(ports: Ports, caller: Caller) -> Sequence[KeyInfo]:
+    """List data keys, never their secrets: of every tenant for the team, of its own for a tenant's key."""
+    caller.may(Role.ADMIN)
+    tenants = [caller.actor.tenant] if caller.actor.tenant else ports.keys.tenants()
+    return [key for tenant in tenants for key in ports.keys.ls(tenant)]
+
+
+def rotate(ports: Ports, caller: Caller, *, dry_run: bool = False) -> tuple[Sequence[KeyInfo], int | None]:
+    """Make a new data key for a tenant's new objects; what older keys sealed stays readable."""
+    caller.may(Role.ADMIN)
+    if dry_run:
+        return ports.keys.ls(caller.tenant), None
+    made = ports.keys.rotate(caller.tenant, caller.now)
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        entry = change.record("encryption.rotated", caller.tenant, {"number": made.number, "key": made.id, "master": made.master})
+    return ports.keys.ls(caller.tenant), entry.seq
+
+
+def rewrap(ports: Ports, caller: Caller, *, dry_run: bool = False) -> tuple[int, int | None]:
+    """Wrap all data keys again under the master key that is set now, and return how many were under a former one."""
+    if caller.actor.tenant is not None:
+        raise Denied("The master key is the team's, not a tenant's.", fix="Ask the team's admin.")
+    caller.may(Role.ADMIN)
+    if dry_run:
+        return 0, None
+    changed = ports.keys.rewrap()
+    if not changed:
+        return 0, None
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        entry = change.record("encryption.rewrapped", "master", {"keys": changed})
+    return changed, entry.seq
+
+
+def destroy(ports: Ports, caller: Caller, *, reason: str, dry_run: bool = False) -> tuple[int, int | None]:
+    """Destroy all data keys of a tenant: what they sealed, wherever copies lie, can never be read again.
+
+    The entry comes first: a process killed in between leaves the entry and the keys, and the same call destroys them.
+    """
+    caller.may(Role.ADMIN)
+    there = [key for key in ports.keys.ls(caller.tenant) if key.destroyed_at is None]
+    if dry_run or not there:
+        return len(there), None
+    facts: dict[str, Json] = {"keys": len(there), "because": reason}
+    ports.keys.check_destroyable(caller.tenant)
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        entry = change.record("encryption.destroyed", caller.tenant, facts)
+    return ports.keys.destroy(caller.tenant, caller.now), entry.seq

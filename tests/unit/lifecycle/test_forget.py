@@ -1,0 +1,299 @@
+"""A person is erased: out of reach at once, gone from every place, and every model that learned from them owes an answer."""
+
+import io
+import json
+import zipfile
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from lifecycle_world import ACME, ADA, CARD, POLICY, World, rows
+
+from custody.core.digest import Json
+from custody.core.errors import Conflict, Denied, InvalidInput
+from custody.core.prediction import PredictionId, unique_at
+from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
+from custody.core.tenancy import HOUSE
+from custody.lifecycle.convert import convert
+from custody.lifecycle.disclose import disclose
+from custody.lifecycle.forget import Forgotten, forget, resume
+from custody.lifecycle.ingest import Roles, ingest
+from custody.lifecycle.owed import answer_obligation, owed, remind
+from custody.lifecycle.promote import promote, set_golden, set_policy
+from custody.lifecycle.record import record
+from custody.lifecycle.release import Plan, advance, release
+from custody.lifecycle.verify import verify_all
+from custody.privacy.erasure.obligation import Answer
+from custody.privacy.erasure.ports import ErasureState
+from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
+
+WHO, CANARY = "zora.quellenberg@example.org", "Quellenberg of Nowhere Street 12"
+LIVE = DeploymentKey(HOUSE, "prod", "churn")
+
+
+def people(n: int = 300) -> pa.Table:
+    """Return rows of n people; three of them are the one who will be erased, with texts that stand nowhere else."""
+    table = rows(n)
+    names = [WHO if i in (3, 77, 200) else f"person{i}@example.org" for i in range(n)]
+    notes = [CANARY if name == WHO else "nothing" for name in names]
+    return table.append_column("who", pa.array(names)).append_column("note", pa.array(notes))
+
+
+def add(world: World, table: pa.Table | None = None, name: str = "tickets", **more: Any) -> Any:
+    card = replace(CARD, subject_key="who", categories={"note": "user"})
+    chosen = people() if table is None else table
+    return ingest(world.ports, world.caller(), name, chosen, card, roles=Roles(target="left", positive="Yes"), **more)[0]
+
+
+def trained(world: World) -> ModelRef:
+    set_policy(world.ports, world.caller(), "churn", POLICY)
+    return convert(world.ports, world.caller(), world.trained(add(world)))[0].ref
+
+
+def captures(world: World) -> list[str]:
+    """Ship one batch in which the person is the caller's key of one row of three."""
+    ms = int(world.now.timestamp() * 1000)
+    ids = [PredictionId(LIVE, 1, ModelRef("churn", 1), unique_at(ms, f"{i:>10}".encode())) for i in range(3)]
+    made = [
+        Capture(one, ms, None, (key,), CaptureMode.LIVE, None, 0.4, {"age": [0.5]}, [0.7], [True], 90)
+        for one, key in zip(ids, (WHO, "person1@example.org", "person2@example.org"), strict=True)
+    ]
+    world.put("b1", write_batch(b"".join(map(line_of, made))), HOUSE)
+    return [str(one) for one in ids]
+
+
+def everywhere(world: World) -> ModelRef:
+    """Put the person into data, a model, a deployment, traffic, labels and a golden set."""
+    ref = trained(world)
+    assert promote(world.ports, world.caller(), ref)[0].passed
+    release(world.ports, world.caller(), Plan(LIVE, ref))
+    ids = captures(world)
+    world.seal()
+    record(world.ports, world.caller(), LIVE, [(ids[0], "Yes"), (ids[1], "No"), (WHO, "Yes")])
+    theirs = people().filter(pa.array([i in (3, 77, 200) for i in range(300)]))
+    cases: list[Json] = [{"id": "theirs", "inputs": {"age": theirs.column("age")[0].as_py()}, "expect": "Yes"}]
+    set_golden(world.ports, world.caller(), "churn", [*cases, {"id": "other", "inputs": {"age": 99.0}, "expect": "Yes"}])
+    return ref
+
+
+def erased(world: World, **more: Any) -> Forgotten:
+    return forget(world.ports, world.caller(), WHO, canaries=[CANARY], **more)[0]
+
+
+def test_a_dry_run_shows_how_far_the_data_went_and_changes_nothing(world: World) -> None:
+    ref = everywhere(world)
+    before = world.kinds()
+    found = erased(world, dry_run=True).found
+    assert (found.rows, found.datasets, found.models) == (3, ("tickets@1",), (str(ref),))
+    assert (found.captures, found.labels, found.golden) == (1, 2, 1)
+    assert found.deployments == (str(LIVE),)
+    assert len(found.runs) == 1
+    assert found.fixtures >= 1
+    assert world.kinds() == before
+
+
+def test_after_an_erasure_nothing_of_the_person_is_stored_and_the_others_are(world: World, tmp_path: Path) -> None:
+    everywhere(world)
+    done = erased(world)
+    assert done.state is ErasureState.DONE
+    assert done.left == ()
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            assert WHO.encode() not in path.read_bytes()
+            assert CANARY.encode() not in path.read_bytes()
+    shelf = world.ports.stores.of(HOUSE)
+    rest = shelf.datasets.get(DatasetRef("tickets", 2))
+    assert rest.rows == 297
+    old = shelf.datasets.get(DatasetRef("tickets", 1))
+    assert (old.parts, old.replaced_by) == ((), rest.ref)
+    assert shelf.captures.count(LIVE) == 2
+    assert list(shelf.labels.of(LIVE).values()) == ["No"]
+    golden = shelf.gates.golden("churn")
+    assert golden is not None
+    assert [case.id for case in golden.cases] == ["other"]
+    assert world.kinds().count("subject.erased") == world.kinds().count("obligation.opened") == 1
+
+
+def test_a_run_can_no_longer_read_the_version_nor_is_another_one_handed_out_in_silence(world: World) -> None:
+    run = world.trained(add(world))
+    erased(world)
+    with pytest.raises(Conflict, match="erased"):
+        convert(world.ports, world.caller(), run)
+    with pytest.raises(Conflict, match="erased") as refusal:
+        world.trained(world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 1)))
+    assert "tickets@2" in refusal.value.why
+
+
+def test_erasing_twice_changes_nothing(world: World) -> None:
+    everywhere(world)
+    erased(world)
+    before = world.kinds()
+    again, entry = forget(world.ports, world.caller(), f"  {WHO.upper()} ")
+    assert (again.state, entry) == (ErasureState.DONE, None)
+    assert world.kinds() == before
+
+
+def test_somebody_unknown_is_found_nowhere(world: World) -> None:
+    add(world)
+    found, entry = forget(world.ports, world.caller(), "nobody@example.org")
+    assert (found.found.is_empty, entry) == (True, None)
+    with pytest.raises(InvalidInput):
+        forget(world.ports, world.caller(), "  ")
+
+
+def test_the_rows_of_an_erased_person_do_not_come_back_in_an_old_file_or_in_new_traffic(world: World) -> None:
+    everywhere(world)
+    erased(world)
+    assert add(world, name="again").rows == 297
+    captures_again = [
+        Capture(
+            PredictionId(LIVE, 1, ModelRef("churn", 1), unique_at(9, b"1234567890")),
+            9,
+            None,
+            (WHO,),
+            CaptureMode.LIVE,
+            None,
+            0.4,
+            {"age": [0.5]},
+            [0.7],
+            [True],
+            9,
+        )
+    ]
+    world.put("b2", write_batch(b"".join(map(line_of, captures_again))), HOUSE)
+    world.seal()
+    assert world.ports.stores.of(HOUSE).captures.count(LIVE) == 2
+
+
+def test_the_receipt_names_nobody_and_is_signed(world: World) -> None:
+    everywhere(world)
+    receipt = erased(world).receipt
+    assert receipt is not None
+    body = json.loads(world.ports.stores.objects.get(receipt))
+    assert WHO not in json.dumps(body)
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    key = Ed25519PublicKey.from_public_bytes(world.ports.signer.public_key)
+    key.verify(bytes.fromhex(body["signature"]), body["receipt"].encode())
+
+
+STEPS = ["erase_golden", "erase_labels", "erase_datasets", "_delete_bytes", "_finish"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_an_erasure_killed_at_any_step_goes_on_where_it_stopped(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    everywhere(world)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"custody.lifecycle.forget.{step}", killed)
+        with pytest.raises(KeyboardInterrupt):
+            erased(world)
+    with pytest.raises(Conflict, match="erased"):
+        world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 1)).standing()
+    assert resume(world.ports, world.caller().now) == 1
+    assert all(CANARY.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert world.kinds().count("obligation.opened") == 1
+    assert world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 2)).rows == 297
+    assert erased(world).state is ErasureState.DONE
+
+
+def test_what_is_past_due_is_not_deployed_and_alarms_where_it_serves(world: World) -> None:
+    ref = everywhere(world)
+    erased(world)
+    assert remind(world.ports, world.caller().now) == 0
+    world.now += timedelta(days=31)
+    assert remind(world.ports, world.caller().now) == 1
+    assert remind(world.ports, world.caller().now) == 0
+    with pytest.raises(Denied, match="obligation was due"):
+        release(world.ports, world.caller(), Plan(DeploymentKey(ACME, "prod", "churn"), ref))
+    assert [alert.kind for alert in world.ports.stores.of(HOUSE).monitors.open_alerts(LIVE)] == ["obligation"]
+
+
+def retrained(world: World) -> tuple[ModelRef, str]:
+    run = world.trained(world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 2)))
+    return convert(world.ports, world.caller(), run)[0].ref, run
+
+
+def test_an_obligation_is_met_by_a_run_without_the_rows_once_the_old_version_serves_no_more(world: World) -> None:
+    old = everywhere(world)
+    first_run = world.ports.stores.of(HOUSE).models.get(old).run_id
+    (id_,) = erased(world).obligations
+    with pytest.raises(Conflict, match="no evidence"):
+        answer_obligation(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=first_run)
+    new, run = retrained(world)
+    with pytest.raises(Conflict, match="still serves"):
+        answer_obligation(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)
+    assert promote(world.ports, world.caller(), new)[0].passed
+    release(world.ports, world.caller(), Plan(LIVE, new))
+    met, entry = answer_obligation(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)
+    assert (met.state, met.evidence) == ("met", run)
+    assert entry is not None
+    assert answer_obligation(world.ports, world.caller(), id_, Answer.RETRAIN, evidence=run)[1] is None
+    with pytest.raises(Denied, match="taken out of use"):
+        advance(world.ports, world.caller(), LIVE, "rollback")
+    assert owed(world.ports, world.caller(), only_open=True) == []
+
+
+def test_accepting_needs_a_ground_and_a_name_and_is_refused_where_the_model_stores_rows(world: World) -> None:
+    everywhere(world)
+    (id_,) = erased(world).obligations
+    with pytest.raises(InvalidInput, match="legal ground"):
+        answer_obligation(world.ports, world.caller(), id_, Answer.ACCEPT, evidence="short", approver="")
+    with world.ports.stores.change(HOUSE, ADA, world.now) as change:
+        one = change.subjects.obligation(id_)
+        change.subjects.save_obligation(replace(one, stores_rows="it stores support vectors"))
+    with pytest.raises(Denied, match="support vectors"):
+        answer_obligation(
+            world.ports, world.caller(), id_, Answer.ACCEPT, evidence="public health, Art. 17(3)(c)", approver="the officer"
+        )
+    with world.ports.stores.change(HOUSE, ADA, world.now) as change:
+        change.subjects.save_obligation(one)
+    met, _ = answer_obligation(
+        world.ports, world.caller(), id_, Answer.ACCEPT, evidence="public health, Art. 17(3)(c)", approver="the officer"
+    )
+    assert met.approver == "the officer"
+    world.now += timedelta(days=99)
+    assert remind(world.ports, world.caller().now) == 0
+
+
+def test_a_text_that_still_stands_keeps_the_erasure_open_and_is_told(world: World) -> None:
+    everywhere(world)
+    done, _ = forget(world.ports, world.caller(), WHO, canaries=["person1@example.org"])
+    assert done.state is ErasureState.PENDING
+    assert {one.text for one in done.left} == {1}
+    assert resume(world.ports, world.caller().now) == 0
+    assert erased(world).state is ErasureState.DONE
+
+
+def test_a_person_gets_everything_about_them_and_the_ledger_does_not_name_them(world: World) -> None:
+    everywhere(world)
+    body, entry = disclose(world.ports, world.caller(), WHO)
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        names = set(archive.namelist())
+        told = json.loads(archive.read("manifest.json"))
+        data = json.loads(archive.read("datasets/tickets@1.json"))
+    assert names == {"manifest.json", *told["files"]}
+    assert {"learned.json", "predictions/default.prod.churn.json", "labels/default.prod.churn.json"} <= names
+    assert [row["note"] for row in data["rows"]] == [CANARY] * 3
+    written = next(one for one in world.ports.stores.ledger.entries() if one.seq == entry)
+    assert WHO not in str(written)
+
+
+def test_an_excluded_version_loses_its_artifact_and_verification_knows_why(world: World) -> None:
+    ref = trained(world)
+    (id_,) = erased(world).obligations
+    artifact = world.ports.stores.of(HOUSE).models.get(ref).artifact
+    met, _ = answer_obligation(world.ports, world.caller(), id_, Answer.EXCLUDE)
+    assert (met.state, met.answer) == ("met", "exclude")
+    assert not world.ports.stores.objects.has(artifact)
+    assert verify_all(world.ports, world.caller()).ok
+    with pytest.raises(Denied, match="taken out of use"):
+        release(world.ports, world.caller(), Plan(LIVE, ref))
