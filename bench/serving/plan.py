@@ -99,6 +99,17 @@ def _peer(title: str, peer: str, must: float | None, expected: float | None, cel
     return Row(f"{title}, {cell}", _ratio(f"{peer} {model} {cell}", f"custody {model} {cell}"), must, expected)
 
 
+def _most(title: str, peer: str) -> Row:
+    """Return how far ahead of a peer a server would be that did nothing but parse HTTP on this front and run the model."""
+    front, run = f"noop trees {MANY}", f"raw trees {Cell(RAW, 1, 0)}"
+    return Row(
+        f"{title} / (no-op + raw run)",
+        lambda found, number: (
+            _value(found, f"{peer} trees {MANY}", number) / (_value(found, front, number) + _value(found, run, number))
+        ),
+    )
+
+
 _FULL, _RAW_ONE, _RAW_BATCH = f"custody trees {MANY}", f"raw trees {Cell(RAW, 1, 0)}", f"raw trees {Cell(RAW, 64, 0)}"
 _NO_CAPTURE = "custody-no-capture trees"
 ROWS = (
@@ -128,6 +139,19 @@ ROWS = (
     _peer("MLServer, parallel_workers=0, text", "mlserver-0", 2.7, 4.7, TEXT, "text"),
     _peer("KServe SDK, text", "kserve", 3.1, 5.1, TEXT, "text"),
     _peer("FastAPI by hand, def, text", "fastapi-def", 1.3, 2.1, TEXT, "text"),
+    *(
+        _most(title, peer)
+        for title, peer in (
+            ("MLServer, parallel_workers=0", "mlserver-0"),
+            ("MLServer, default", "mlserver"),
+            ("KServe SDK", "kserve"),
+            ("LitServe", "litserve"),
+            ("mlflow models serve", "mlflow"),
+            ("BentoML", "bentoml"),
+            ("FastAPI, def", "fastapi-def"),
+            ("FastAPI, async def", "fastapi-async"),
+        )
+    ),
     Row("no-op application / custody, json b=1 c=32", _ratio(f"noop trees {MANY}", _FULL), 0.25, 0.30),
     Row("raw run b=1 / custody, json b=1 c=32", _ratio(_RAW_ONE, _FULL), 0.06, 0.08),
     Row("raw run b=64 / custody, binary b=64 c=8", _ratio(_RAW_BATCH, f"custody trees {BINARY_BATCH}"), 0.35, 0.5),

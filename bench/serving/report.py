@@ -18,15 +18,17 @@ def print_table(rows: Sequence[Row], found: Values, rounds: int, problems: Seque
         f"\n{_said(conditions)}\nCPU of the server's processes per request; peer / custody where nothing else is said; x = times\n"
     )
     print(f"{'':52} {'measured [min-max]':>24} {'must':>9} {'expected':>9}")
-    short = 0
+    short = unknown = 0
     for row in rows:
         values = row.values(found, rounds)
         verdict = row.verdict(values)
         short += verdict == "short"
+        unknown += verdict == "not measured" and row.must is not None
         print(f"{row.title:52} {_measured(row, values):>24} {_bound(row, row.must):>9} {_bound(row, row.expected):>9}  {verdict}")
     for problem in problems:
         print(f"PROBLEM {problem}")
-    print(f"\n{short} of {sum(row.must is not None for row in rows)} musts fall short; absolute values: .bench/serving.json")
+    musts = sum(row.must is not None for row in rows)
+    print(f"\n{short} of {musts} musts fall short, {unknown} were not measured; absolute values: .bench/serving.json")
     return short
 
 

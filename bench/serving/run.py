@@ -2,6 +2,7 @@
 
 python bench/serving/run.py               5 rounds of 4 seconds a load (about half an hour)
 QUICK=1 python bench/serving/run.py       1 round of 1 second, without the servers that start slowly
+python bench/serving/run.py --more        adds rounds to those of the last run, under the same conditions
 python bench/serving/run.py --publish     writes the table into docs/explanation/serving-speed.md too
 
 Exit 1 when a number misses what it must reach, or a server could not be measured.
@@ -50,6 +51,13 @@ class Session:
     values: Values = field(default_factory=lambda: defaultdict(list))
     details: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     problems: list[str] = field(default_factory=list)
+    earlier: dict[str, Any] = field(default_factory=dict)
+    before: int = 0
+
+    @property
+    def all_rounds(self) -> int:
+        """Return the rounds of this run and of those that it goes on from."""
+        return self.before + self.rounds
 
 
 def main() -> int:
@@ -58,16 +66,18 @@ def main() -> int:
     require_wrk()
     jobs = [job for job in (quick_jobs() if QUICK else JOBS) if not given.only or job.server in given.only]
     session = _session(given, jobs)
+    if given.more:
+        _go_on(session)
     os.sched_setaffinity(0, {session.load_core})
     began, load_before = time.time(), os.getloadavg()
     conditions: dict[str, Any] = {}
-    for number in range(session.rounds):
+    for number in range(session.before, session.all_rounds):
         _round(session, jobs, number)
         conditions = _conditions(session, time.time() - began, (load_before, os.getloadavg()))
         _write(session, conditions)
-    short = print_table(ROWS, session.values, session.rounds, session.problems, conditions)
+    short = print_table(ROWS, session.values, session.all_rounds, session.problems, conditions)
     if given.publish:
-        publish(ROOT / "docs/explanation/serving-speed.md", ROWS, session.values, session.rounds, conditions)
+        publish(ROOT / "docs/explanation/serving-speed.md", ROWS, session.values, session.all_rounds, conditions)
     return 1 if short or session.problems else 0
 
 
@@ -77,6 +87,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=1 if QUICK else 4, help="of each load, a whole number")
     parser.add_argument("--port", type=int, default=18700, help="the first of three that are used")
     parser.add_argument("--only", action="append", default=[], metavar="SERVER", help=f"one of {', '.join((*SERVERS, RAW))}")
+    parser.add_argument("--more", action="store_true", help="add rounds to those in .bench/serving.json")
     parser.add_argument("--publish", action="store_true", help="write the table into the documentation")
     return parser.parse_args()
 
@@ -94,11 +105,24 @@ def _session(given: argparse.Namespace, jobs: list[Job]) -> Session:
     return Session(given.port, given.seconds, given.rounds, *cores(), pythons, models)
 
 
+def _go_on(session: Session) -> None:
+    """Go on from the last run; exit if it was measured in another way."""
+    found = json.loads((HOME / "serving.json").read_text())
+    session.earlier = found["conditions"]
+    session.before = session.earlier["rounds"]
+    session.problems += found["problems"]
+    session.values.update(found["values"])
+    session.details.update(found["loads"])
+    now, fixed = _conditions(session, 0.0, ((), ())), ("seconds_per_load", "machine", "versions", "model_bytes")
+    if other := [name for name in fixed if now[name] != session.earlier[name]]:
+        raise SystemExit(f"The last run differs from this one in {', '.join(other)}: leave out --more to begin anew.")
+
+
 def _round(session: Session, jobs: list[Job], number: int) -> None:
     order = jobs[:]
     random.Random(number).shuffle(order)
     for job in order:
-        print(f"round {number + 1} of {session.rounds}: {job.name}", end="  \r" if sys.stdout.isatty() else "\n", flush=True)
+        print(f"round {number + 1} of {session.all_rounds}: {job.name}", end="  \r" if sys.stdout.isatty() else "\n", flush=True)
         try:
             _raw(session, job) if job.server == RAW else _job(session, job)
         except Wrong as error:
@@ -153,9 +177,9 @@ def _raw(session: Session, job: Job) -> None:
 def _conditions(session: Session, took_s: float, loads: tuple[tuple[float, ...], tuple[float, ...]]) -> dict[str, Any]:
     used = {name: server for name, server in SERVERS.items() if server.distributions and server.peer in session.pythons}
     return {
-        "rounds": session.rounds,
+        "rounds": session.all_rounds,
         "seconds_per_load": session.seconds,
-        "minutes": round(took_s / 60, 1),
+        "minutes": round(took_s / 60 + session.earlier.get("minutes", 0), 1),
         "load_average_before_and_after": [[round(one, 1) for one in load] for load in loads],
         "machine": facts(),
         "versions": {

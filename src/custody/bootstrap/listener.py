@@ -1,6 +1,7 @@
 """The HTTP server of an inference process: says when it listens, and drains before it stops."""
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -48,6 +49,8 @@ class Listener(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, and say where."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # modules and models live on: the collector need not look at them again and again
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         doors = "".join(f"grpc ready on {host}:{door.port}\n" for door in self._app.doors)
         sys.stdout.write(f"inference ready on http://{host}:{port}\n{doors}")

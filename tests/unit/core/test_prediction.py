@@ -79,6 +79,13 @@ def test_ids_sort_by_time(one: int, two: int, random: bytes, other: bytes) -> No
         assert unique_at(one, random) < unique_at(two, other)
 
 
+@given(times, st.binary(min_size=10, max_size=10))
+def test_the_characters_are_the_128_bits_in_crockfords_base_32(ms: int, random: bytes) -> None:
+    bits = ms << 80 | int.from_bytes(random)
+    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    assert unique_at(ms, random) == "".join(alphabet[bits >> shift & 31] for shift in range(125, -1, -5))
+
+
 def test_the_rows_of_one_request_differ_in_their_tail_only() -> None:
     assert str(ID.of_row(2)) == f"{ID}.2"
     assert ID.of_row(2).of_row(0) == ID

@@ -1,10 +1,13 @@
 """Scores, decisions, and the check of a loaded model against its fixture."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
@@ -51,6 +54,16 @@ def test_a_score_at_the_threshold_is_a_yes() -> None:
 def test_a_score_that_is_not_a_number_decides_nothing() -> None:
     with pytest.raises(InvalidInput, match="no number for row 1"):
         decide(np.array([0.1, np.nan]), 0.5)
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=40), st.floats(allow_nan=False, allow_infinity=False))
+def test_scores_are_decided_if_and_only_if_all_are_finite(scores: list[float], threshold: float) -> None:
+    if all(map(math.isfinite, scores)):
+        assert decide(np.array(scores), threshold).tolist() == [score >= threshold for score in scores]
+        return
+    first = next(row for row, score in enumerate(scores) if not math.isfinite(score))
+    with pytest.raises(InvalidInput, match=f"no number for row {first}"):
+        decide(np.array(scores), threshold)
 
 
 def test_a_model_that_gives_the_recorded_scores_passes() -> None:
