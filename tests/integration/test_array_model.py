@@ -27,6 +27,8 @@ def made(folder: Path, columns: list[str]) -> Project:
     (folder / "train.py").write_text(TRAIN.format(columns=columns))
     project = Project(folder / "project")
     project.tell("init", "init", project.folder)
+    settings = project.folder / "custody.toml"
+    settings.write_text(settings.read_text().replace("encrypt = true", "encrypt = false"))  # the server here has no data keys
     project.tell("tenant", "tenant", "add", "acme")
     card, policy = write_yaml(folder / "card.yaml", CARD), write_yaml(folder / "policy.yaml", POLICY)
     project.tell("data", "dataset", "add", "tickets", data, "--card", card, "--target", "churned", "--positive", "Yes")

@@ -9,7 +9,7 @@ from custody.inference.models.library import State
 from custody.inference.routes import PRODUCTION, Route
 
 INVOCATIONS = b"/invocations"
-_UNSUPPORTED = (b"/trace/setting", b"/v2/logging", b"/v2/systemsharedmemory/", b"/v2/cudasharedmemory/")
+_UNSUPPORTED = (b"/v2/trace/", b"/trace/setting", b"/v2/logging", b"/v2/systemsharedmemory/", b"/v2/cudasharedmemory/")
 
 
 @dataclass(frozen=True, slots=True)

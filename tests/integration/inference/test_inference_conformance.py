@@ -16,7 +16,6 @@ from test_inference_protocol import tensors
 triton: Any = importlib.import_module("tritonclient.http")
 aio: Any = importlib.import_module("tritonclient.http.aio")
 InferenceServerException: Any = importlib.import_module("tritonclient.utils").InferenceServerException
-HEADERS = bearer(ACME)
 INFER = "/v2/models/churn/infer"
 
 REFUSED: dict[str, tuple[Any, ...]] = {
@@ -45,11 +44,11 @@ def with_aio(server: Server, calls: Callable[[Any], Coroutine[Any, Any, None]]) 
 def test_a_call_that_is_not_supported_is_refused_with_a_sentence(shared: Server, call: str) -> None:
     async def refused(client: Any) -> None:
         with pytest.raises(InferenceServerException, match="not supported by this server"):
-            await getattr(client, call)(*REFUSED[call], headers=HEADERS)
+            await getattr(client, call)(*REFUSED[call], headers=bearer(ACME))
 
     client = triton.InferenceServerClient(shared.url.removeprefix("http://") + "/tenants/acme")
     with pytest.raises(InferenceServerException, match="not supported by this server") as caught:
-        getattr(client, call)(*REFUSED[call], headers=HEADERS)
+        getattr(client, call)(*REFUSED[call], headers=bearer(ACME))
     client.close()
     assert caught.value.status() == "501"
     with_aio(shared, refused)
@@ -59,20 +58,20 @@ def test_the_aio_client_gets_every_description(shared: Server) -> None:
     async def calls(client: Any) -> None:
         assert await client.is_server_live()
         assert await client.is_server_ready()
-        assert await client.is_model_ready("churn", "7", headers=HEADERS)
-        assert not await client.is_model_ready("nothing", headers=HEADERS)
-        assert "binary_tensor_data" in (await client.get_server_metadata(headers=HEADERS))["extensions"]
-        assert (await client.get_model_metadata("churn", headers=HEADERS))["versions"] == ["7"]
-        assert (await client.get_model_config("churn", "7", headers=HEADERS))["name"] == "churn"
-        assert (await client.get_inference_statistics(headers=HEADERS))["model_stats"]
-        assert (await client.get_inference_statistics("churn", headers=HEADERS))["model_stats"][0]["name"] == "churn"
-        index = await client.get_model_repository_index(headers=HEADERS)
+        assert await client.is_model_ready("churn", "7", headers=bearer(ACME))
+        assert not await client.is_model_ready("nothing", headers=bearer(ACME))
+        assert "binary_tensor_data" in (await client.get_server_metadata(headers=bearer(ACME)))["extensions"]
+        assert (await client.get_model_metadata("churn", headers=bearer(ACME)))["versions"] == ["7"]
+        assert (await client.get_model_config("churn", "7", headers=bearer(ACME)))["name"] == "churn"
+        assert (await client.get_inference_statistics(headers=bearer(ACME)))["model_stats"]
+        assert (await client.get_inference_statistics("churn", headers=bearer(ACME)))["model_stats"][0]["name"] == "churn"
+        index = await client.get_model_repository_index(headers=bearer(ACME))
         assert {"name", "version", "state", "reason"} == set(index[0])
         for call in (client.load_model, client.unload_model):
             with pytest.raises(InferenceServerException, match="signed manifest"):
-                await call("churn", headers=HEADERS)
+                await call("churn", headers=bearer(ACME))
         with pytest.raises(InferenceServerException, match="signed manifest"):
-            await client.load_model("churn", headers=HEADERS, config="{}", files={"file:1/model.onnx": b"x"})
+            await client.load_model("churn", headers=bearer(ACME), config="{}", files={"file:1/model.onnx": b"x"})
 
     with_aio(shared, calls)
 
@@ -84,16 +83,19 @@ def test_the_aio_client_gets_the_answer_of_the_sync_one(
     shared: Server, binary: bool, sent: str | None, wanted: str | None
 ) -> None:
     client = triton.InferenceServerClient(shared.url.removeprefix("http://") + "/tenants/acme")
-    given = {"request_compression_algorithm": sent, "response_compression_algorithm": wanted, "headers": HEADERS}
-    expected = client.infer("churn", tensors(3, binary=binary), **given).as_numpy("score")
+
+    def given() -> dict[str, Any]:  # the clients write into the headers that they get
+        return {"request_compression_algorithm": sent, "response_compression_algorithm": wanted, "headers": bearer(ACME)}
+
+    expected = client.infer("churn", tensors(3, binary=binary), **given()).as_numpy("score")
     client.close()
 
     async def calls(other: Any) -> None:
-        found = await other.infer("churn", tensors(3, binary=binary), request_id="7", **given)
+        found = await other.infer("churn", tensors(3, binary=binary), request_id="7", **given())
         assert found.as_numpy("score").tolist() == expected.tolist()
         assert found.get_response()["id"] == "7"
         outputs = [aio.InferRequestedOutput("score", binary_data=False), aio.InferRequestedOutput("decision", binary_data=True)]
-        mixed = await other.infer("churn", tensors(3, binary=binary), model_version="7", outputs=outputs, **given)
+        mixed = await other.infer("churn", tensors(3, binary=binary), model_version="7", outputs=outputs, **given())
         assert mixed.as_numpy("score").tolist() == expected.tolist()
         assert mixed.as_numpy("decision").dtype == np.bool_
 
@@ -103,22 +105,22 @@ def test_the_aio_client_gets_the_answer_of_the_sync_one(
 def test_priority_and_timeout_are_taken_and_sequences_and_classes_refused(shared: Server) -> None:
     client = triton.InferenceServerClient(shared.url.removeprefix("http://") + "/tenants/acme")
     ask = tensors(1, binary=True)
-    assert client.infer("churn", ask, priority=1, timeout=30_000_000, headers=HEADERS).as_numpy("score").shape == (1,)
+    assert client.infer("churn", ask, priority=1, timeout=30_000_000, headers=bearer(ACME)).as_numpy("score").shape == (1,)
     with pytest.raises(InferenceServerException, match="Sequences"):
-        client.infer("churn", ask, sequence_id=5, sequence_start=True, headers=HEADERS)
+        client.infer("churn", ask, sequence_id=5, sequence_start=True, headers=bearer(ACME))
     with pytest.raises(InferenceServerException, match="classification"):
-        client.infer("churn", ask, outputs=[triton.InferRequestedOutput("score", class_count=2)], headers=HEADERS)
+        client.infer("churn", ask, outputs=[triton.InferRequestedOutput("score", class_count=2)], headers=bearer(ACME))
     for wrong in ({"model_version": "99"}, {"outputs": [triton.InferRequestedOutput("nothing")]}):
         with pytest.raises(InferenceServerException, match=r"There is no|outputs are"):
-            client.infer("churn", ask, headers=HEADERS, **wrong)
-    pending = [client.async_infer("churn", ask, headers=HEADERS) for _ in range(5)]
+            client.infer("churn", ask, headers=bearer(ACME), **wrong)
+    pending = [client.async_infer("churn", ask, headers=bearer(ACME)) for _ in range(5)]
     assert len({one.get_result().get_response()["parameters"]["prediction_id"] for one in pending}) == 5
     client.close()
 
 
 @pytest.mark.parametrize("kind", [None, "application/octet-stream", "text/plain", "application/json; charset=utf-8", "x"])
 def test_the_content_type_is_never_read(shared: Server, kind: str | None) -> None:
-    headers = {**HEADERS, **({"content-type": kind} if kind else {})}
+    headers = {**bearer(ACME), **({"content-type": kind} if kind else {})}
     answer = httpx.post(f"{shared.url}/tenants/acme{INFER}", content=json.dumps(body()).encode(), headers=headers)
     assert answer.status_code == 200
 
@@ -171,8 +173,8 @@ SENT = {
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8"])
 def test_what_mlflows_clients_send_is_answered_alike(shared: Server, acme: httpx.Client, shape: str, kind: str) -> None:
     url = f"{shared.url}/tenants/acme/deployments/churn/invocations"
-    answer = httpx.post(url, content=json.dumps(SENT[shape]).encode(), headers={**HEADERS, "content-type": kind})
+    answer = httpx.post(url, content=json.dumps(SENT[shape]).encode(), headers={**bearer(ACME), "content-type": kind})
     assert answer.status_code == 200, answer.text
-    first = httpx.post(url, json=SENT["dataframe_records"], headers=HEADERS)
+    first = httpx.post(url, json=SENT["dataframe_records"], headers=bearer(ACME))
     assert answer.json()["predictions"] == first.json()["predictions"]
     assert set(answer.json()) >= {"predictions"}
