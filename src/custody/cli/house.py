@@ -76,6 +76,9 @@ def _start(cli: click.Group) -> None:
             click.echo(f"{name:<15} {value:<40} {source}")
 
 
+_FLAGS = ("memory_mb", "tenant_requests", "server_requests", "access_log", "log_format")
+
+
 def _serve(cli: click.Group) -> None:
     @cli.command("serve")
     @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on the port.")
@@ -89,6 +92,8 @@ def _serve(cli: click.Group) -> None:
     @click.option("--tenant-requests", type=click.IntRange(1), help="Requests of a tenant in flight, each process.")
     @click.option("--server-requests", type=click.IntRange(1), help="Requests in flight, each process.")
     @click.option("--drain-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="From SIGTERM to the stop.")
+    @click.option("--access-log", help="File for one JSON line per request, - for stderr; without it there is none.")
+    @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of the log on stderr; default: text.")
     @click.pass_context
     def serve(ctx: click.Context, /, workers: int, drain_seconds: float, **given: Any) -> None:
         """Answer inference requests only: no control plane, no dashboard, no database.
@@ -106,7 +111,7 @@ def _serve(cli: click.Group) -> None:
         from custody.bootstrap.serve import serve as start
 
         top = ctx.find_root().params.get("project")
-        flags = {name: given.pop(name) for name in ("memory_mb", "tenant_requests", "server_requests")}
+        flags = {name: given.pop(name) for name in _FLAGS}
         place = place_of(Path(top) if top else None, os.environ, given)
         say(f"elsewhere: custody serve --objects {place.objects} --public-key {place.public_key}")
         kept = {name: value for name, value in flags.items() if value is not None}

@@ -21,6 +21,7 @@ _COUNTERS = {
     "model_loads": "Models loaded into memory.",
     "model_evictions": "Models dropped from memory to make room for others.",
     "model_failures": "Attempts to load a model that failed.",
+    "access_log_dropped": "Lines of the access log that were not written, because its file was slow or not writable.",
 }
 Sample = tuple[str, int | float | str]  # labels as they are written, and the value
 
@@ -42,6 +43,7 @@ class Latency:
 class Meter:
     """Answers of one deployment (or of none): how many by status, and how long successes took."""
 
+    key: DeploymentKey | None = None
     answers: dict[int, int] = field(default_factory=dict)
     latency: Latency = field(default_factory=Latency)
 
@@ -62,7 +64,7 @@ class Metrics:
     def meter(self, key: DeploymentKey | None) -> Meter:
         """Return the meter of a deployment, or of what belongs to none."""
         found = self._meters.get(key)
-        return found if found is not None else self._meters.setdefault(key, Meter())
+        return found if found is not None else self._meters.setdefault(key, Meter(key))
 
     def lines(self) -> Iterator[str]:
         """Write the counters in the Prometheus text format 0.0.4."""
