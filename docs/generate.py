@@ -47,6 +47,8 @@ def table(head: list[str], lines: Iterable[list[str]]) -> str:
 
 def default_of(field: Any) -> str:
     """Write a field's default; none means that it must be given."""
+    if field.default_factory is not MISSING:
+        return "none"
     if field.default is MISSING:
         return "required"
     value = list(field.default) if isinstance(field.default, tuple) else field.default

@@ -152,6 +152,8 @@ def test_the_printed_ledger_ids_are_the_entries_in_the_ledger(prepared: Project)
 
 SHOWS = {
     "dataset show tickets@1": {"ref", "digest", "rows", "schema", "card"},
+    "dataset report tickets@1": {"scan", "state", "claim", "report", "signed", "ref"},
+    "privacy show": {"scan", "captures", "number"},
     "run show last": {"id", "status", "params", "metrics", "datasets", "models"},
     "model show churn@1": {"ref", "artifact", "signature", "parity", "registered"},
     "model show churn@champion": {"ref", "artifact", "signature", "parity", "registered"},
@@ -229,6 +231,9 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
     card = write_yaml(files / "card.yaml", CARD)
     return {
         "dataset add": ("tickets", more, "--card", card),
+        "dataset scrub": ("tickets@1",),
+        "review answer": ("tickets@1", "--as", "reviewed"),
+        "privacy set": (write_yaml(files / "privacy.yaml", {"tier": "strict"}),),
         "golden add": ("churn", files / "cases.jsonl"),
         "gate set": ("churn", write_yaml(files / "policy.yaml", {**POLICY, "max_flips": 2})),
         "gate check": ("churn@1",),
@@ -247,7 +252,7 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
     }
 
 
-REFUSED = {"alert ack": 3, "alert resolve": 3, "label queue": 4}  # nothing was answered, nothing alarmed yet
+REFUSED = {"alert ack": 3, "alert resolve": 3, "label queue": 4, "dataset scrub": 4}  # nothing was answered, nothing alarmed yet
 
 
 def test_a_dry_run_of_every_verb_that_has_one_says_so_and_changes_nothing(project: Project, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 import custody.sdk as custody
 
 with custody.run("spam") as run:
-    rows = run.dataset("comments@1").to_pandas()
+    rows = run.dataset("comments@2").to_pandas()
     texts, labels = rows["text"].tolist(), rows["label"].to_numpy()
     model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000)).fit(texts, labels)
     run.param(model="TF-IDF and logistic regression", rows=len(texts), words=len(model[0].vocabulary_))

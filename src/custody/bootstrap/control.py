@@ -13,7 +13,9 @@ from custody.adapters.blobs.open import open_objects
 from custody.adapters.connectors import files
 from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
+from custody.adapters.privacy.chosen import detectors
 from custody.adapters.sql.stores import SqlStores
+from custody.bootstrap.pseudonyms import PseudonymFiles
 from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
 from custody.bootstrap.signing import KeyFile, make_key
 from custody.core.errors import Conflict, NotFound
@@ -34,7 +36,16 @@ def wire(settings: Settings) -> Ports:
     stores = SqlStores(settings.database_url, open_objects(settings.objects_url, environ=os.environ))
     stores.upgrade()
     _ensure_house(stores)
-    return Ports(stores, files, OnnxModel, KeyFile(settings.key_file), os.urandom, Embeddings(settings.embeddings_dir))
+    return Ports(
+        stores,
+        files,
+        OnnxModel,
+        KeyFile(settings.key_file),
+        os.urandom,
+        Embeddings(settings.embeddings_dir),
+        PseudonymFiles(settings.pseudonym_keys),
+        detectors(settings.names_model),
+    )
 
 
 def _ensure_house(stores: SqlStores) -> None:

@@ -19,6 +19,7 @@ class Settings:
 
     database: a SQLAlchemy URL or a file. objects: a folder or s3://bucket/prefix. port: control plane; inference_port: data plane.
     interval: seconds between two rounds of the worker. trust_recipes: the worker may run stored training commands.
+    names_model: a spaCy model that scans for personal data ask for names; none without it.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Settings:
     inference_port: int = 8090
     interval: float = 1.0
     trust_recipes: bool = True
+    names_model: str = ""
     sources: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -45,6 +47,11 @@ class Settings:
     def key_file(self) -> Path:
         """Return where the signing key lies."""
         return self.folder / "keys" / "signing.key"
+
+    @property
+    def pseudonym_keys(self) -> Path:
+        """Return the folder of the tenants' keys for pseudonyms."""
+        return self.folder / "keys" / "pseudonyms"
 
     @property
     def embeddings_dir(self) -> Path:

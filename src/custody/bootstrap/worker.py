@@ -20,6 +20,7 @@ from custody.core.refs import DeploymentKey
 from custody.lifecycle.feeds import watch_feeds
 from custody.lifecycle.release import settle
 from custody.lifecycle.retrain import reap, retrain_next
+from custody.lifecycle.scan import rescan
 from custody.lifecycle.seal import seal
 from custody.lifecycle.watch import Seen, watch
 
@@ -73,7 +74,9 @@ def main() -> None:
                 stop.wait(settings.interval)
 
         training = threading.Thread(target=rounds, args=(lambda: retrain_next(ports, steps, clock),))
-        training.start()  # a training takes hours; captures and alarms do not wait for it
+        scanning = threading.Thread(target=rounds, args=(lambda: rescan(ports, clock()),))
+        training.start()  # a training takes hours, a scan minutes; captures and alarms do not wait for them
+        scanning.start()
         sys.stdout.write("worker ready\n")
         sys.stdout.flush()
         rounds(
@@ -84,6 +87,7 @@ def main() -> None:
         )
         steps.stop()
         training.join()
+        scanning.join()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from custody.cli.frame import facts, group, read_mapping, ref, rows, say, show, verb, when
+from custody.cli.privacy import scan_word, tell_scan
 
 if TYPE_CHECKING:
     from custody.sdk.client import Client
@@ -65,6 +66,7 @@ def _dataset_add(noun: click.Group) -> None:
                 dry_run=dry_run,
             )
         show(result, _dataset_text, quiet=ref(result.data["ref"]))
+        tell_scan(result.data["scan"])
 
 
 def _dataset_views(noun: click.Group) -> None:
@@ -76,7 +78,8 @@ def _dataset_views(noun: click.Group) -> None:
         columns = {
             "dataset": lambda d: ref(d["ref"]),
             "rows": lambda d: d["rows"],
-            "trainable": lambda d: "yes" if d["trainable"] else "no",
+            "scan": lambda d: d["scan"],
+            "trainable": lambda d: "yes" if d["trainable"] and d["scan"] == "cleared" else "no",
             "title": lambda d: d["title"],
             "created": lambda d: when(d["created_at"]),
             "digest": lambda d: d["digest"][:12],
@@ -139,6 +142,7 @@ def _dataset_text(data: dict[str, Any]) -> str:
             "groups": schema["groups"],
             "holdout": f"{data['holdout']:.0%} of rows, chosen by content",
             "derived from": data["derived_from"],
+            "scan": scan_word(data["scan"]),
             "title": card["title"],
             "sources": card["sources"],
             "legal basis": card["legal_basis"],

@@ -5,7 +5,7 @@ import sys
 import click
 
 from custody import __version__
-from custody.cli import data, house, live, models, watch
+from custody.cli import data, house, live, models, privacy, watch
 from custody.cli.frame import Nouns, fail
 
 HELP = """custody: chain of custody for machine-learning models.
@@ -33,7 +33,7 @@ def cli(**_: object) -> None:
     """Parse the options that every command shares."""
 
 
-for module in (house, data, models, live, watch):
+for module in (house, data, privacy, models, live, watch):
     module.add_to(cli)
 
 

@@ -43,13 +43,26 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class CaptureRule:
+    """How personal data in captured texts is removed before they are stored; the tenant's privacy policy says it.
+
+    scrub: False keeps texts as they came. tier: default or strict. keep: types that may stay.
+    """
+
+    scrub: bool = True
+    tier: str = "default"
+    keep: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """One deployment as served now."""
+    """One deployment as served now; a manifest that says nothing of captures has their texts scrubbed."""
 
     key: DeploymentKey
     revision: int
     live: Target
     candidate: Candidate | None = None
+    captures: CaptureRule = CaptureRule()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The provenance card of a dataset version."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from custody.core.digest import Json
 from custody.core.errors import InvalidInput
@@ -38,6 +38,8 @@ class Card:
 
     sources, legal_basis and purposes may say `unknown`: such data can be stored but not trained on.
     purposes: keys of permitted use; training needs `train_ai_system` (fideslang). license: an SPDX id or a sentence.
+    categories: what columns hold, as fideslang keys; personal data that a scan finds there is expected, and stays.
+    quasi_identifiers: columns that tell people apart together; a scan counts the smallest group of equal ones.
     Source of the fields: Data & Trust Alliance, Data Provenance Standards 1.0.0; Gebru et al. 2021, Datasheets for Datasets.
     """
 
@@ -55,6 +57,8 @@ class Card:
     limitations: str
     bias_treatment: str
     supersedes: str | None = None
+    categories: Mapping[str, str] = field(default_factory=dict)
+    quasi_identifiers: tuple[str, ...] = ()
     version: int = 1
 
     @property
@@ -72,8 +76,8 @@ class Card:
         return tuple(reasons)
 
 
-_LISTS = ("sources", "geography", "subjects", "purposes")
-_OPTIONAL = ("supersedes", "version")
+_LISTS = ("sources", "geography", "subjects", "purposes", "quasi_identifiers")
+_OPTIONAL = ("supersedes", "categories", "quasi_identifiers", "version")
 
 
 def card_of(values: Mapping[str, Json]) -> Card:
@@ -107,10 +111,13 @@ def card_of(values: Mapping[str, Json]) -> Card:
 def _faults(name: str, value: Json) -> list[str]:
     if name == "version":
         return [] if value == 1 else ["version is not 1"]
+    if name == "categories":
+        good = isinstance(value, dict) and all(isinstance(one, str) and one.strip() for one in value.values())
+        return [] if good else ["'categories' must be a mapping of column: category"]
     if name in _LISTS:
         if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
             return [f"'{name}' must be a list of texts"]
-        return [] if value or name == "subjects" else [f"'{name}' is empty"]
+        return [] if value or name in {"subjects", "quasi_identifiers"} else [f"'{name}' is empty"]
     if not isinstance(value, str) or not value.strip():
         return [f"'{name}' is missing"]
     choices = {"legal_basis": LEGAL_BASES, "collection_method": METHODS}.get(name)

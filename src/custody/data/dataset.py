@@ -43,7 +43,7 @@ class DatasetVersion:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary:
-    """What a list of datasets shows."""
+    """What a list of datasets shows; scan: where its newest scan for personal data left it."""
 
     ref: DatasetRef
     digest: Digest
@@ -51,6 +51,7 @@ class DatasetSummary:
     title: str
     trainable: bool
     created_at: datetime
+    scan: str = "quarantined"
 
 
 def content_digest(parts: Sequence[Part], schema: Schema) -> Digest:

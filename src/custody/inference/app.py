@@ -11,6 +11,7 @@ from typing import Protocol
 
 from custody.core.objects import Objects
 from custody.inference.asked import Asked
+from custody.inference.captures.clean import Cleaner
 from custody.inference.captures.lock import locked
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
@@ -93,7 +94,7 @@ class InferenceApp:
         self._turns = Turns(self._limits)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
-        self._shipper = Shipper(self._spool, objects, self.metrics)
+        self._shipper = Shipper(self._spool, objects, self.metrics, Cleaner(lambda: self.view.state).clean)
         recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
         library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
         self._shadow = Shadow(recorder, self.metrics, library.memory)

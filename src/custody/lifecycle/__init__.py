@@ -3,6 +3,9 @@
 | the model's life | function | chapters joined | ledger entry |
 |---|---|---|---|
 | data arrives | `ingest` | data | `dataset.ingested` |
+| look for personal data | `scan` | data | `dataset.scanned` |
+| remove it | `scrub_version` | data | `dataset.scrubbed` |
+| decide what is doubtful | `answer` | data | `review.answered` |
 | train | `train` | data, registry | `run.finished` |
 | convert | `convert` | data, registry, gates | `model.converted` |
 | gate | `promote` | data, registry, gates | `gate.passed` / `gate.refused` |
@@ -16,6 +19,6 @@
 | ask why | `trace` | data, registry, gates, deployment, feedback | none: it reads |
 | verify | `verify_all` | data, registry, deployment, serving | none: it reads |
 
-House-keeping entries: `alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `gate.set`, `golden.set`,
+House-keeping entries: `privacy.set`, `alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `gate.set`, `golden.set`,
 `alias.set`, `captures.quarantined`, `monitor.set`, `value.set`, `session.opened`, `session.ended`.
 """

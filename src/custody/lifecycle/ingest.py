@@ -14,6 +14,7 @@ from custody.data.card import Card
 from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
+from custody.lifecycle.scan import Examined, examine, kept, save
 from custody.lifecycle.stores import Caller, Change, Ports
 
 ROWS_PER_PART = 1_000_000
@@ -40,12 +41,14 @@ def ingest(
     roles: Roles = Roles(),
     holdout: float = HOLDOUT,
     derived_from: Sequence[str] = (),
+    removed: Mapping[str, int] | None = None,
     dry_run: bool = False,
 ) -> tuple[DatasetVersion, int | None]:
     """Store rows as the next version of a dataset; the same rows and schema again return the version they already have.
 
-    Returns the version and the number of its new ledger entry (None if nothing changed). Objects are written first and
-    named last: a process killed in between leaves no version.
+    Returns the version and the number of its new ledger entry (None if nothing changed). The rows are scanned for personal
+    data in passing; the scan is stored with the version. removed: what was scrubbed out of them before, by type. Objects are
+    written first and named last: a process killed in between leaves no version.
     """
     caller.may(Role.CONTRIBUTOR)
     name_of("dataset", name)
@@ -53,17 +56,14 @@ def ingest(
         raise InvalidInput(f"A holdout share of {holdout} is not possible.", why="It lies between 0 and 1.")
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
-    schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
-    _check_positive(table, roles)
-    bodies = [
-        (ports.tables.to_parquet(piece), piece.num_rows)
-        for start in range(0, table.num_rows, ROWS_PER_PART)
-        for piece in [table.slice(start, ROWS_PER_PART)]
-    ]
-    profile = profile_of(table)
-    objects = ports.stores.objects
-    parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
+    schema = schema_of(ports, table, roles)
+    profile, objects = profile_of(table), ports.stores.objects
+    parts = _parts(ports, table)
     digest = content_digest(parts, schema)
+    shelf = ports.stores.of(caller.tenant)
+    if (same := shelf.datasets.by_digest(name, digest)) and same.card == card:
+        return same, None
+    examined = None if dry_run else examine(ports, shelf, table, card, schema, data=digest, removed=removed)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         if (same := change.datasets.by_digest(name, digest)) and same.card == card:
             return same, None
@@ -79,11 +79,33 @@ def ingest(
             holdout=holdout,
             derived_from=tuple(derived_from),
         )
-        if dry_run:
+        if examined is None:
             return version, None
         change.datasets.add(version)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
+        save(change, kept(ports, examined, version.ref, caller.now), None)
     return version, entry.seq
+
+
+def look_ahead(ports: Ports, caller: Caller, table: pa.Table, card: Card, roles: Roles) -> Examined:
+    """Look at rows as ingesting would, and store nothing."""
+    caller.may(Role.CONTRIBUTOR)
+    schema = schema_of(ports, table, roles)
+    return examine(ports, ports.stores.of(caller.tenant), table, card, schema, data=content_digest((), schema))
+
+
+def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:
+    """Return the schema of rows; InvalidInput if a role or the positive class does not fit them."""
+    schema = Schema(ports.tables.columns_of(table), roles.target, roles.positive, roles.subject, roles.time, tuple(roles.groups))
+    _check_positive(table, roles)
+    return schema
+
+
+def _parts(ports: Ports, table: pa.Table) -> tuple[Part, ...]:
+    """Store the rows in files of at most a million."""
+    pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
+    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
+    return tuple(Part(ports.stores.objects.put(body), rows, len(body)) for body, rows in bodies)
 
 
 def _check_positive(table: pa.Table, roles: Roles) -> None:

@@ -14,6 +14,7 @@ from custody.core.measures.summary import ColumnSummary, Summary, summarise
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role
 from custody.lifecycle.rows import columns_of
+from custody.lifecycle.scan import cleared
 from custody.lifecycle.stores import Caller, Ports
 
 SHOWN = 5
@@ -31,9 +32,14 @@ class ColumnProfile:
 
 
 def profile(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[ColumnProfile, ...]:
-    """Read a version's profile: quantiles 0, 0.25, 0.5, 0.75 and 1 of numbers, the most frequent levels of categories."""
+    """Read a version's profile: quantiles 0, 0.25, 0.5, 0.75 and 1 of numbers, the most frequent levels of categories.
+
+    Levels are values of rows, so Denied unless a scan cleared the version.
+    """
     caller.may(Role.CONTRIBUTOR)
-    body = ports.stores.objects.get(ports.stores.of(caller.tenant).datasets.get(ref).profile)
+    shelf = ports.stores.of(caller.tenant)
+    body = ports.stores.objects.get(shelf.datasets.get(ref).profile)
+    cleared(shelf, ref)
     return tuple(_in_short(column) for column in Summary.from_json(msgspec.json.decode(body)).columns)
 
 

@@ -1,14 +1,16 @@
 """Tell the data plane: all deployments and keys as one signed manifest in the object store."""
 
 import base64
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
 
-from custody.core.manifest import KeyGrant, Manifest, Service, SignedManifest
+from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest
 from custody.core.page import MOST
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
+from custody.privacy.policy import Captures, PrivacyPolicy
 
 CURRENT = "manifest/current"
 SESSION = "session:"  # before the id of the key that a session came from, in the session's name
@@ -44,7 +46,16 @@ def _publish_once(ports: Ports, now: datetime) -> bool:
 
 
 def _services(stores: Stores) -> tuple[Service, ...]:
-    return tuple(head.service for tenant in tenants_of(stores) for head in stores.of(tenant).deployments.heads())
+    return tuple(
+        replace(head.service, captures=_rule(shelf.scans.policy()))
+        for shelf in map(stores.of, tenants_of(stores))
+        for head in shelf.deployments.heads()
+    )
+
+
+def _rule(policy: PrivacyPolicy) -> CaptureRule:
+    """Tell the data plane what the tenant's privacy policy says of captured texts."""
+    return CaptureRule(policy.captures is Captures.SCRUB, policy.scan.tier.value, policy.scan.keep)
 
 
 def tenants_of(stores: Stores) -> list[TenantId]:

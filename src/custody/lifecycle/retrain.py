@@ -23,6 +23,7 @@ from custody.lifecycle.promote import promote
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.release import Plan, release
 from custody.lifecycle.rows import spoken, table_of
+from custody.lifecycle.scan import cleared
 from custody.lifecycle.stores import Caller, Ports
 from custody.lifecycle.train import train
 from custody.monitoring.policy import MonitorPolicy
@@ -135,7 +136,9 @@ def _step(ports: Ports, steps: Steps, owner: Caller, head: Revision, request: Re
     match request.step:
         case "asked":
             base = ports.stores.of(head.owner).datasets.get(_live(ports, head).datasets[0].ref)
-            return replace(request, step="data", dataset=str(assemble(ports, owner, head, base).ref))
+            version = assemble(ports, owner, head, base)
+            cleared(ports.stores.of(head.owner), version.ref)  # Denied ends it with what was found, and how to remove it
+            return replace(request, step="data", dataset=str(version.ref))
         case "data":
             return _trained(ports, steps, head, request)
         case "trained":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -20,6 +20,8 @@ from custody.ledger.entry import Entry
 from custody.ledger.ports import Ledger
 from custody.monitoring.embedding import Embed
 from custody.monitoring.ports import Monitors
+from custody.privacy.scans.inspection import Detectors, pattern_detectors
+from custody.privacy.scans.ports import PseudonymKeys, Scans
 from custody.registry.ports import Loader, Models, Runs
 
 
@@ -113,6 +115,8 @@ class Shelf(Protocol):
     @property
     def datasets(self) -> Datasets: ...
     @property
+    def scans(self) -> Scans: ...
+    @property
     def runs(self) -> Runs: ...
     @property
     def models(self) -> Models: ...
@@ -178,6 +182,8 @@ class Ports:
     signer: Signer
     random: Callable[[int], bytes]
     embed: Callable[[str], Embed]
+    pseudonyms: PseudonymKeys
+    detectors: Detectors = field(default_factory=pattern_detectors)
 
     def new_id(self, now: datetime) -> str:
         """Return a new id of 26 characters that sort by time."""

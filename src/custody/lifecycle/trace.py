@@ -11,6 +11,7 @@ from custody.core.prediction import PredictionId
 from custody.core.tenancy import Role, TenantId
 from custody.deployment.revision import Revision
 from custody.lifecycle.captured import INPUT, row_of
+from custody.lifecycle.scan import stands
 from custody.lifecycle.stores import Caller, Ports
 
 
@@ -152,6 +153,7 @@ def _origin(ports: Ports, owner: TenantId, run_id: str, gaps: list[str], *, outs
             "split": use.split,
             "derived_from": [] if outside else list(version.derived_from),
         }
+        data["scan"] = stands(ports.stores.of(owner), use.ref)[0].value
         seq = _entry(ports, owner, str(use.ref), "dataset.ingested")
         steps.append(TraceStep("dataset", str(use.ref), data, seq))
         card = version.card

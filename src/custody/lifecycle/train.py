@@ -11,6 +11,7 @@ from custody.core.refs import DatasetRef, name_of
 from custody.core.tenancy import Role
 from custody.data.split import Split, part_of
 from custody.lifecycle.rows import table_of
+from custody.lifecycle.scan import cleared
 from custody.lifecycle.stores import Caller, Ports
 from custody.registry.run import DatasetUse, LoggedModel, Recipe, Run, RunStatus, ended
 
@@ -46,7 +47,7 @@ def begin(
 
 
 def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Split) -> pa.Table:
-    """Hand a run the rows of a dataset version and record the use; Denied if its provenance card forbids training."""
+    """Hand a run the rows of a dataset version and record the use; Denied if its card forbids training or no scan cleared it."""
     caller.may(Role.CONTRIBUTOR)
     version = ports.stores.of(caller.tenant).datasets.get(ref)
     if version.card.blocks:
@@ -56,6 +57,7 @@ def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Spli
             fix=f"Add the same file with a completed card: custody dataset add {ref.name} FILE --card card.yaml",
             facts={"dataset": str(ref), "blocks": list(version.card.blocks)},
         )
+    cleared(ports.stores.of(caller.tenant), ref)
     use = DatasetUse(ref, version.digest, split.value)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         run = _running(change.runs.get(run_id))

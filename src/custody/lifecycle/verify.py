@@ -64,6 +64,8 @@ def _named(shelf: Shelf) -> Iterator[tuple[str, Digest]]:
             version = shelf.datasets.get(summary.ref)
             yield from ((str(version.ref), part.object) for part in version.parts)
             yield str(version.ref), version.profile
+            if found := shelf.scans.get(version.ref):
+                yield f"scan of {version.ref}", found.report
         if (after := datasets.next) is None:
             break
     while True:

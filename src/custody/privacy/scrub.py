@@ -16,6 +16,7 @@ from custody.privacy.tags import TAG, TYPES, known, tag
 
 Token = Callable[[str, str], str]
 _ORDER = {kind: number for number, kind in enumerate(TYPES)}
+_OF_PAGES = frozenset({"PHONE", "UUID"})  # digits in an address of a page that may stay are a page's number
 _default = cache(PatternDetector)
 
 
@@ -122,7 +123,10 @@ class _Work:
         """Return findings that are not inside a tag, on the original text."""
         tags = [match.span() for match in TAG.finditer(self.text)] if "[" in self.text else []
         new = []
+        pages = [(one.start, one.end) for one in found if one.type == "URL"] if "URL" in policy.keep else []
         for one in found:
+            if one.type in _OF_PAGES and any(low <= one.start and one.end <= high for low, high in pages):
+                continue
             start, end, kind = max(0, one.start), min(len(self.text), one.end), known(one.type)
             if start < end and kind not in policy.keep and not _inside(start, end, tags):
                 new.append((self._origin(start, last=False), self._origin(end, last=True), kind))

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
-from urllib.parse import quote
 
 from custody.core.errors import InvalidInput
-from custody.core.refs import DeploymentKey
+from custody.sdk.paths import key_path, segment, version_path
+from custody.sdk.privacy import PrivacyCalls
 from custody.sdk.wire import Result, Wire
 
 __all__ = ["Client", "Result", "connect"]
@@ -26,7 +26,7 @@ def connect(target: str | Path | None = None, *, key: str | None = None, tenant:
     return Client(Wire(chosen, key=key or os.environ.get("CUSTODY_KEY"), tenant=tenant or os.environ.get("CUSTODY_TENANT")))
 
 
-class Client:
+class Client(PrivacyCalls):
     """Everything a person can do with custody; each change returns its ledger entry.
 
     dry_run: answer what would happen, and change nothing. Every method raises the errors of custody.core.errors.
@@ -87,11 +87,11 @@ class Client:
 
     def dataset_show(self, ref: str) -> Result:
         """Show a dataset version, `tickets@3`, with its card."""
-        return self.wire.call("GET", f"/datasets/{_path(ref)}")
+        return self.wire.call("GET", f"/datasets/{version_path(ref)}")
 
     def dataset_profile(self, ref: str) -> Result:
         """Show the columns of a dataset version in short: missing values, quantiles, frequent levels."""
-        return self.wire.call("GET", f"/datasets/{_path(ref)}/profile")
+        return self.wire.call("GET", f"/datasets/{version_path(ref)}/profile")
 
     # runs
 
@@ -123,19 +123,19 @@ class Client:
 
     def run_show(self, id: str) -> Result:  # noqa: A002 - the field's word
         """Show a run by id; `last` is the newest, `last:NAME` the newest of a name."""
-        return self.wire.call("GET", f"/runs/{_segment(id)}")
+        return self.wire.call("GET", f"/runs/{segment(id)}")
 
     def run_log(self, id: str, **log: Any) -> Result:  # noqa: A002 - the field's word
         """Add params, metrics and models to a running run."""
-        return self.wire.call("POST", f"/runs/{_segment(id)}/log", json=log)
+        return self.wire.call("POST", f"/runs/{segment(id)}/log", json=log)
 
     def run_data(self, id: str, dataset: str, *, split: str = "train") -> bytes:  # noqa: A002 - the field's word
         """Return rows of a dataset version as Parquet, recorded as read by the run."""
-        return self.wire.send("GET", f"/runs/{_segment(id)}/data/{_path(dataset)}", params={"split": split}).content
+        return self.wire.send("GET", f"/runs/{segment(id)}/data/{version_path(dataset)}", params={"split": split}).content
 
     def run_end(self, id: str, status: str = "finished") -> Result:  # noqa: A002 - the field's word
         """End a run: finished, failed or killed."""
-        return self.wire.call("POST", f"/runs/{_segment(id)}/end", json={"status": status})
+        return self.wire.call("POST", f"/runs/{segment(id)}/end", json={"status": status})
 
     def object_add(self, body: bytes) -> str:
         """Store bytes that a run or recipe will name, and return their digest."""
@@ -155,35 +155,37 @@ class Client:
 
     def model_show(self, ref: str) -> Result:
         """Show a model version: `churn@3`, `churn@latest` or `churn@champion`."""
-        return self.wire.call("GET", f"/models/{_path(ref)}")
+        return self.wire.call("GET", f"/models/{version_path(ref)}")
 
     def model_artifact(self, ref: str) -> bytes:
         """Return a version's ONNX file."""
-        return self.wire.send("GET", f"/models/{_path(ref)}/artifact").content
+        return self.wire.send("GET", f"/models/{version_path(ref)}/artifact").content
 
     def golden_add(self, model: str, cases: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> Result:
         """Set the golden cases of a model name: id, inputs, expect, and optionally severity and slice."""
-        return self.wire.call("PUT", f"/goldens/{_segment(model)}", json=list(cases), params={"dry_run": dry_run})
+        return self.wire.call("PUT", f"/goldens/{segment(model)}", json=list(cases), params={"dry_run": dry_run})
 
     def golden_show(self, model: str) -> Result:
         """Show the golden cases of a model name."""
-        return self.wire.call("GET", f"/goldens/{_segment(model)}")
+        return self.wire.call("GET", f"/goldens/{segment(model)}")
 
     def gate_set(self, model: str, policy: Mapping[str, Any], *, dry_run: bool = False) -> Result:
         """Fix what a model name must show before it may be deployed."""
-        return self.wire.call("PUT", f"/gates/{_segment(model)}", json=dict(policy), params={"dry_run": dry_run})
+        return self.wire.call("PUT", f"/gates/{segment(model)}", json=dict(policy), params={"dry_run": dry_run})
 
     def gate_show(self, model: str) -> Result:
         """Show the policy of a model name."""
-        return self.wire.call("GET", f"/gates/{_segment(model)}")
+        return self.wire.call("GET", f"/gates/{segment(model)}")
 
     def gate_check(self, ref: str, *, baseline: str | None = None, dry_run: bool = False) -> Result:
         """Judge a model version; look at `data["passed"]`: a refusal is an answer, not an exception."""
-        return self.wire.call("POST", f"/gates/{_path(ref)}/check", json={"baseline": baseline}, params={"dry_run": dry_run})
+        return self.wire.call(
+            "POST", f"/gates/{version_path(ref)}/check", json={"baseline": baseline}, params={"dry_run": dry_run}
+        )
 
     def gate_explain(self, ref: str) -> Result:
         """Show the newest verdict on a model version, check by check."""
-        return self.wire.call("GET", f"/gates/{_path(ref)}")
+        return self.wire.call("GET", f"/gates/{version_path(ref)}")
 
     def gate_ls(self, model: str | None = None) -> Iterator[Any]:
         """List verdicts, newest first."""
@@ -228,87 +230,87 @@ class Client:
 
     def deployment_show(self, key: str, *, at: str | None = None) -> Result:
         """Show a deployment, or what it served at a time (ISO 8601 with an offset)."""
-        return self.wire.call("GET", f"/deployments/{_key(key)}", params={"at": at})
+        return self.wire.call("GET", f"/deployments/{key_path(key)}", params={"at": at})
 
     def deployment_history(self, key: str) -> Iterator[Any]:
         """List a deployment's revisions, newest first."""
-        return self.wire.pages(f"/deployments/{_key(key)}/history")
+        return self.wire.pages(f"/deployments/{key_path(key)}/history")
 
     def deployment_step(
         self, key: str, action: str, *, reason: str = "", expected: int | None = None, dry_run: bool = False
     ) -> Result:
         """Promote or reject a candidate, or roll back; a lost race is a Conflict that names the winner."""
         body = {"reason": reason, "expected": expected}
-        return self.wire.call("POST", f"/deployments/{_key(key)}/{action}", json=body, params={"dry_run": dry_run})
+        return self.wire.call("POST", f"/deployments/{key_path(key)}/{action}", json=body, params={"dry_run": dry_run})
 
     def deployment_evaluate(self, key: str) -> Result:
         """Compare live decisions with the labels that have come."""
-        return self.wire.call("POST", f"/deployments/{_key(key)}/evaluate")
+        return self.wire.call("POST", f"/deployments/{key_path(key)}/evaluate")
 
     def deployment_retrain(self, key: str, *, reason: str = "") -> Result:
         """Ask the worker to retrain the model of a deployment."""
-        return self.wire.call("POST", f"/deployments/{_key(key)}/retrain", json={"reason": reason})
+        return self.wire.call("POST", f"/deployments/{key_path(key)}/retrain", json={"reason": reason})
 
     # labels, monitors, values, trace
 
     def label_add(self, key: str, rows: Sequence[tuple[str, str]], *, source: str = "outcome", dry_run: bool = False) -> Result:
         """Record ground truth as (prediction id or your own key, class)."""
         body = {"rows": [list(row) for row in rows], "source": source}
-        return self.wire.call("POST", f"/labels/{_key(key)}", json=body, params={"dry_run": dry_run})
+        return self.wire.call("POST", f"/labels/{key_path(key)}", json=body, params={"dry_run": dry_run})
 
     def label_show(self, key: str) -> Result:
         """Tell how many predictions have a label."""
-        return self.wire.call("GET", f"/labels/{_key(key)}")
+        return self.wire.call("GET", f"/labels/{key_path(key)}")
 
     def label_queue(self, key: str, n: int, *, dry_run: bool = False) -> Result:
         """Draw answers for people to label: few labels say much if their chances are known."""
-        return self.wire.call("POST", f"/labels/{_key(key)}/draws", json={"n": n}, params={"dry_run": dry_run})
+        return self.wire.call("POST", f"/labels/{key_path(key)}/draws", json={"n": n}, params={"dry_run": dry_run})
 
     def label_tasks(self, key: str, *, limit: int = 100) -> list[Any]:
         """List drawn answers that no person has labelled yet, with what the model was asked."""
-        found: list[Any] = self.wire.call("GET", f"/labels/{_key(key)}/tasks", params={"limit": limit}).data
+        found: list[Any] = self.wire.call("GET", f"/labels/{key_path(key)}/tasks", params={"limit": limit}).data
         return found
 
     def monitor_set(self, key: str, policy: Mapping[str, Any], *, dry_run: bool = False) -> Result:
         """Set what is watched on a deployment and what follows from an alarm."""
-        return self.wire.call("PUT", f"/monitors/{_key(key)}", json=dict(policy), params={"dry_run": dry_run})
+        return self.wire.call("PUT", f"/monitors/{key_path(key)}", json=dict(policy), params={"dry_run": dry_run})
 
     def monitor_preview(self, key: str, policy: Mapping[str, Any], *, days: int = 90) -> Result:
         """Say what a policy would have done in the last days; nothing is changed."""
-        return self.wire.call("POST", f"/monitors/{_key(key)}/preview", json=dict(policy), params={"days": days})
+        return self.wire.call("POST", f"/monitors/{key_path(key)}/preview", json=dict(policy), params={"days": days})
 
     def monitor_explain(self, key: str) -> Result:
         """Compare what a version learned from with what it is asked, and take a difference of its metric apart; takes seconds."""
-        return self.wire.call("POST", f"/monitors/{_key(key)}/explain")
+        return self.wire.call("POST", f"/monitors/{key_path(key)}/explain")
 
     def monitor_show(self, key: str) -> Result:
         """Show a deployment's policy, evaluations, drift looks and alerts."""
-        return self.wire.call("GET", f"/monitors/{_key(key)}")
+        return self.wire.call("GET", f"/monitors/{key_path(key)}")
 
     def alert_ls(self, key: str) -> Iterator[Any]:
         """List the alerts of a deployment, newest first."""
-        return self.wire.pages(f"/alerts/{_key(key)}")
+        return self.wire.pages(f"/alerts/{key_path(key)}")
 
     def alert_explain(self, key: str, alert: str) -> Result:
         """Compute an alarm again from the evidence that its ledger entry names."""
-        return self.wire.call("GET", f"/alerts/{_key(key)}/{_segment(alert)}")
+        return self.wire.call("GET", f"/alerts/{key_path(key)}/{segment(alert)}")
 
     def alert_answer(self, key: str, alert: str, state: str, *, reason: str = "", dry_run: bool = False) -> Result:
         """Make an alert `acknowledged` or `resolved`; a move that is not possible is a Conflict."""
-        path = f"/alerts/{_key(key)}/{_segment(alert)}/{_segment(state)}"
+        path = f"/alerts/{key_path(key)}/{segment(alert)}/{segment(state)}"
         return self.wire.call("POST", path, json={"reason": reason}, params={"dry_run": dry_run})
 
     def value_set(self, key: str, costs: Mapping[str, Any], *, dry_run: bool = False) -> Result:
         """Set what each outcome of a decision costs: tp, fp, tn, fn, currency."""
-        return self.wire.call("PUT", f"/values/{_key(key)}", json=dict(costs), params={"dry_run": dry_run})
+        return self.wire.call("PUT", f"/values/{key_path(key)}", json=dict(costs), params={"dry_run": dry_run})
 
     def value_show(self, key: str) -> Result:
         """Show costs, and what the newest evaluation comes to."""
-        return self.wire.call("GET", f"/values/{_key(key)}")
+        return self.wire.call("GET", f"/values/{key_path(key)}")
 
     def trace(self, prediction: str) -> Result:
         """Follow one prediction back to the data behind it."""
-        return self.wire.call("GET", f"/trace/{_segment(prediction)}")
+        return self.wire.call("GET", f"/trace/{segment(prediction)}")
 
     def overview(self) -> Result:
         """Show every deployment, its health and what changed last."""
@@ -316,7 +318,7 @@ class Client:
 
     def export_card(self, ref: str) -> Result:
         """Export a model card."""
-        return self.wire.call("GET", f"/models/{_path(ref)}/card")
+        return self.wire.call("GET", f"/models/{version_path(ref)}/card")
 
     # tenants, keys, ledger
 
@@ -342,7 +344,7 @@ class Client:
 
     def key_rm(self, id: str) -> Result:  # noqa: A002 - the field's word
         """Revoke a key."""
-        return self.wire.call("DELETE", f"/keys/{_segment(id)}")
+        return self.wire.call("DELETE", f"/keys/{segment(id)}")
 
     def ledger_ls(self, *, subject: str | None = None, kind: str | None = None) -> Iterator[Any]:
         """List what happened, newest first."""
@@ -372,23 +374,3 @@ def format_of(source: object) -> str:
             why=f"custody reads {', '.join(_FORMATS)}, also with .gz behind it.",
             fix="Say it: --input-format csv",
         ) from None
-
-
-def _path(ref: str) -> str:
-    name, at, version = ref.partition("@")
-    if not at or not version or "/" in ref:
-        raise InvalidInput(
-            f"'{ref}' does not name a version.", why="It is written name@number.", fix=f"Example: {name or 'churn'}@1"
-        )
-    return f"{_segment(name)}/{_segment(version)}"
-
-
-def _key(text: str) -> str:
-    return str(DeploymentKey.parse(text))
-
-
-def _segment(text: str) -> str:
-    """Write a name as one segment of a path; `.` and `..` would lead to another path."""
-    if text in {"", ".", ".."}:
-        raise InvalidInput(f"'{text}' is not a name.", why="It would lead to another path.")
-    return quote(text, safe="@:")

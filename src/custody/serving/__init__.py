@@ -16,6 +16,7 @@ from custody.serving.manifest import open_manifest, read_fixture, require_newer
 from custody.serving.parameters import Parameters, read_parameters
 from custody.serving.ports import Arrays, Loader, Model
 from custody.serving.routing import canary_answers, point_of
+from custody.serving.scrubbing import scrubbed
 from custody.serving.tensors import Given, check_inputs, dtype_of
 
 __all__ = [
@@ -44,5 +45,6 @@ __all__ = [
     "read_fixture",
     "read_parameters",
     "require_newer",
+    "scrubbed",
     "write_batch",
 ]

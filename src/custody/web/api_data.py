@@ -16,9 +16,12 @@ from custody.data.card import card_of
 from custody.data.dataset import HOLDOUT
 from custody.data.split import Split
 from custody.lifecycle import train
-from custody.lifecycle.ingest import Roles, ingest
+from custody.lifecycle.ingest import Roles, ingest, look_ahead
 from custody.lifecycle.profile import profile
+from custody.lifecycle.scrub import next_of
+from custody.privacy.scans.state import ScanState
 from custody.registry.run import LoggedModel, Recipe, RunStatus
+from custody.web.api_privacy import ahead, with_scan
 from custody.web.callers import Called, Version, Wired
 from custody.web.wire import answer, page
 
@@ -49,12 +52,12 @@ def add_dataset(
     wanted = _meta(meta)
     table = ports.tables.read(file.file, wanted.format, columns=wanted.columns)
     roles = Roles(wanted.target, wanted.positive, wanted.subject, wanted.time, tuple(wanted.groups))
-    version, entry = ingest(
-        ports, caller, wanted.name, table, card_of(wanted.card), roles=roles, holdout=wanted.holdout, dry_run=dry_run
-    )
+    card = card_of(wanted.card)
+    version, entry = ingest(ports, caller, wanted.name, table, card, roles=roles, holdout=wanted.holdout, dry_run=dry_run)
+    shown = ahead(version, look_ahead(ports, caller, table, card, roles)) if dry_run else with_scan(ports, caller, version)
+    seen = shown["scan"]
     blocked = "; it may not train a model yet: " + ", ".join(version.card.blocks) if version.card.blocks else ""
-    follow = f"custody run exec --dataset {version.ref} -- python train.py{blocked}"
-    return answer(version, ledger=entry, next=follow)
+    return answer(shown, ledger=entry, next=next_of(ScanState(seen["state"]), version.ref, seen["found"]) + blocked)
 
 
 @router.get("/datasets")
@@ -66,7 +69,8 @@ def list_datasets(ports: Wired, caller: Called, name: str | None = None, after: 
 @router.get("/datasets/{name}/{version}")
 def show_dataset(ports: Wired, caller: Called, name: str, version: Version) -> Response:
     """Show a dataset version with its card."""
-    return answer(ports.stores.of(caller.tenant).datasets.get(DatasetRef(name_of("dataset", name), version)))
+    found = ports.stores.of(caller.tenant).datasets.get(DatasetRef(name_of("dataset", name), version))
+    return answer(with_scan(ports, caller, found))
 
 
 @router.get("/datasets/{name}/{version}/profile")

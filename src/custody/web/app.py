@@ -10,11 +10,12 @@ from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Actor, Role
 from custody.lifecycle.admit import end_session, open_session
 from custody.lifecycle.alerts import answer_alert
+from custody.lifecycle.claims import claimed
 from custody.lifecycle.overview import describe, overview
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.views import DeploymentView, Overview
 from custody.monitoring.alert import AlertState
-from custody.web import api_data, api_house, api_live, api_models, api_watch, pages
+from custody.web import api_data, api_house, api_live, api_models, api_privacy, api_watch, pages, reports
 from custody.web.callers import Clock, caller
 from custody.web.guard import Guard
 from custody.web.wire import problem
@@ -32,7 +33,7 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
     def health() -> dict[str, str]:
         return {"status": "ok", "version": __version__}
 
-    for router in (api_data.router, api_models.router, api_live.router, api_watch.router, api_house.router):
+    for router in (api_privacy.router, api_data.router, api_models.router, api_live.router, api_watch.router, api_house.router):
         app.include_router(router)
     if local is None:
         app.include_router(
@@ -40,6 +41,7 @@ def create_app(ports: Ports, clock: Clock, *, local: Actor | None = None) -> Fas
                 _Load(ports), lambda key: open_session(ports, key, clock()), lambda key: end_session(ports, key, clock())
             )
         )
+        app.include_router(reports.router(lambda request, ref: claimed(ports, caller(request), ref)))
         app.add_middleware(Guard, ports=ports, clock=clock)
     return app
 

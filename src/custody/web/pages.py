@@ -115,7 +115,8 @@ def _environment() -> Environment:
 _TEMPLATES = _environment()
 
 
-def _page(request: Request, template: str, status: int = 200, **values: object) -> Response:
+def rendered(request: Request, template: str, status: int = 200, **values: object) -> Response:
+    """Answer a page, or only its main part if the browser asks for a fragment."""
     html = _TEMPLATES.get_template(template).render(
         fragment="x-fragment" in request.headers, signed_in=COOKIE in request.cookies, **values
     )
@@ -133,10 +134,10 @@ def refused(request: Request, error: CustodyError) -> Response:
     """Answer a failure as a page: the sign-in form where a key is missing, else what, why and how to fix it."""
     status = status_of(error)
     if isinstance(error, Denied):
-        page = _page(request, "signin.html", status, problem=error.what, fix=error.fix, to=_local(request.url.path))
+        page = rendered(request, "signin.html", status, problem=error.what, fix=error.fix, to=_local(request.url.path))
         page.headers.update({"WWW-Authenticate": "Bearer"} if status == 401 else {})
         return page
-    return _page(request, "refused.html", status, heading=HEADING[status], what=error.what, why=error.why, fix=error.fix)
+    return rendered(request, "refused.html", status, heading=HEADING[status], what=error.what, why=error.why, fix=error.fix)
 
 
 def _local(path: str) -> str:
@@ -159,7 +160,7 @@ def overview_page(request: Request, view: Overview, after: str | None = None) ->
     worst = sorted((row for row in view.services if row.cost is not None), key=lambda row: -(row.cost or 0.0))
     how = [(currency, next((row for row in worst if row.currency == currency), None)) for currency, _ in view.cost[:3]]
     here = f"?{urlencode({'after': after})}" if after else ""
-    return _page(
+    return rendered(
         request,
         "overview.html",
         view=view,
@@ -175,7 +176,7 @@ def deployment_page(request: Request, view: DeploymentView, *, may_answer: bool 
     here = quote(view.row.deployment)
     judged = view.row.metric or view.row.registered
     found = windows(view.evaluations, judged.metric if judged else None)
-    return _page(
+    return rendered(
         request,
         "deployment.html",
         view=view,
@@ -203,7 +204,8 @@ def _all_services(load: Loader, request: Request) -> list[ServiceRow]:
     return rows
 
 
-def _shielded(request: Request, answer: Callable[[], Response]) -> Response:
+def shielded(request: Request, answer: Callable[[], Response]) -> Response:
+    """Answer, or say in a page of the same design why not."""
     try:
         return answer()
     except CustodyError as error:
@@ -244,7 +246,7 @@ def _login(request: Request, sign_in: Callable[[str], str | None], key: str, to:
     same_origin(request)
     session = sign_in(key)
     if session is None:
-        return _page(request, "signin.html", 403, problem="That key is not known, expired or revoked.", fix="", to=_local(to))
+        return rendered(request, "signin.html", 403, problem="That key is not known, expired or revoked.", fix="", to=_local(to))
     answer = Response(status_code=303, headers={**HEADERS, "Location": _local(to)})
     answer.set_cookie(COOKIE, session, httponly=True, samesite="lax", secure=request.url.scheme == "https")
     return answer
@@ -267,33 +269,33 @@ def router(load: Loader, sign_in: Callable[[str], str | None], sign_out: Callabl
 
     @pages.get("/")
     def overview(request: Request, after: str | None = None, form: Annotated[str, Query(alias="format")] = "html") -> Response:
-        return _shielded(request, lambda: _overview(load, request, after, form))
+        return shielded(request, lambda: _overview(load, request, after, form))
 
     @pages.get("/deployments/{path:path}")
     def deployment(
         request: Request, path: str, form: Annotated[str, Query(alias="format")] = "html", table: str = "evaluations"
     ) -> Response:
-        return _shielded(request, lambda: _deployment(load, request, path, form, table))
+        return shielded(request, lambda: _deployment(load, request, path, form, table))
 
     @pages.post("/deployments/{path:path}/alerts/{alert}/{state}")
     def answer(request: Request, path: str, alert: str, state: str) -> Response:
-        return _shielded(request, lambda: _answer(load, request, path, alert, state))
+        return shielded(request, lambda: _answer(load, request, path, alert, state))
 
     @pages.get("/login")
     def login_form(request: Request, to: str = "/") -> Response:
-        return _page(request, "signin.html", problem="", fix="", to=_local(to))
+        return rendered(request, "signin.html", problem="", fix="", to=_local(to))
 
     @pages.post("/login")
     def login(request: Request, key: Annotated[str, Form()] = "", to: Annotated[str, Form()] = "/") -> Response:
-        return _shielded(request, lambda: _login(request, sign_in, key, to))
+        return shielded(request, lambda: _login(request, sign_in, key, to))
 
     @pages.post("/logout")
     def logout(request: Request) -> Response:
-        return _shielded(request, lambda: _logout(request, sign_out))
+        return shielded(request, lambda: _logout(request, sign_out))
 
     @pages.get("/static/{name}")
     def static(request: Request, name: str) -> Response:
-        return _shielded(request, lambda: _static(name))
+        return shielded(request, lambda: _static(name))
 
     return pages
 

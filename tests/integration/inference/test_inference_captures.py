@@ -6,6 +6,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +15,9 @@ import pytest
 from inference_world import ACME, CHURN, Server, World, body, metric, tabular, text
 from test_inference_manifest import until
 
-from custody.core.manifest import Mode
+from custody.core.manifest import CaptureRule, Mode
 from custody.core.prediction import PredictionId
-from custody.core.refs import ModelRef
+from custody.core.refs import DeploymentKey, ModelRef
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.spool import Spool, ship
@@ -144,7 +145,7 @@ def test_a_full_spool_sheds_new_lines_and_takes_them_again_when_there_is_room(wo
     assert not spool.append(str(CHURN), b"0123456789\n")
     spool.roll()
     (path,) = spool.pending()
-    spool.shipped(path, ship(path, world.objects))
+    spool.shipped(path, ship(path, world.objects, bytes))
     assert spool.append(str(CHURN), b"0123456789\n")
 
 
@@ -166,7 +167,7 @@ def test_a_torn_last_line_is_not_shipped(world: World) -> None:
     spool.append(str(CHURN), b"torn")
     spool.roll()
     (path,) = spool.pending()
-    assert ship(path, world.objects) == 10
+    assert ship(path, world.objects, bytes) == 10
     (name,) = world.objects.names("captures/")
     assert zlib.decompress(world.objects.read(name) or b"", 31) == b"whole\n"
     assert name.startswith(f"captures/{ACME}/")
@@ -179,10 +180,10 @@ def test_a_batch_that_was_shipped_before_the_process_was_killed_is_not_shipped_t
     spool.roll()
     (path,) = spool.pending()
     copy = path.read_bytes()
-    ship(path, world.objects)
+    ship(path, world.objects, bytes)
     path.write_bytes(copy)  # as if it had been killed before the file was removed
     (again,) = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000).pending()
-    ship(again, world.objects)
+    ship(again, world.objects, bytes)
     assert len(list(world.objects.names("captures/"))) == 1
     assert not again.exists()
 
@@ -220,3 +221,16 @@ def test_a_large_batch_is_answered_and_captured_whole(world: World) -> None:
     (capture,) = world.captures()
     assert capture.rows == 20_000
     assert capture.scores == answer["outputs"][0]["data"]
+
+
+def test_personal_data_in_a_text_is_removed_before_the_object_store_sees_it(world: World) -> None:
+    scrubbed, kept = DeploymentKey(ACME, "prod", "toxicity"), DeploymentKey(ACME, "staging", "toxicity")
+    service = world.service(world.target(text()), key=kept)
+    world.publish([replace(service, key=scrubbed), replace(service, captures=CaptureRule(scrub=False))])
+    asked_for = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["write to kim@example.org"]}]}
+    with world.server() as server, server.client() as client:
+        for path in ("/v2/models/toxicity/infer", "/environments/staging/v2/models/toxicity/infer"):
+            assert client.post(path, json=asked_for).status_code == 200
+        until(lambda: len(world.captures()) == 2)
+    stored = {capture.id.deployment: capture.inputs["text"] for capture in world.captures()}
+    assert stored == {scrubbed: ["write to [EMAIL]"], kept: ["write to kim@example.org"]}

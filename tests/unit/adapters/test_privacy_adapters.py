@@ -1,14 +1,17 @@
 """Hyperscan misses nothing that the plain path finds; a scan that takes too long is ended; windows overlap."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from custody.adapters.privacy.chosen import Patterns, detectors
 from custody.adapters.privacy.limited import scrub_within
 from custody.adapters.privacy.names import Names, windows
+from custody.bootstrap.pseudonyms import PseudonymFiles
 from custody.core.errors import InvalidInput, Unavailable
 from custody.core.tenancy import TenantId
 from custody.privacy.columns.table import scrub_table
@@ -109,3 +112,32 @@ def test_windows_cover_a_text_and_share_their_borders(text: str, size: int, over
 def test_names_without_spacy_or_a_model_say_how_to_get_it() -> None:
     with pytest.raises(InvalidInput, match=r"spaCy"):
         Names("no_such_model")
+
+
+def test_the_patterns_of_a_project_find_the_same_before_and_after_much_text() -> None:
+    found = Patterns(Tier.DEFAULT, much=100)
+    plain = PatternDetector(Tier.DEFAULT)
+    assert found.name == plain.name
+    texts = ["write to ana@example.org", "nothing to see here, really nothing at all", "call me at +44 20 7946 0123 then"]
+    for _ in range(4):
+        assert [list(one) for one in found.find(texts)] == [list(one) for one in plain.find(texts)]
+
+
+def test_a_model_of_names_is_asked_for_only_when_something_is_scanned() -> None:
+    assert detectors().names == ()
+    (names,) = detectors("no-such-model").names
+    with pytest.raises(InvalidInput):
+        names.find(["Ana"])
+
+
+def test_a_tenants_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
+    keys, acme = PseudonymFiles(tmp_path / "keys"), TenantId("acme")
+    first = keys.of(acme)
+    assert PseudonymFiles(tmp_path / "keys").of(acme) == first
+    assert keys.of(TenantId("globex")).secret != first.secret
+    path = tmp_path / "keys" / "acme.key"
+    assert path.stat().st_mode & 0o077 == 0
+    assert first.secret.hex() not in repr(first)
+    path.write_text("not a key")
+    with pytest.raises(Unavailable, match="cannot be read"):
+        keys.of(acme)

@@ -87,7 +87,7 @@ def home_of(function: str) -> ast.Module:
 
 def test_the_table_tells_a_whole_life() -> None:
     assert [function for _, function, _, _ in table()] == [
-        "ingest", "train", "convert", "promote", "release", "seal", "ask", "record", "watch", "explain", "retrain", "trace", "verify_all",
+        "ingest", "scan", "scrub_version", "answer", "train", "convert", "promote", "release", "seal", "ask", "record", "watch", "explain", "retrain", "trace", "verify_all",
     ]  # fmt: skip
 
 

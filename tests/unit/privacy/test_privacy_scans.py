@@ -16,6 +16,7 @@ from custody.privacy.patterns.pack import PACK
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import ScrubPolicy
 from custody.privacy.scans.canary import canaries, missed, planted
+from custody.privacy.scans.measured import recall_of
 from custody.privacy.scans.measurement import clopper_pearson, recalls
 from custody.privacy.scans.report import Fault, Grouping, Residual, ScanReport, report_json, report_of
 from custody.privacy.scans.state import Decided, Doubted, Finished, PolicyChanged, ScanState, advance
@@ -182,3 +183,11 @@ def test_the_interval_is_that_of_published_tables(hits: int, n: int, low: float,
 def test_a_share_that_cannot_be_is_refused() -> None:
     with pytest.raises(InvalidInput):
         recalls("x", PACK.digest, {"EMAIL": (2, 1)})
+
+
+def test_this_very_pack_was_measured_and_another_one_quotes_nothing() -> None:
+    for tier in Tier:
+        quoted = recall_of(PACK.digest, tier)
+        assert quoted, "measure the pack again: python bench/privacy.py --measure"
+        assert all(one.n >= 600 for one in quoted)
+    assert recall_of(PACK_A, Tier.DEFAULT) == ()

@@ -18,6 +18,7 @@ from custody.adapters.sql.nouns.ledger import SqlLedger, append
 from custody.adapters.sql.nouns.models import SqlModels
 from custody.adapters.sql.nouns.monitors import SqlMonitors
 from custody.adapters.sql.nouns.runs import SqlRuns
+from custody.adapters.sql.nouns.scans import SqlScans
 from custody.adapters.sql.nouns.tenants import SqlTenants
 from custody.adapters.sql.session import Access, Inside, Outside
 from custody.adapters.sql.upgrade import upgrade
@@ -33,6 +34,7 @@ class SqlShelf:
     def __init__(self, access: Access, tenant: TenantId) -> None:
         self.tenant = tenant
         self.datasets = SqlDatasets(access, tenant)
+        self.scans = SqlScans(access, tenant)
         self.runs = SqlRuns(access, tenant)
         self.models = SqlModels(access, tenant)
         self.gates = SqlGates(access, tenant)

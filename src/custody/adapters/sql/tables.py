@@ -73,6 +73,8 @@ datasets = Table(
     Index("datasets_by_time", "tenant", "created_at", "name", "version"),
     Index("datasets_by_digest", "tenant", "name", "digest"),
 )
+scans = Table("scans", metadata, *_key("tenant", "name"), _number("version"), *_texts("state", "policy", "pack"), *_body())
+privacy_policies = Table("privacy_policies", metadata, *_key("tenant"), _number("number"), *_texts("created_at"), *_body())
 runs = Table(
     "runs",
     metadata,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from custody.core.objects import Objects
@@ -15,8 +16,8 @@ _log = logging.getLogger("custody.inference")
 class Shipper:
     """Rolls the spool every second and ships what it closed; the only one who does."""
 
-    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics) -> None:
-        self._spool, self._objects, self._metrics = spool, objects, metrics
+    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, clean: Callable[[bytes], bytes]) -> None:
+        self._spool, self._objects, self._metrics, self._clean = spool, objects, metrics, clean
         self._thread = ThreadPoolExecutor(1, "ship")
         self._turn = asyncio.Lock()
 
@@ -32,7 +33,7 @@ class Shipper:
         async with self._turn:
             for path in self._spool.pending():
                 try:
-                    size = await asyncio.get_running_loop().run_in_executor(self._thread, ship, path, self._objects)
+                    size = await asyncio.get_running_loop().run_in_executor(self._thread, ship, path, self._objects, self._clean)
                 except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
                     self._metrics.counts["ship_failures"] += 1
                     _log.debug("captures were not shipped, they wait: %s: %s", type(error).__name__, error)

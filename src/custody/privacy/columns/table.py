@@ -64,13 +64,13 @@ def scrub_table(
     for name in wanted:
         column = table.column(name)
         if not _is_text(column.type):
-            if not _is_plain(column.type):
+            if not is_plain(column.type):
                 unread.append(name)
                 text_bytes += column.nbytes
             continue
         done = _column(column, name, policy, options)
         table = table.set_column(table.column_names.index(name), name, done.column)
-        counts[name], size = done.rows, _bytes_of(column)
+        counts[name], size = done.rows, bytes_of(column)
         spans.update(done.spans)
         scanned.append(name)
         values, text_bytes, scanned_bytes = values + done.values, text_bytes + size, scanned_bytes + size
@@ -90,12 +90,12 @@ class _Column:
 
 def _column(column: pa.ChunkedArray, name: str, policy: ScrubPolicy, options: Mapping[str, Any]) -> _Column:
     """Scrub each distinct value once and put the results where the values were."""
-    coded = _coded(column)
-    distinct = coded.dictionary.to_pylist()
+    values = coded(column)
+    distinct = values.dictionary.to_pylist()
     done: list[Scrubbed] = []
     for start in range(0, len(distinct), BATCH):
         done += scrub_all(distinct[start : start + BATCH], policy, hint=name, **options)
-    codes = coded.indices
+    codes = values.indices
     occurs = Counter({entry["values"]: entry["counts"] for entry in pc.value_counts(codes.drop_null()).to_pylist()})
     rows, spans = Counter[str](), Counter[str]()
     for code, one in enumerate(done):
@@ -108,7 +108,7 @@ def _column(column: pa.ChunkedArray, name: str, policy: ScrubPolicy, options: Ma
     return _Column(pa.chunked_array([texts.take(codes)]), rows, spans, len(distinct))
 
 
-def _coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+def coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """Return one dictionary array of a text column, whatever its chunks."""
     plain = column.cast(pa.large_string())
     return plain.combine_chunks().dictionary_encode() if plain.num_chunks != 1 else plain.chunk(0).dictionary_encode()
@@ -119,9 +119,9 @@ def pseudonymised(column: pa.ChunkedArray, key: PseudonymKey, kind: str = "") ->
 
     kind: a type of the pack, see `canonical_value`. Use it on columns of identifiers that joins need.
     """
-    coded, token = _coded(column.cast(pa.large_string())), tokens(key)
-    made = pa.array([token(value, kind) for value in coded.dictionary.to_pylist()], pa.string())
-    return pa.chunked_array([made.take(coded.indices)])
+    values, token = coded(column.cast(pa.large_string())), tokens(key)
+    made = pa.array([token(value, kind) for value in values.dictionary.to_pylist()], pa.string())
+    return pa.chunked_array([made.take(values.indices)])
 
 
 def is_scrubbable(kind: pa.DataType) -> bool:
@@ -134,12 +134,13 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain) or pa.types.is_string_view(plain))
 
 
-def _is_plain(kind: pa.DataType) -> bool:
+def is_plain(kind: pa.DataType) -> bool:
     """Tell whether a type holds no text at all: numbers, booleans, times, nothing."""
     t = pa.types
     plain: Iterable[Any] = (t.is_boolean, t.is_integer, t.is_floating, t.is_decimal, t.is_temporal, t.is_null)
     return any(test(kind) for test in plain)
 
 
-def _bytes_of(column: pa.ChunkedArray) -> int:
+def bytes_of(column: pa.ChunkedArray) -> int:
+    """Return the UTF-8 bytes of all cells of a text column."""
     return int(pc.sum(pc.binary_length(column.cast(pa.large_string()))).as_py() or 0)

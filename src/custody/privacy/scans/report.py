@@ -52,6 +52,8 @@ class ScanReport:
     counts: removed, by type. text_bytes and scanned_bytes: of text, all and read. unread: columns nobody could read as text.
     unclassified: columns nobody understood. canaries and canaries_found: planted in a copy, and removed from it.
     recall: quoted from a stored measurement of exactly this pack. reviewer: who looked at the report, None if nobody did.
+    dataset and data: the version that was scanned, and its digest. declared: rows by category that the card expects and that
+    stay. doubtful: rows by type that only the strict tier or a model takes, and about which nobody decided.
     """
 
     policy_name: str
@@ -73,6 +75,10 @@ class ScanReport:
     recall: tuple[Recall, ...] = ()
     grouping: Grouping | None = None
     reviewer: str | None = None
+    dataset: str = ""
+    data: str = ""
+    declared: Mapping[str, int] = field(default_factory=dict)
+    doubtful: Mapping[str, int] = field(default_factory=dict)
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -124,12 +130,15 @@ class ScanReport:
         """Return exactly what may be said about this data; never that it is anonymous, or that all personal data is gone."""
         recall = ", ".join(str(one) for one in self.recall)
         sets = " and ".join(dict.fromkeys(one.labelled_set for one in self.recall))
-        group = self.grouping
+        group, doubtful = self.grouping, sum(self.doubtful.values())
+        kept = [f"Declared on the card and kept: {', '.join(sorted(self.declared))}."] if self.declared else []
         return " ".join(
             (
                 f"Scanned under policy {self.policy_name} version {self.policy_digest[:12]}.",
                 f"On labelled set {sets} strict recall was {recall}." if self.recall else "No recall was measured.",
                 f"The residual scan found {self.residual.total}." if self.residual else "No residual scan was made.",
+                *([f"{doubtful:,} doubtful findings wait for a person."] if doubtful else []),
+                *kept,
                 f"k >= {group.k} on the declared quasi-identifiers." if group else "No quasi-identifiers were declared.",
                 f"Reviewed by {self.reviewer}." if self.reviewer else "Reviewed by nobody.",
             )

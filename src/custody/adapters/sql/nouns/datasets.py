@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, and_
 
 from custody.adapters.sql.body import body_of, read, text_of, time_of
 from custody.adapters.sql.session import OfTenant, first, paged
 from custody.adapters.sql.tables import datasets as table
+from custody.adapters.sql.tables import scans
 from custody.core.digest import Digest
 from custody.core.errors import Conflict, NotFound
 from custody.core.page import Page
@@ -39,8 +40,10 @@ class SqlDatasets(OfTenant):
 
     def page(self, name: str | None = None, *, after: str | None = None, limit: int = 50) -> Page[DatasetSummary]:
         """List versions, newest first."""
-        c = table.c
-        query, key = self._select(table, c.name, c.version, c.digest, c.rows, c.title, c.trainable, c.created_at), [c.version]
+        c, s = table.c, scans.c
+        shown = (c.name, c.version, c.digest, c.rows, c.title, c.trainable, c.created_at, s.state)
+        same = and_(s.tenant == c.tenant, s.name == c.name, s.version == c.version)
+        query, key = self._select(table, *shown).outerjoin_from(table, scans, same), [c.version]
         if name is not None:
             query = query.where(c.name == name)
         else:
@@ -76,4 +79,6 @@ def _is(ref: DatasetRef) -> list[Any]:
 
 def _summary(row: Row[Any]) -> DatasetSummary:
     ref = DatasetRef(row.name, row.version)
-    return DatasetSummary(ref, Digest(row.digest), row.rows, row.title, row.trainable, time_of(row.created_at))
+    return DatasetSummary(
+        ref, Digest(row.digest), row.rows, row.title, row.trainable, time_of(row.created_at), row.state or "quarantined"
+    )

@@ -1,0 +1,122 @@
+"""Review: people look at what a scan is not sure of, or got wrong, and decide; their answers are part of the next scan."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from custody.core.digest import Json
+from custody.core.errors import InvalidInput
+from custody.core.refs import DatasetRef
+from custody.core.tenancy import Role
+from custody.lifecycle.rows import spoken, table_of
+from custody.lifecycle.scan import scan, stands
+from custody.lifecycle.stores import Caller, Ports
+from custody.privacy.policy import ScrubPolicy
+from custody.privacy.scans.scan import REVIEWED, Answer, Found, Place, Scan
+from custody.privacy.scrub import scrub
+
+AROUND = 32  # characters of a text that a reviewer sees on each side
+ANSWERS = ("personal", "harmless", REVIEWED)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A place that a reviewer may look at: row, offsets, and the text around it with every letter and digit masked inside."""
+
+    row: int
+    start: int
+    end: int
+    context: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One finding that waits for a person."""
+
+    item: str
+    standing: str
+    category: str
+    rows: int
+    sentence: str
+    places: tuple[Seen, ...]
+
+
+def queue(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[Item, ...]:
+    """Return what waits for a person: what blocks first, then what is doubtful.
+
+    Who may read rows also sees the text around each place, scrubbed, with the place itself masked: `99/99` for `12/05`.
+    """
+    caller.may(Role.VIEWER)
+    shelf = ports.stores.of(caller.tenant)
+    version, found = shelf.datasets.get(ref), shelf.scans.get(ref)
+    if found is None:
+        raise InvalidInput(f"{ref} was never scanned.", fix=f"Scan it: custody dataset scan {ref}")
+    table = table_of(version, ports.stores.objects, ports.tables) if caller.actor.holds(Role.CONTRIBUTOR) else None
+    return tuple(
+        Item(one.item, one.standing.value, one.category, one.rows, one.sentence, _seen(one, table)) for one in found.open
+    )
+
+
+def _seen(found: Found, table: pa.Table | None) -> tuple[Seen, ...]:
+    return tuple(Seen(place.row, place.start, place.end, _context(found, place, table)) for place in found.places)
+
+
+def _context(found: Found, place: Place, table: pa.Table | None) -> str:
+    """Cut the text around a place, mask the place, and scrub what stands beside it."""
+    if table is None or found.column not in table.column_names or place.row >= table.num_rows:
+        return ""
+    text = spoken(table.column(found.column)[place.row].as_py())
+    before, after = text[max(0, place.start - AROUND) : place.start], text[place.end : place.end + AROUND]
+    sides = [scrub(side, _SIDES).text for side in (before, after)]
+    return " ".join(f"{sides[0]}{masked(text[place.start : place.end])}{sides[1]}".split())
+
+
+_SIDES = ScrubPolicy()
+
+
+def masked(text: str) -> str:
+    """Write 9 for a digit, x for a letter, and leave the rest: what a value looks like, and not what it is."""
+    return "".join("9" if char.isdigit() else "x" if char.isalpha() else char for char in text)
+
+
+def answer(
+    ports: Ports, caller: Caller, ref: DatasetRef, items: Sequence[str], word: str, *, reason: str = "", dry_run: bool = False
+) -> tuple[Scan, int | None]:
+    """Record what a person decided about findings, and scan again with that.
+
+    word: `personal` makes a doubtful finding block; `harmless` says that it is none; `reviewed`, without items, signs the scan.
+    Raises: InvalidInput for an unknown word, no item or no reason; Denied below approver, since an answer can clear data.
+    """
+    caller.may(Role.APPROVER)
+    if word not in ANSWERS:
+        raise InvalidInput(f"'{word}' is not an answer.", why=f"The answers are: {', '.join(ANSWERS)}.")
+    if bool(items) == (word == REVIEWED):
+        raise InvalidInput("Answers need items, and signing a review has none.", fix=f"List them: custody review ls {ref}")
+    if word == "harmless" and not reason.strip():
+        raise InvalidInput("Say why this is not personal data.", fix="Add it: --reason 'part numbers of the catalogue'")
+    shelf = ports.stores.of(caller.tenant)
+    shelf.datasets.get(ref)
+    found = shelf.scans.get(ref)
+    if found is None:
+        raise InvalidInput(f"{ref} was never scanned.", fix=f"Scan it: custody dataset scan {ref}")
+    said = scrub(reason, _SIDES).text
+    for item in items or ("",):
+        found = found.answered(Answer(item, word, said, caller.actor.name, caller.now))
+    if dry_run:
+        return found, None
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        change.scans.save(found)
+        types: list[Json] = [*sorted({one.rpartition("/")[2] for one in items})]
+        facts: dict[str, Json] = {"answer": word, "items": len(items), "types": types}
+        change.record("review.answered", str(ref), facts)
+    return scan(ports, caller, ref)
+
+
+def standing(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[Scan | None, str, tuple[str, ...]]:
+    """Return a version's newest scan, and where it stands under the policy and pack of today."""
+    caller.may(Role.VIEWER)
+    shelf = ports.stores.of(caller.tenant)
+    shelf.datasets.get(ref)
+    state, reasons = stands(shelf, ref)
+    return shelf.scans.get(ref), state.value, reasons

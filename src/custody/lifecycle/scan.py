@@ -1,0 +1,249 @@
+"""Scan: every dataset version is looked at for personal data; only what is cleared may be trained on, exported or shown."""
+
+import base64
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import msgspec
+import pyarrow as pa
+
+from custody.core.digest import Digest, Json
+from custody.core.errors import Denied
+from custody.core.refs import DatasetRef
+from custody.core.schema import Schema
+from custody.core.tenancy import Actor, Role
+from custody.data.card import Card
+from custody.lifecycle.publish import tenants_of
+from custody.lifecycle.rows import table_of
+from custody.lifecycle.stores import Caller, Change, Ports, Shelf
+from custody.privacy.columns.anonymity import anonymity
+from custody.privacy.patterns.pack import PACK
+from custody.privacy.patterns.pattern import Tier
+from custody.privacy.policy import ScrubPolicy
+from custody.privacy.scans.inspection import Inspection, inspect
+from custody.privacy.scans.measured import recall_of
+from custody.privacy.scans.report import Grouping, Residual, ScanReport, report_json
+from custody.privacy.scans.scan import REVIEWED, UNKNOWN, Answer, Found, Scan, Standing, check_categories
+from custody.privacy.scans.state import Decided, Finished, ScanState, Step, advance
+
+SCANNER = Actor("scanner", Role.ADMIN)
+_ROUND = 20  # versions of a tenant that the worker scans again in one round
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReport:
+    """A report's exact JSON text and an Ed25519 signature over its UTF-8 bytes, both as text (base64 signature)."""
+
+    report: str
+    signature: str
+    key_id: str
+    signed_at: datetime
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a look at rows came to, before anything is stored."""
+
+    report: ScanReport
+    found: tuple[Found, ...]
+    step: Step
+
+
+def declared(card: Card, schema: Schema) -> dict[str, str]:
+    """Return what the card and the roles say of columns; a subject key or a group of people is personal data by its role."""
+    roles: dict[str, str] = {}
+    if schema.target:
+        roles[schema.target] = "system.operations"
+    if schema.time:
+        roles[schema.time] = "user.behavior"
+    for name in (schema.subject, *schema.groups):
+        if name:
+            roles[name] = "user"
+    return {**roles, **card.categories}
+
+
+def examine(
+    ports: Ports,
+    shelf: Shelf,
+    table: pa.Table,
+    card: Card,
+    schema: Schema,
+    *,
+    data: Digest,
+    removed: Mapping[str, int] | None = None,
+    answers: Sequence[Answer] = (),
+) -> Examined:
+    """Look at rows under the tenant's policy and decide; nothing is stored.
+
+    removed: what a scrubbing took out before, by type. answers: what people decided about earlier findings.
+    Raises: InvalidInput if the card declares a column that is not there.
+    """
+    check_categories(card.categories, schema.names)
+    check_categories(dict.fromkeys(card.quasi_identifiers, "user"), schema.names)
+    policy = shelf.scans.policy().scan
+    said = {one.item: one.answer for one in answers if one.answer != REVIEWED}
+    rng = random.Random(int(data[:12], 16))  # noqa: S311 - canaries are no secrets, and the same data gets the same ones
+    look = inspect(table, policy, declared(card, schema), said, ports.detectors, rng=rng)
+    reviewer = next((one.by for one in answers if one.answer == REVIEWED), None)
+    report = replace(_report(look, policy, table.num_rows), data=data, counts=dict(removed or {}))
+    report = replace(report, reviewer=reviewer, grouping=_grouping(table, card, schema, policy))
+    step = advance(ScanState.QUARANTINED, Finished(report))
+    if step.state is ScanState.SCANNED:
+        step = advance(step.state, Decided(report, policy))
+    blocking = (*look.of(Standing.FOUND), *look.of(Standing.UNKNOWN))
+    told = tuple(f"{one.sentence[0].upper()}{one.sentence[1:]}, and the card does not declare it." for one in blocking)
+    return Examined(report, look.found, Step(step.state, (*told, *step.reasons)))
+
+
+def _report(look: Inspection, policy: ScrubPolicy, rows: int) -> ScanReport:
+    return ScanReport(
+        policy_name=policy.name,
+        policy_digest=policy.digest,
+        pack_version=PACK.version,
+        pack_digest=PACK.digest,
+        detectors=look.detectors,
+        rows=rows,
+        counts={},
+        text_bytes=look.text_bytes,
+        scanned_bytes=look.scanned_bytes,
+        unread=look.unread,
+        unclassified=tuple(one.column for one in look.of(Standing.UNKNOWN)),
+        named_columns=look.named,
+        faults=look.faults,
+        residual=Residual(look.second, _by_type(look.of(Standing.FOUND))),
+        canaries=look.canaries,
+        canaries_found=look.canaries_found,
+        recall=recall_of(PACK.digest, Tier(policy.tier)),
+        declared=_by_category([one for one in look.of(Standing.DECLARED) if one.type != UNKNOWN]),
+        doubtful=_by_type(look.of(Standing.DOUBTFUL)),
+    )
+
+
+def _by_type(found: Sequence[Found]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for one in found:
+        counts[one.type] = counts.get(one.type, 0) + one.rows
+    return counts
+
+
+def _by_category(found: Sequence[Found]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for one in found:
+        counts[one.category] = max(counts.get(one.category, 0), one.rows)
+    return counts
+
+
+def _grouping(table: pa.Table, card: Card, schema: Schema, policy: ScrubPolicy) -> Grouping | None:
+    """Count the groups of the declared quasi-identifiers."""
+    if not card.quasi_identifiers:
+        return None
+    sensitive = [schema.target] if schema.target and schema.target not in card.quasi_identifiers else []
+    seen = anonymity(table, card.quasi_identifiers, k=policy.min_k, sensitive=sensitive)
+    return Grouping(seen.quasi_identifiers, seen.k, seen.small_rows, seen.diversity)
+
+
+def kept(ports: Ports, examined: Examined, ref: DatasetRef, now: datetime, answers: Sequence[Answer] = ()) -> Scan:
+    """Sign and store the report as an object and return the scan that names it; the caller saves the scan."""
+    report, seen = replace(examined.report, dataset=str(ref)), examined
+    text = msgspec.json.encode(report_json(report)).decode()
+    signature = base64.b64encode(ports.signer.sign(text.encode())).decode()
+    body = msgspec.json.encode(SignedReport(text, signature, ports.signer.key_id, now))
+    digest = ports.stores.objects.put(body)
+    return Scan(
+        ref, seen.step.state, seen.step.reasons, seen.found, report.policy_digest, report.pack_digest, digest, now, tuple(answers)
+    )
+
+
+def save(change: Change, scan: Scan, before: ScanState | None) -> int:
+    """Save a scan and its ledger entry in one change; the entry tells types and counts, never a column or a value."""
+    change.scans.save(scan)
+    facts: dict[str, Json] = {
+        "before": before.value if before else None,
+        "state": scan.state.value,
+        "policy": scan.policy,
+        "pack": scan.pack,
+        "report": scan.report,
+        "found": [[one.type, one.standing.value, one.rows] for one in scan.found],
+        "answers": len(scan.answers),
+    }
+    return change.record("dataset.scanned", str(scan.ref), facts).seq
+
+
+def scan(ports: Ports, caller: Caller, ref: DatasetRef, answers: Sequence[Answer] | None = None) -> tuple[Scan, int]:
+    """Scan a stored version again, with what people have answered so far, and record where it stands now."""
+    caller.may(Role.CONTRIBUTOR)
+    shelf = ports.stores.of(caller.tenant)
+    version, old = shelf.datasets.get(ref), shelf.scans.get(ref)
+    given = answers if answers is not None else old.answers if old else ()
+    table = table_of(version, ports.stores.objects, ports.tables)
+    examined = examine(
+        ports,
+        shelf,
+        table,
+        version.card,
+        version.schema,
+        data=version.digest,
+        removed=removed_before(ports, old),
+        answers=given,
+    )
+    made = kept(ports, examined, ref, caller.now, given)
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        seq = save(change, made, old.state if old else None)
+    return made, seq
+
+
+def removed_before(ports: Ports, old: Scan | None) -> Mapping[str, int]:
+    """Return what was scrubbed out of a version before its first scan, as its last report tells."""
+    counts = report_of_scan(ports, old)[1].get("counts") if old else None
+    return {str(kind): int(str(count)) for kind, count in counts.items()} if isinstance(counts, dict) else {}
+
+
+def report_of_scan(ports: Ports, found: Scan) -> tuple[SignedReport, dict[str, Json]]:
+    """Return a scan's signed report and its parsed text."""
+    signed = msgspec.json.decode(ports.stores.objects.get(found.report), type=SignedReport)
+    return signed, msgspec.json.decode(signed.report, type=dict)
+
+
+def stands(shelf: Shelf, ref: DatasetRef) -> tuple[ScanState, tuple[str, ...]]:
+    """Return where a version stands now and why; a scan under another policy or pack counts as none."""
+    found = shelf.scans.get(ref)
+    if found is None:
+        return ScanState.QUARANTINED, ("It was never scanned.",)
+    if (found.policy, found.pack) != (shelf.scans.policy().scan.digest, PACK.digest):
+        return ScanState.QUARANTINED, ("The policy or the pattern pack changed after its scan.",)
+    return found.state, found.reasons
+
+
+def cleared(shelf: Shelf, ref: DatasetRef) -> None:
+    """Raise Denied unless a version may be trained on, exported or shown."""
+    state, reasons = stands(shelf, ref)
+    if state is not ScanState.CLEARED:
+        raise Denied(
+            f"{ref} is {state.value}, so its rows may not be used.",
+            why=" ".join(reasons[:3]),
+            fix=fix_of(state, ref),
+            facts={"dataset": str(ref), "state": state.value, "reasons": list(reasons)},
+        )
+
+
+def fix_of(state: ScanState, ref: DatasetRef) -> str:
+    """Return the command that usually mends a state."""
+    if state is ScanState.REJECTED:
+        return f"Remove it: custody dataset scrub {ref}; or declare it in the card, or look: custody review ls {ref}"
+    return f"See why: custody review ls {ref}; scan it again: custody dataset scan {ref}"
+
+
+def rescan(ports: Ports, now: datetime) -> int:
+    """Scan again what was scanned under another policy or pack, or never; return how many versions were."""
+    return sum(len(rescan_tenant(ports, Caller(tenant, SCANNER, now))) for tenant in tenants_of(ports.stores))
+
+
+def rescan_tenant(ports: Ports, caller: Caller, *, limit: int = _ROUND) -> list[Scan]:
+    """Scan a tenant's versions again that were never scanned, or under another policy or pack; the oldest first."""
+    caller.may(Role.CONTRIBUTOR)
+    shelf = ports.stores.of(caller.tenant)
+    stale = shelf.scans.stale(shelf.scans.policy().scan.digest, PACK.digest, limit=limit)
+    return [scan(ports, caller, ref)[0] for ref in stale]

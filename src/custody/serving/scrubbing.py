@@ -1,0 +1,62 @@
+"""Captured texts without the personal data that is found in them: what a tenant's policy says, before anything is stored."""
+
+from typing import Any
+
+import orjson
+
+from custody.core.manifest import CaptureRule
+from custody.privacy.patterns.pattern import Tier
+from custody.privacy.policy import ScrubPolicy
+from custody.privacy.scrub import scrub_all
+
+
+def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
+    """Scrub the text inputs of capture lines; a line in which nothing was found stays byte for byte.
+
+    An input's name is the hint for its values. Tags stand for what was found: the data plane holds no key for pseudonyms.
+    Raises: ValueError for a line that is not JSON; nothing may be stored then.
+    """
+    if not rule.scrub:
+        return lines
+    found = [(line, orjson.loads(line)) for line in lines.splitlines()]
+    texts: dict[str, set[str]] = {}
+    for _, record in found:
+        for name, values in record["inputs"].items():
+            if isinstance(values, str):  # floats as bytes
+                continue
+            texts.setdefault(name, set()).update(_texts(values))
+    policy = ScrubPolicy(name="captures", tier=Tier(rule.tier), keep=rule.keep)
+    changed = {name: _changed(sorted(some), name, policy) for name, some in texts.items() if some}
+    return b"".join(_line(line, record, changed) for line, record in found)
+
+
+def _texts(values: Any) -> set[str]:
+    """Return the texts among values; rows wider than one are lists."""
+    out: set[str] = set()
+    for value in values:
+        if isinstance(value, str):
+            out.add(value)
+        elif isinstance(value, list):
+            out |= _texts(value)
+    return out
+
+
+def _changed(texts: list[str], name: str, policy: ScrubPolicy) -> dict[str, str]:
+    return {text: one.text for text, one in zip(texts, scrub_all(texts, policy, hint=name), strict=True) if one.spans}
+
+
+def _line(line: bytes, record: dict[str, Any], changed: dict[str, dict[str, str]]) -> bytes:
+    inputs = record["inputs"]
+    touched = {name for name, some in changed.items() if some and not some.keys().isdisjoint(_texts(inputs.get(name, ())))}
+    if not touched:
+        return line + b"\n"
+    for name in touched:
+        inputs[name] = _replaced(inputs[name], changed[name])
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _replaced(values: list[Any], changed: dict[str, str]) -> list[Any]:
+    return [
+        changed.get(value, value) if isinstance(value, str) else _replaced(value, changed) if isinstance(value, list) else value
+        for value in values
+    ]
