@@ -14,6 +14,7 @@ from custody.inference.asked import Asked
 from custody.inference.captures.clean import Cleaner
 from custody.inference.captures.lock import locked
 from custody.inference.captures.record import Recorder, new_unique
+from custody.inference.captures.sample import Sampler
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
 from custody.inference.captures.spool import Spool
@@ -94,7 +95,9 @@ class InferenceApp:
         self._turns = Turns(self._limits)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
-        self._shipper = Shipper(self._spool, objects, self.metrics, Cleaner(lambda: self.view.state).clean)
+        self._shipper = Shipper(self._spool, objects, self.metrics, self._prepared)
+        self._cleaner = Cleaner(lambda: self.view.state)
+        self._sampler = Sampler(lambda: self.view.state, objects)
         recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
         library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
         self._shadow = Shadow(recorder, self.metrics, library.memory)
@@ -250,6 +253,10 @@ class InferenceApp:
     async def _metrics(self, exchange: Exchange) -> Answer:  # noqa: ARG002 - one shape for all handlers
         text = await asyncio.get_running_loop().run_in_executor(None, self._scrape.all)
         return Answer(200, text.encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
+
+    def _prepared(self, lines: bytes) -> bytes:
+        """Return captured lines as they may be stored: cleaned first, so that summaries count what is kept too."""
+        return self._sampler.sample(self._cleaner.clean(lines))
 
     def _prepare(self, state: State) -> Callable[[], None]:
         view = View(state, routes_of(state, self._desk))

@@ -6,10 +6,12 @@ from datetime import datetime
 
 import msgspec
 
-from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest
+from custody.core.digest import Digest
+from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest, Target
 from custody.core.page import MOST
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
+from custody.monitoring.ports import Monitors
 from custody.privacy.policy import Captures, PrivacyPolicy
 
 CURRENT = "manifest/current"
@@ -47,7 +49,7 @@ def _publish_once(ports: Ports, now: datetime) -> bool:
 
 def _services(stores: Stores) -> tuple[Service, ...]:
     return tuple(
-        replace(head.service, captures=_rule(shelf.scans.policy()))
+        _told(shelf.monitors, replace(head.service, captures=_rule(shelf.scans.policy())))
         for shelf in map(stores.of, tenants_of(stores))
         for head in shelf.deployments.heads()
     )
@@ -56,6 +58,19 @@ def _services(stores: Stores) -> tuple[Service, ...]:
 def _rule(policy: PrivacyPolicy) -> CaptureRule:
     """Tell the data plane what the tenant's privacy policy says of captured texts."""
     return CaptureRule(policy.captures is Captures.SCRUB, policy.scan.tier.value, policy.scan.keep)
+
+
+def _told(monitors: Monitors, service: Service) -> Service:
+    """Tell which reference summarises the rows that are not kept, for targets that have one; without one all rows are kept."""
+    if service.handling.capture_share >= 1:
+        return service
+
+    def told(target: Target) -> Target:
+        digest = monitors.state(service.key, f"reference:{target.model}@{target.threshold:g}")
+        return replace(target, reference=Digest(digest)) if digest else target
+
+    beside = service.candidate and replace(service.candidate, target=told(service.candidate.target))
+    return replace(service, live=told(service.live), candidate=beside)
 
 
 def tenants_of(stores: Stores) -> list[TenantId]:

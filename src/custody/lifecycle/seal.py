@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 import pyarrow as pa
 
 from custody.core.digest import Json
 from custody.core.errors import CustodyError, InvalidInput
+from custody.core.objects import Objects
 from custody.core.prediction import CaptureBatch
-from custody.core.refs import DeploymentKey
+from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import Actor, Role, TenantId
 from custody.lifecycle.captured import batch_of, capture_table, joined
 from custody.lifecycle.drift import Looked, look_at, prepare
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.stores import Ports
-from custody.serving.capture import Capture, read_batch
+from custody.serving.capture import Capture
+from custody.serving.sampling import Rest, open_batch
 
 SEALER = Actor("sealer", Role.ADMIN)
 FOLDER, ASIDE = "captures", "quarantine"
@@ -30,6 +33,17 @@ class _Shipped:
     name: str
     id: str
     captures: Sequence[Capture]
+    rest: Sequence[Rest]
+
+    @property
+    def deployments(self) -> set[DeploymentKey]:
+        """Return the deployments that it names: one, unless it is wrong."""
+        return {capture.id.deployment for capture in self.captures} | {one.key for one in self.rest}
+
+    @property
+    def models(self) -> set[ModelRef]:
+        """Return the model versions that answered."""
+        return {capture.id.model for capture in self.captures} | {ModelRef.parse(one.model) for one in self.rest}
 
 
 def seal(ports: Ports, now: datetime) -> int:
@@ -47,7 +61,7 @@ def _seal_tenant(ports: Ports, tenant: TenantId, now: datetime) -> int:
             break
         batch = _read(ports, tenant, name, now)
         if batch is not None:
-            waiting.setdefault(batch.captures[0].id.deployment, []).append(batch)
+            waiting.setdefault(next(iter(batch.deployments)), []).append(batch)
     return sum(_guarded(ports, key, batches, now) for key, batches in waiting.items())
 
 
@@ -68,18 +82,18 @@ def _read(ports: Ports, tenant: TenantId, name: str, now: datetime) -> _Shipped 
     if body is None:
         return None
     try:
-        captures = read_batch(body)
-        keys = {capture.id.deployment for capture in captures}
+        shipped = _Shipped(name, id, *open_batch(body))
+        keys = shipped.deployments
         if len(keys) != 1 or next(iter(keys)).tenant != tenant:
             raise InvalidInput("The batch mixes deployments or tenants.")
         if (head := ports.stores.of(tenant).deployments.head(next(iter(keys)))) is None:
             raise InvalidInput("The batch names a deployment that does not exist.")
-        for model in {capture.id.model for capture in captures}:
+        for model in shipped.models:
             ports.stores.of(head.owner).models.get(model)  # NotFound: nothing could be compared with these rows
     except CustodyError as error:
         _set_aside(ports, tenant, name, body, error.what, now)
         return None
-    return _Shipped(name, id, captures)
+    return shipped
 
 
 def _set_aside(ports: Ports, tenant: TenantId, name: str, body: bytes, why: str, now: datetime) -> None:
@@ -93,12 +107,12 @@ def _seal_deployment(ports: Ports, key: DeploymentKey, shipped: Sequence[_Shippe
     tables = [capture_table(one.captures) for one in shipped]
     objects = ports.stores.objects
     batches = [
-        batch_of(table, one.id, key, objects.put(ports.tables.to_parquet(table)), now)
+        batch_of(table, one.id, key, objects.put(ports.tables.to_parquet(table)), now, rest=one.rest)
         for one, table in zip(shipped, tables, strict=True)
     ]
     looks, trouble = [], ""
     try:
-        looks = prepare(ports, key, joined(tables))
+        looks = prepare(ports, key, joined(tables), [rest for one in shipped for rest in one.rest])
     except (CustodyError, pa.ArrowException) as error:  # a reference that cannot be made must not hold captures up
         trouble = str(error)
     with ports.stores.change(key.tenant, SEALER, now) as change:
@@ -108,10 +122,18 @@ def _seal_deployment(ports: Ports, key: DeploymentKey, shipped: Sequence[_Shippe
         for batch in batches:
             change.captures.add(batch)
         seen: list[Looked] = [looked for one in looks for looked in look_at(change, objects, key, one, now)]
-        change.record("captures.sealed", str(key), _facts(batches, seen, trouble))
+        change.record("captures.sealed", str(key), _facts(batches, seen, trouble) | _summarised(objects, shipped))
     for one in shipped:
         objects.remove(one.name)
     return sum(batch.rows for batch in batches)
+
+
+def _summarised(objects: Objects, shipped: Sequence[_Shipped]) -> dict[str, Json]:
+    """Keep the counts of rows that were not kept, and name them; nothing where all were."""
+    rest = [one for batch in shipped for one in batch.rest]
+    if not rest:
+        return {}
+    return {"summarised_rows": sum(one.rows for one in rest), "summaries": objects.put(msgspec.json.encode(rest))}
 
 
 def _facts(batches: Sequence[CaptureBatch], looks: Sequence[Looked], trouble: str) -> dict[str, Json]:
