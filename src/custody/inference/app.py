@@ -111,7 +111,7 @@ class InferenceApp:
             library.memory,
             self._turns,
             self._shadow,
-            lambda: max(self.view.state.sequence, 0),
+            lambda: self.view.state,
             state_dir,
             worker,
         )
