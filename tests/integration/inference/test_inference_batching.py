@@ -100,7 +100,7 @@ def test_rows_of_different_shapes_are_answered_apart() -> None:
     async def ask() -> list[Any]:
         one, loaded, _, _ = batch(100)
         wide = {"x": np.zeros((1, 2), np.float32)}
-        return await asyncio.gather(one.scored(loaded, rows(0.1), 1, ()), one.scored(loaded, wide, 1, ()), return_exceptions=True)
+        return [*await asyncio.gather(one.scored(loaded, rows(0.1), 1, ()), one.scored(loaded, wide, 1, ()))]
 
     first, second = asyncio.run(ask())
     assert first.scores.round(3).tolist() == [0.2]

@@ -242,7 +242,12 @@ def test_personal_data_in_a_text_is_removed_before_the_object_store_sees_it(worl
 
 def test_a_share_of_the_rows_is_kept_and_all_are_counted(world: World) -> None:
     target = world.target(tabular(1), 7)
-    columns = {"age": [30.0, 31, 40, 50], "spend": [1.0, 10, 5, 7], "plan": ["basic"] * 4, "score": [0.1, 0.2, 0.7, 0.5]}
+    columns: dict[str, Any] = {
+        "age": [30.0, 31, 40, 50],
+        "spend": [1.0, 10, 5, 7],
+        "plan": ["basic"] * 4,
+        "score": [0.1, 0.2, 0.7, 0.5],
+    }
     reference = summarise({**columns, "decision": [True, False, True, True]}, specs_of({**columns, "decision": [True, False]}))
     digest = world.objects.put(msgspec.json.encode(reference.to_json()))
     service = replace(world.service(replace(target, reference=digest)), handling=Handling(capture_share=0.3))

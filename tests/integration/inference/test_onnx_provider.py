@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from inference_world import tabular
+from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
 
-from custody.adapters.frameworks import onnx
 from custody.adapters.frameworks.onnx import CPU, OnnxModel, gpu_of
 
+ONNX = "custody.adapters.frameworks.onnx"
 CUDA = "CUDAExecutionProvider"
 
 
@@ -27,15 +28,15 @@ def test_without_a_gpu_the_cpu_runs_it() -> None:
 def test_a_gpu_that_does_not_work_is_told_and_the_cpu_answers(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real = onnx.InferenceSession
+    real: Any = InferenceSession
 
     def session(body: bytes, options: Any, providers: list[str]) -> Any:
         if CUDA in providers and how == "raises":
             raise RuntimeError("no driver")
         return real(body, options, providers=[CPU])
 
-    monkeypatch.setattr(onnx, "InferenceSession", session)
-    monkeypatch.setattr(onnx.native, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(f"{ONNX}.InferenceSession", session)
+    monkeypatch.setattr(f"{ONNX}.native.get_available_providers", lambda: [CUDA, CPU])
     with caplog.at_level(logging.WARNING):
         model = OnnxModel(tabular(1).onnx, tabular(1).signature)
     assert (model.provider, model.fell_back) == (CPU, True)
@@ -43,7 +44,7 @@ def test_a_gpu_that_does_not_work_is_told_and_the_cpu_answers(
 
 
 def test_a_gpu_that_works_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = onnx.InferenceSession
+    real: Any = InferenceSession
 
     class OnGpu:
         """The CPU's session that says it is on a GPU."""
@@ -58,7 +59,7 @@ def test_a_gpu_that_works_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._real, name)
 
-    monkeypatch.setattr(onnx, "InferenceSession", OnGpu)
-    monkeypatch.setattr(onnx.native, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(f"{ONNX}.InferenceSession", OnGpu)
+    monkeypatch.setattr(f"{ONNX}.native.get_available_providers", lambda: [CUDA, CPU])
     model = OnnxModel(tabular(1).onnx, tabular(1).signature)
     assert (model.provider, model.fell_back) == (CUDA, False)
