@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check fix lock docs bench bench-alarms bench-bias bench-drift bench-erasure bench-faults bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start fuzz-serving story-youtube clean
+.PHONY: help demo test check fix lock docs bench bench-alarms bench-batching bench-bias bench-drift bench-erasure bench-faults bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start fuzz-serving story-youtube clean
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
@@ -50,11 +50,13 @@ lock: ## write the hashed locks again
 docs: $(VENV)/dev.stamp ## write the generated references again
 	@$(BIN)/python docs/generate.py
 
-bench: bench-alarms bench-bias bench-drift bench-erasure bench-faults bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start ## every benchmark
+bench: bench-alarms bench-batching bench-bias bench-drift bench-erasure bench-faults bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start ## every benchmark
 bench-alarms: $(VENV)/dev.stamp ## false alarms and delays of drift detectors, by simulation; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/alarms.py
 bench-bias: $(VENV)/dev.stamp ## wrong verdicts of the bias check at its tolerance, by simulation; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/bias.py
+bench-batching: $(VENV)/dev.stamp ## whether batching pays: for two made models, or for your own (ARGS=model.onnx)
+	@OMP_NUM_THREADS=1 $(BIN)/python bench/batching.py $(ARGS)
 bench-drift: $(VENV)/dev.stamp ## what a drift report costs beside peers, which it installs under .bench; QUICK=1 for less
 	@$(BIN)/python bench/drift.py
 bench-erasure: $(VENV)/dev.stamp ## how fast every model that learned from a person is found; QUICK=1 for less

@@ -1,10 +1,8 @@
 """The inference process: object store, ONNX Runtime and the data plane's app, run by uvicorn."""
 
 import argparse
-import logging
 import os
 import socket
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from custody.adapters.blobs.open import open_objects
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.bootstrap.listener import Listener
 from custody.bootstrap.sealing import open_ring, open_sealed
+from custody.bootstrap.watching import LOG_FORMATS, log_to_stderr, watch
 from custody.core.errors import CustodyError, InvalidInput
 from custody.core.objects import Objects
 from custody.inference.app import Door, InferenceApp
@@ -25,7 +24,7 @@ class Options:
     public_key: the control plane's Ed25519 key, 32 bytes. port, grpc_port: 0 takes a free one, printed when ready; no
     grpc_port, no gRPC. state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
     memory_mb: MiB that the models may take together; without it all are loaded at once. drain_seconds: after SIGTERM it says
-    that it is not ready, and goes on answering so long, before it stops listening.
+    that it is not ready, and goes on answering so long, before it stops listening. access_log: a file, or - for stderr.
     worker: its number among processes that share the ports; then fds are their listening sockets, and parent the process that
     started them, without which they stop. keyring, master_key: the data keys and the master keys that wrap them (the current
     one first), where objects are sealed; encrypt: seal captures too.
@@ -41,6 +40,8 @@ class Options:
     tenant_requests: int = 512
     server_requests: int = 2048
     drain_seconds: float = 1.0
+    access_log: str | None = None
+    log_format: str = "text"
     worker: int | None = None
     fds: tuple[int, ...] = ()
     parent: int | None = None
@@ -58,7 +59,7 @@ def run(options: Options) -> None:
         raise InvalidInput(
             f"The public key has {len(options.public_key)} bytes.", why="An Ed25519 key has 32, written as 64 hex digits."
         )
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    log_to_stderr(options.log_format)
     app = InferenceApp(
         _objects(options),
         OnnxModel,
@@ -68,6 +69,7 @@ def run(options: Options) -> None:
         memory_bytes=int(options.memory_mb * 2**20) if options.memory_mb is not None else None,
         worker=options.worker,
     )
+    watch(app, os.environ, options.access_log)
     if options.grpc_port is not None:
         app.doors.append(_grpc_door(app, options))
     sockets = [socket.socket(fileno=fd) for fd in options.fds]
@@ -114,6 +116,8 @@ def main() -> None:
     parser.add_argument("--tenant-requests", type=int, default=512, help="requests of a tenant in flight; more are told 429")
     parser.add_argument("--server-requests", type=int, default=2048, help="requests of all tenants in flight; more are told 503")
     parser.add_argument("--drain-seconds", type=float, default=1.0, help="seconds between SIGTERM and the end of listening")
+    parser.add_argument("--access-log", help="file for one JSON line per request, - for stderr; without it there is none")
+    parser.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="of the log on stderr")
     parser.add_argument("--state-dir", required=True, type=Path, help="folder for the cached manifest and unshipped captures")
     parser.add_argument("--worker", type=int, help="number among the processes of `custody serve`")
     parser.add_argument("--fds", type=_numbers, default=(), help="listening sockets of all of them, inherited")

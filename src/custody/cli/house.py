@@ -75,6 +75,9 @@ def _start(cli: click.Group) -> None:
             click.echo(f"{name:<15} {value:<40} {source}")
 
 
+_FLAGS = ("memory_mb", "tenant_requests", "server_requests", "access_log", "log_format")
+
+
 def _serve(cli: click.Group) -> None:
     @cli.command("serve")
     @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on the port.")
@@ -90,6 +93,8 @@ def _serve(cli: click.Group) -> None:
     @click.option("--keyring", help="Data keys that sealed the objects, if not the project's: a folder or s3://bucket/prefix.")
     @click.option("--master-key", help="Master key of that ring: file:PATH, env:NAME or a key service's URL.")
     @click.option("--drain-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="From SIGTERM to the stop.")
+    @click.option("--access-log", help="File for one JSON line per request, - for stderr; without it there is none.")
+    @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of the log on stderr; default: text.")
     @click.pass_context
     def serve(ctx: click.Context, /, workers: int, drain_seconds: float, **given: Any) -> None:
         """Answer inference requests only: no control plane, no dashboard, no database.
@@ -107,7 +112,7 @@ def _serve(cli: click.Group) -> None:
         from custody.bootstrap.serve import serve as start
 
         top = ctx.find_root().params.get("project")
-        flags = {name: given.pop(name) for name in ("memory_mb", "tenant_requests", "server_requests")}
+        flags = {name: given.pop(name) for name in _FLAGS}
         keyring, master = given.pop("keyring"), given.pop("master_key")
         if keyring and master:
             given["sealing"] = ("--keyring", keyring, "--master-key", master, "--encrypt")

@@ -28,6 +28,7 @@ def _deployment_changes(noun: click.Group) -> None:
         examples=[
             "custody deployment deploy churn@3 --tenant acme --env prod --threshold 0.6",
             "custody deployment deploy churn@4 --tenant acme --canary 10",
+            "custody deployment deploy churn@4 --tenant acme --capture-share 0.1",
         ],
     )
     @click.argument("model")
@@ -44,6 +45,9 @@ def _deployment_changes(noun: click.Group) -> None:
         metavar="PERCENT",
         help="Let it answer a share of the requests.",
     )
+    @click.option("--capture-share", type=float, help="Part of the predictions kept as rows, 0 to 1; the others are summarised.")
+    @click.option("--max-batch", type=int, help="Rows of waiting requests that run together; 1 runs each request alone.")
+    @click.option("--max-wait-us", type=int, help="Microseconds that a request may wait for others.")
     @click.option("--expected", type=int, help="Revision you looked at; a newer one is a conflict.")
     @click.option("--reason", default="", help="Kept in the timeline.")
     def deploy(client: "Client", model: str, canary: float | None, **given: Any) -> None:

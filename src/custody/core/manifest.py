@@ -24,6 +24,7 @@ class Target:
     """A model version at a threshold, with all that is needed to load and check it.
 
     artifact: digest of the ONNX file. parity: digest of the fixture (see `ParityFixture`), re-checked at load.
+    reference: digest of the summary of what it learned from, once there is one and rows are sampled; set by publishing alone.
     """
 
     model: ModelRef
@@ -31,6 +32,7 @@ class Target:
     signature: Signature
     threshold: float
     parity: Digest | None
+    reference: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,20 @@ class CaptureRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Handling:
+    """How the data plane handles a deployment.
+
+    capture_share: part of the predictions that are kept as rows, in (0, 1]; the others are summarised.
+    max_batch: rows of waiting requests that are run together at most; 1 runs each request alone.
+    max_wait_us: microseconds that a request may wait for others, at most.
+    """
+
+    capture_share: float = 1.0
+    max_batch: int = 1
+    max_wait_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """One deployment as served now; a manifest that says nothing of captures has their texts scrubbed."""
 
@@ -63,6 +79,7 @@ class Service:
     live: Target
     candidate: Candidate | None = None
     captures: CaptureRule = CaptureRule()
+    handling: Handling = Handling()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from custody.core.refs import DeploymentKey, ModelRef
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as in ULID
 _PAIRS = tuple(one + two for one in _ALPHABET for two in _ALPHABET)  # of 10 bits
 _UNIQUE = re.compile(rf"[0-7][{_ALPHABET}]{{25}}")
-CAPTURE_VERSION = 2
+CAPTURE_VERSION, SAMPLED_VERSION = 2, 3  # of lines; 3 only where rows are sampled
 
 
 def unique_at(at_ms: int, random: bytes) -> str:

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from custody.core.errors import Conflict, InvalidInput
-from custody.core.manifest import Candidate, Mode, Service, Target
+from custody.core.manifest import Candidate, Handling, Mode, Service, Target
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import HOUSE, TenantId
+
+MOST_BATCH, LONGEST_WAIT_US = 4096, 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +44,45 @@ def check_threshold(threshold: float) -> float:
     return threshold
 
 
-def deploy(key: DeploymentKey, head: Revision | None, target: Target) -> Service:
+def handled(
+    head: Revision | None, *, capture_share: float | None = None, max_batch: int | None = None, max_wait_us: int | None = None
+) -> Handling:
+    """Return how a deployment is handled from now on: as before, but for what is given.
+
+    Raises: InvalidInput unless capture_share is in (0, 1], max_batch 1 to 4096 and max_wait_us 0 to 100,000.
+    """
+    given = {"capture_share": capture_share, "max_batch": max_batch, "max_wait_us": max_wait_us}
+    old = head.service.handling if head is not None else Handling()
+    new = replace(old, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    if not 0 < new.capture_share <= 1:
+        raise InvalidInput(
+            f"The capture share {new.capture_share:g} is not possible.",
+            why="It is the part of the predictions that are kept as rows: more than 0, and at most 1.",
+            fix="Try: --capture-share 0.1",
+        )
+    if not 1 <= new.max_batch <= MOST_BATCH or not 0 <= new.max_wait_us <= LONGEST_WAIT_US:
+        raise InvalidInput(
+            f"A batch of {new.max_batch} rows after {new.max_wait_us} microseconds is not possible.",
+            why=f"A batch has 1 to {MOST_BATCH} rows, and waits 0 to {LONGEST_WAIT_US} microseconds.",
+        )
+    return new
+
+
+def deploy(key: DeploymentKey, head: Revision | None, target: Target, handling: Handling = Handling()) -> Service:  # noqa: B008 - frozen
     """Make a target live at once, without a candidate beside it."""
     check_threshold(target.threshold)
-    if head is not None and head.service.live == target and head.service.candidate is None:
+    same = head is not None and (head.service.live, head.service.candidate, head.service.handling) == (target, None, handling)
+    if same:
         raise Conflict(
             f"{key} already serves {target.model} at threshold {target.threshold}.",
             fix=f"Nothing to do. Look at it: custody deployment show {key}",
         )
-    return Service(key, (head.number if head else 0) + 1, target)
+    return Service(key, (head.number if head else 0) + 1, target, handling=handling)
 
 
-def stage(head: Revision | None, key: DeploymentKey, target: Target, mode: Mode, share: float) -> Service:
+def stage(
+    head: Revision | None, key: DeploymentKey, target: Target, mode: Mode, share: float, *, handling: Handling | None = None
+) -> Service:
     """Put a candidate beside the live version, as shadow or as canary with a share of the requests in (0, 1)."""
     check_threshold(target.threshold)
     if head is None:
@@ -68,14 +97,14 @@ def stage(head: Revision | None, key: DeploymentKey, target: Target, mode: Mode,
             f"{target.model} is already live in {key}: nothing would be compared.", fix="Register a new version first."
         )
     candidate = Candidate(target, mode, share if mode is Mode.CANARY else 0.0)
-    return replace(head.service, revision=head.number + 1, candidate=candidate)
+    return replace(head.service, revision=head.number + 1, candidate=candidate, handling=handling or head.service.handling)
 
 
 def promote(head: Revision) -> Service:
     """Make the candidate live."""
     if head.service.candidate is None:
         raise Conflict(f"{head.key} has no candidate to promote.", fix=f"Look at it: custody deployment show {head.key}")
-    return Service(head.key, head.number + 1, head.service.candidate.target)
+    return replace(head.service, revision=head.number + 1, live=head.service.candidate.target, candidate=None)
 
 
 def reject(head: Revision) -> Service:
@@ -90,7 +119,7 @@ def rollback(history: Sequence[Revision]) -> Service:
     head = history[0]
     for past in history[1:]:
         if past.service.live != head.service.live and past.owner == head.owner:
-            return Service(head.key, head.number + 1, past.service.live)
+            return replace(head.service, revision=head.number + 1, live=past.service.live, candidate=None)
     raise Conflict(f"{head.key} has never served another version.", why="There is nothing to go back to.")
 
 

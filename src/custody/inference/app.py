@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from custody.inference.asked import Asked
 from custody.inference.captures.clean import Cleaner
 from custody.inference.captures.lock import locked
 from custody.inference.captures.record import Recorder, new_unique
+from custody.inference.captures.sample import Sampler
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
 from custody.inference.captures.spool import Spool
@@ -40,6 +41,7 @@ from custody.inference.reception import INVOCATIONS, View
 from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
 from custody.inference.scrape import Scrape
 from custody.inference.turns import Turns
+from custody.inference.watching import NOTHING, TRACE, Noted, Watcher
 from custody.serving import Loader
 
 _FIRST_LOOK_S = 10.0
@@ -93,7 +95,9 @@ class InferenceApp:
         self._turns = Turns(self._limits)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
-        self._shipper = Shipper(self._spool, objects, self.metrics, Cleaner(lambda: self.view.state).clean)
+        self._shipper = Shipper(self._spool, objects, self.metrics, self._prepared)
+        self._cleaner = Cleaner(lambda: self.view.state)
+        self._sampler = Sampler(lambda: self.view.state, objects)
         recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
         library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
         self._shadow = Shadow(recorder, self.metrics, library.memory)
@@ -107,7 +111,7 @@ class InferenceApp:
             library.memory,
             self._turns,
             self._shadow,
-            lambda: max(self.view.state.sequence, 0),
+            lambda: self.view.state,
             state_dir,
             worker,
         )
@@ -115,6 +119,8 @@ class InferenceApp:
         self.view = View(State(), {})
         self.doors: list[Door] = []
         self.draining = False
+        self._watchers: list[Watcher] = []
+        self._closing: list[Callable[[], None]] = []
         self._open = {
             b"/v2/health/live": Route(None, "GET", same(LIVE)),
             b"/metrics": Route(None, "GET", self._metrics),
@@ -135,11 +141,27 @@ class InferenceApp:
             answer = await self._answer(exchange, view, route)
         except ClientGone:
             self.meter_of(route).answered(499, 0.0)
+            self._tell(exchange, route, Answer(499, b""), started)
             return
         if self.draining:
             answer.headers = (*answer.headers, _CLOSE)
         await send_answer(send, answer)
         self.meter_of(route).answered(answer.status, time.perf_counter() - started)
+        if self._watchers:
+            self._tell(exchange, route, answer, started)
+
+    def watch(self, watcher: Watcher, close: Callable[[], None]) -> None:
+        """Tell a watcher about every answer from now on; close: called in a thread when this process ends."""
+        self._watchers.append(watcher)
+        self._closing.append(close)
+
+    def _tell(self, exchange: Exchange, route: Route | None, answer: Answer, started: float) -> None:
+        path, seconds = exchange.path.decode("latin-1") if route else "", time.perf_counter() - started
+        key = self.meter_of(route).key
+        traced = {name: exchange.headers[name] for name in TRACE if name in exchange.headers}
+        noted = Noted("http", exchange.method, path, key, answer.arm, answer.status, seconds, time.time_ns(), traced)
+        for watcher in self._watchers:
+            watcher(noted)
 
     def meter_of(self, route: Route | None) -> Meter:
         """Return where the answers of a route are counted."""
@@ -170,10 +192,10 @@ class InferenceApp:
         finally:
             turns.leave(turn, size)
 
-    async def predict(self, route: Route, request: Asked, since: int) -> Predicted:
+    async def predict(self, route: Route, request: Asked, since: int, headers: Mapping[bytes, bytes] = NOTHING) -> Predicted:
         """Answer an infer call that came by another door, and count it; a failure is Refused, whatever it was."""
         assert route.predictor is not None
-        turns, turn, status = self._turns, route.predictor.turn, 499
+        turns, turn, status, arm = self._turns, route.predictor.turn, 499, None
         try:
             crowded = turns.enter(turn, request.size_bytes)
         except Refused as error:
@@ -183,13 +205,16 @@ class InferenceApp:
             if crowded:
                 await turns.wait(turn)
             predicted = await route.predictor.answer(request, _as_it_is, since)
-            status = 200
+            status, arm = 200, predicted.arm
         except Exception as error:
             status, sentence = failed(error)
             raise Refused(status, sentence) from error
         finally:
             turns.leave(turn, request.size_bytes)
-            self.meter_of(route).answered(status, (time.perf_counter_ns() - since) / 1e9)
+            seconds = (time.perf_counter_ns() - since) / 1e9
+            self.meter_of(route).answered(status, seconds)
+            for watcher in self._watchers:
+                watcher(Noted("grpc", "ModelInfer", "", self.meter_of(route).key, arm, status, seconds, time.time_ns(), headers))
         return predicted
 
     async def tell(self, route: Route) -> Answer:
@@ -228,6 +253,10 @@ class InferenceApp:
     async def _metrics(self, exchange: Exchange) -> Answer:  # noqa: ARG002 - one shape for all handlers
         text = await asyncio.get_running_loop().run_in_executor(None, self._scrape.all)
         return Answer(200, text.encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
+
+    def _prepared(self, lines: bytes) -> bytes:
+        """Return captured lines as they may be stored: cleaned first, so that summaries count what is kept too."""
+        return self._sampler.sample(self._cleaner.clean(lines))
 
     def _prepare(self, state: State) -> Callable[[], None]:
         view = View(state, routes_of(state, self._desk))
@@ -271,6 +300,8 @@ class InferenceApp:
         for task in self._tasks:
             task.cancel()
         self._follower.close()
+        for close in self._closing:
+            await asyncio.get_running_loop().run_in_executor(None, close)
         self._pool.shutdown(wait=False)
         self._loaders.shutdown(wait=False, cancel_futures=True)
         self._lock.close()

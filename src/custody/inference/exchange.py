@@ -13,6 +13,7 @@ import orjson
 
 from custody.core.digest import Digest
 from custody.core.errors import CustodyError, InvalidInput
+from custody.inference.models.library import Arm
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Coroutine[Any, Any, Message]]
@@ -54,11 +55,12 @@ class ClientGone(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """Status, body and headers."""
+    """Status, body and headers; arm: what answered, if a model did."""
 
     status: int
     body: bytes
     headers: Headers = (JSON_TYPE,)
+    arm: Arm | None = None
 
 
 def error_answer(status: int, sentence: str, headers: Headers = ()) -> Answer:

@@ -21,6 +21,10 @@ _COUNTERS = {
     "model_loads": "Models loaded into memory.",
     "model_evictions": "Models dropped from memory to make room for others.",
     "model_failures": "Attempts to load a model that failed.",
+    "provider_fallbacks": "Models that a GPU's execution provider could not load, and that run on the CPU.",
+    "batches": "Runs of a model for requests that waited for each other.",
+    "batched_requests": "Requests that were answered by such runs.",
+    "access_log_dropped": "Lines of the access log that were not written, because its file was slow or not writable.",
 }
 Sample = tuple[str, int | float | str]  # labels as they are written, and the value
 
@@ -42,6 +46,7 @@ class Latency:
 class Meter:
     """Answers of one deployment (or of none): how many by status, and how long successes took."""
 
+    key: DeploymentKey | None = None
     answers: dict[int, int] = field(default_factory=dict)
     latency: Latency = field(default_factory=Latency)
 
@@ -58,11 +63,12 @@ class Metrics:
     def __init__(self) -> None:
         self._meters: dict[DeploymentKey | None, Meter] = {}
         self.counts: Counter[str] = Counter()
+        self.shed: Counter[str] = Counter()
 
     def meter(self, key: DeploymentKey | None) -> Meter:
         """Return the meter of a deployment, or of what belongs to none."""
         found = self._meters.get(key)
-        return found if found is not None else self._meters.setdefault(key, Meter())
+        return found if found is not None else self._meters.setdefault(key, Meter(key))
 
     def lines(self) -> Iterator[str]:
         """Write the counters in the Prometheus text format 0.0.4."""
@@ -73,6 +79,8 @@ class Metrics:
         for who, key, meter in meters:
             if key is not None and 200 in meter.answers:
                 yield from _histogram(who, meter.latency)
+        shed = [(labels(DeploymentKey.parse(key)), count) for key, count in list(self.shed.items())]
+        yield from family("deployment_shed_predictions_total", "Predictions (rows) not captured, by deployment.", "counter", shed)
         for name, text in _COUNTERS.items():
             yield from family(f"{name}_total", text, "counter", [("", self.counts[name])])
 

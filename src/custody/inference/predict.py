@@ -9,6 +9,7 @@ from typing import TypeVar
 from custody.core.errors import InvalidInput, Unavailable
 from custody.core.prediction import PredictionId
 from custody.inference.asked import Asked, Wanted
+from custody.inference.batching import Batch
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
 from custody.inference.exchange import Refused
@@ -65,6 +66,19 @@ class Predictor:
         self._served, self._pinned, self._desk = served, pinned, desk
         self.arms = served.arms if pinned is None else (pinned,)
         self.turn = desk.turns.of(served.service.key.tenant)
+        handling = served.service.handling
+        self._batches = {
+            id(arm): Batch(
+                arm,
+                handling.max_batch,
+                handling.max_wait_us / 1e6,
+                away=self.elsewhere,
+                inline_s=_INLINE_S,
+                metrics=desk.metrics,
+            )
+            for arm in self.arms
+            if handling.max_batch > 1
+        }
 
     async def answer(self, request: Asked, write: Callable[[Predicted], T], since: int) -> T:
         """Predict, write the answer and record it; InvalidInput or Refused if it cannot be answered.
@@ -84,7 +98,9 @@ class Predictor:
         own = tuple(one.name for one in wanted if one.name not in {SCORE, DECISION}) if request.outputs else ()
         loaded = arm.slot.loaded or await self._loaded(arm)
         arm.slot.used = since
-        if loaded.seconds_per_row * rows > _INLINE_S:
+        if self._batches and (batch := self._batches[id(arm)]).takes(rows):
+            scored = await batch.scored(loaded, inputs, rows, own)
+        elif loaded.seconds_per_row * rows > _INLINE_S:
             scored = await self.elsewhere(lambda: score(arm, loaded, inputs, own))
         else:
             scored = score(arm, loaded, inputs, own)

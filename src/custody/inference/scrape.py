@@ -8,7 +8,8 @@ from pathlib import Path
 
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.spool import Spool
-from custody.inference.metrics import Metrics, family
+from custody.inference.metrics import Metrics, family, labels
+from custody.inference.models.library import State
 from custody.inference.models.memory import Memory
 from custody.inference.turns import Turns
 
@@ -25,7 +26,7 @@ class Scrape:
     memory: Memory
     turns: Turns
     shadow: Shadow
-    sequence: Callable[[], int]
+    state: Callable[[], State]
     state_dir: Path
     worker: int | None
 
@@ -37,6 +38,7 @@ class Scrape:
             ("failures", self.memory.failures),
         ):
             self.metrics.counts[f"model_{name}"] = count
+        self.metrics.counts["provider_fallbacks"] = self.memory.fallbacks
         return "\n".join([*self.metrics.lines(), *self._gauges()]) + "\n"
 
     def write(self) -> None:
@@ -59,7 +61,7 @@ class Scrape:
 
     def _gauges(self) -> Iterator[str]:
         numbers = {
-            "manifest_sequence": ("Sequence of the newest manifest served.", self.sequence()),
+            "manifest_sequence": ("Sequence of the newest manifest served.", max(self.state().sequence, 0)),
             "spool_bytes": ("Bytes of captures waiting to be shipped.", self.spool.size_bytes),
             "models_loaded": ("Models in memory.", self.memory.loaded),
             "models_bytes": ("Bytes that the models in memory take, estimated.", self.memory.bytes),
@@ -67,6 +69,15 @@ class Scrape:
         }
         for name, (text, value) in numbers.items():
             yield from family(name, text, "gauge", [("", value)])
+        providers = [(f'provider="{name}"', count) for name, count in sorted(self.memory.providers.items())]
+        yield from family("models_by_provider", "Models in memory, by what runs them.", "gauge", providers)
+        arms = [arm for served in self.state().served.values() for arm in served.arms]
+        loaded = [
+            (f'{labels(arm.key)},mode="{arm.mode}",model="{arm.target.model}"', int(arm.slot.loaded is not None)) for arm in arms
+        ]
+        yield from family(
+            "model_loaded", "Whether a served model is in memory (1) or was dropped or not asked for (0).", "gauge", loaded
+        )
         turns = list(self.turns.all().items())
         inside = [(f'tenant="{tenant}"', turn.inside) for tenant, turn in turns]
         yield from family("requests_in_flight", "Requests admitted and not answered.", "gauge", inside)

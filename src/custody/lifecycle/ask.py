@@ -19,7 +19,7 @@ from custody.core.tenancy import Role
 from custody.deployment.revision import Revision
 from custody.feedback.draw import Draw
 from custody.lifecycle.access import access
-from custody.lifecycle.captured import INPUT, rows_between
+from custody.lifecycle.captured import INPUT, even, rows_between
 from custody.lifecycle.rows import group_columns
 from custody.lifecycle.stores import Caller, Ports
 from custody.lifecycle.windows import answers_of, groups_of_target, looks_of, moment, registered
@@ -116,6 +116,7 @@ def _unasked(ports: Ports, key: DeploymentKey, target: Target, known: Sequence[D
     rows = answers_of(rows, target)
     if mine:
         rows = rows.filter(pc.greater(rows.column("event"), moment(rows, mine[-1].end)))
+    rows = even(rows)
     return rows if rows.num_rows else None
 
 

@@ -13,7 +13,7 @@ from custody.core.evidence import Check, Estimate, Outcome
 from custody.core.manifest import Mode, Target
 from custody.core.measures.performance import measure
 from custody.deployment.revision import Revision
-from custody.lifecycle.captured import rows_between, with_labels
+from custody.lifecycle.captured import even, rows_between, with_labels
 from custody.lifecycle.release import advance
 from custody.lifecycle.retrain import WORKER
 from custody.lifecycle.stores import Caller, Ports
@@ -70,7 +70,7 @@ def _compare(ports: Ports, head: Revision, canary: Target, policy: MonitorPolicy
     ours = answers_of(rows, head.service.live)
     ours = ours.filter(pc.greater_equal(ours.column("event"), pc.min(theirs.column("event"))))
     labels, positive = window_labels(shelf, head.key), canary.signature.classes[1]
-    live, new = (_metric(policy.metric, *with_labels(side, labels, positive)) for side in (ours, theirs))
+    live, new = (_metric(policy.metric, *with_labels(even(side), labels, positive)) for side in (ours, theirs))
     least = policy.canary_min_labels
     if live is None or new is None or new.n < least or live.n < min(policy.min_labels, least):
         return None

@@ -13,9 +13,17 @@ from custody.core.refs import DeploymentKey
 from custody.lifecycle.rows import spread
 from custody.lifecycle.stores import Ports
 from custody.serving.capture import Capture
+from custody.serving.sampling import Rest, point_of_text
 
 INPUT = "input."  # before the name of each model input
+SHARE = "share"  # the chance with which a row was kept; no such column where all rows were
 _TIME = pa.timestamp("ms", tz="UTC")
+_EMPTY = {
+    **{name: pa.array([], pa.string()) for name in ("prediction", "key", "mode", "of", "model")},
+    **{name: pa.array([], pa.int64()) for name in ("at", "event", "revision", "latency_us")},
+    **{name: pa.array([], pa.float64()) for name in ("threshold", "score")},
+    "decision": pa.array([], pa.bool_()),
+}
 
 
 def capture_table(captures: Sequence[Capture]) -> pa.Table:
@@ -28,33 +36,49 @@ def capture_table(captures: Sequence[Capture]) -> pa.Table:
     given = [spread(capture.inputs) for capture in captures]
     names = list(dict.fromkeys(name for columns in given for name in columns))
     inputs: dict[str, list[Any]] = {INPUT + name: [] for name in names}
+    shares: list[float] = []
     for capture, columns in zip(captures, given, strict=True):
         n = capture.rows
-        rows["prediction"] += [str(capture.id.of_row(row)) for row in range(n)]
+        places = capture.places or range(n)
+        rows["prediction"] += [str(capture.id.of_row(row)) for row in places]
         rows["key"] += list(capture.keys) if capture.keys else [None] * n
         rows["at"] += [capture.at_ms] * n
         event = capture.at_ms if capture.event_ms is None else min(capture.event_ms, capture.at_ms)
         rows["event"] += [event] * n  # an event later than its prediction is a wrong clock
         rows["mode"] += [capture.mode.value] * n
-        rows["of"] += [str(capture.of.of_row(row)) if capture.of else None for row in range(n)]
+        rows["of"] += [str(capture.of.of_row(row)) if capture.of else None for row in places]
         numbers["revision"] += [capture.id.revision] * n
         numbers["model"] += [str(capture.id.model)] * n
         numbers["threshold"] += [capture.threshold] * n
         numbers["score"] += list(capture.scores)
         numbers["decision"] += list(capture.decisions)
         numbers["latency_us"] += [capture.latency_us] * n
+        shares += [capture.share] * n
         for name in names:
             inputs[INPUT + name] += list(columns.get(name) or [None] * n)
-    table = pa.table({**rows, **numbers, **inputs})
+    sampled = {SHARE: shares} if any(share < 1 for share in shares) else {}
+    table = pa.table({**rows, **numbers, **sampled, **inputs}) if captures else pa.table(_EMPTY)
     for name in ("at", "event"):
         table = table.set_column(table.column_names.index(name), name, table.column(name).cast(pa.int64()).cast(_TIME))
     return table
 
 
-def batch_of(table: pa.Table, id: str, key: DeploymentKey, digest: Any, now: datetime) -> CaptureBatch:  # noqa: A002
-    """Describe a batch by the times in its rows."""
-    at, event = pc.min_max(table.column("at")).as_py(), pc.min_max(table.column("event")).as_py()
-    return CaptureBatch(id, key, digest, table.num_rows, at["min"], at["max"], event["min"], event["max"], now)
+def batch_of(
+    table: pa.Table,
+    id: str,  # noqa: A002 - the field's word
+    key: DeploymentKey,
+    digest: Any,
+    now: datetime,
+    *,
+    rest: Sequence[Rest] = (),
+) -> CaptureBatch:
+    """Describe a batch by the times in its rows, and of those that were not kept."""
+    at, event = [time for one in rest for time in one.at], [time for one in rest for time in one.event]
+    for name, times in (("at", at), ("event", event)):
+        times += [time for time in pc.min_max(table.column(name).cast(pa.int64())).as_py().values() if time is not None]
+    spans = [datetime.fromtimestamp(time / 1000, UTC) for times in (at, event) for time in (min(times), max(times))]
+    first_at, last_at, first_event, last_event = spans
+    return CaptureBatch(id, key, digest, table.num_rows, first_at, last_at, first_event, last_event, now)
 
 
 def rows_between(
@@ -113,6 +137,20 @@ def row_of(ports: Ports, id: PredictionId) -> dict[str, Any] | None:  # noqa: A0
 def answered(table: pa.Table) -> pa.Table:
     """Keep the rows that somebody was answered with: live and canary, not shadow."""
     return table.filter(pc.not_equal(table.column("mode"), "shadow"))
+
+
+def even(table: pa.Table) -> pa.Table:
+    """Return rows that were kept with one chance: the smallest among them. Who is in at a small share is in at a larger one.
+
+    What is left is a uniform sample, so that no statistic needs weights. Rows that were all kept with one chance stay as they are.
+    """
+    if SHARE not in table.column_names:
+        return table
+    span = pc.min_max(pc.fill_null(table.column(SHARE), 1.0)).as_py()
+    if span["min"] == span["max"]:
+        return table
+    ids = zip(table.column("prediction").to_pylist(), table.column("of").to_pylist(), strict=True)
+    return table.filter(pa.array([point_of_text(of or own) < span["min"] for own, of in ids]))
 
 
 def labelled_values(table: pa.Table, labels: dict[str, str]) -> list[str]:

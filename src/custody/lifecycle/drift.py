@@ -1,5 +1,6 @@
 """Drift of one deployment: its answers and labels are summarised, and looked at in steps of enough rows."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +39,8 @@ from custody.monitoring.feed import stuck
 from custody.monitoring.policy import MonitorPolicy
 from custody.monitoring.ports import Look
 from custody.monitoring.report import DriftReport, drift_check, report
+from custody.serving.capture import CaptureMode
+from custody.serving.sampling import Rest
 
 DEVELOPMENT_ROWS = 1000  # the first answers of a version, which become its second reference
 EVERY = 1_000_000  # looks
@@ -77,20 +80,33 @@ class Looked:
     log10_e: float
 
 
-def prepare(ports: Ports, key: DeploymentKey, table: pa.Table) -> list[Pending]:
-    """Summarise captured rows per model version and threshold that answered them; shadow rows are left out."""
-    rows = answered(table)
+def prepare(ports: Ports, key: DeploymentKey, table: pa.Table, rest: Sequence[Rest] = ()) -> list[Pending]:
+    """Summarise all traffic per model version and threshold that answered it; shadow rows are left out.
+
+    rest: counts of the rows that were not kept; they are added to those of the rows, exactly.
+    """
+    rows, others = answered(table), [one for one in rest if one.mode is not CaptureMode.SHADOW]
     found = []
-    for model, threshold in sorted(set(zip(rows.column("model").to_pylist(), rows.column("threshold").to_pylist(), strict=True))):
+    pairs = set(zip(rows.column("model").to_pylist(), rows.column("threshold").to_pylist(), strict=True))
+    for model, threshold in sorted(pairs | {(one.model, one.threshold) for one in others}):
         mine = rows.filter(pc.and_(pc.equal(rows.column("model"), model), pc.equal(rows.column("threshold"), threshold)))
         ref = ModelRef.parse(model)
         digest, reference = training_reference(ports, key, ref, threshold)
-        latency = float(np.percentile(mine.column("latency_us").to_numpy(), 95))
+        latency = float(np.percentile(mine.column("latency_us").to_numpy(), 95)) if mine.num_rows else 0.0
         day = pc.strftime(mine.column("at"), format="%Y-%m-%d")
         days = {one: _summarised(mine.filter(pc.equal(day, one)), reference) for one in sorted(set(day.to_pylist()))}
+        for one in others:
+            if (one.model, one.threshold) == (model, threshold):
+                days = added(days, {one.day: _counted(one, digest, reference)})
         texts = embedded_texts(ports, key, ref, mine, reference)
         found.append(Pending(f"{model}@{threshold:g}", ref, digest, days, latency, texts))
     return found
+
+
+def _counted(rest: Rest, digest: Digest, reference: Summary) -> Summary:
+    if rest.reference != digest:
+        raise InvalidInput("Rows that were not kept were counted by another reference than the one that is looked at.")
+    return rest.summary(reference.specs)
 
 
 def _summarised(rows: pa.Table, reference: Summary) -> Summary:

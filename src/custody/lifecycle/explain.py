@@ -16,7 +16,7 @@ from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import Role
 from custody.data.split import Split, part_of
 from custody.deployment.revision import Revision
-from custody.lifecycle.captured import INPUT, rows_between, with_labels
+from custody.lifecycle.captured import INPUT, even, rows_between, with_labels
 from custody.lifecycle.rows import features_of, inputs_of, labels_of, spread, table_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
 from custody.lifecycle.windows import answers_of, window_labels
@@ -90,7 +90,7 @@ def measure_relevance(ports: Ports, head: Revision, now: datetime) -> Explained:
     mine = answers_of(rows, target) if rows is not None else None
     if mine is None or not mine.num_rows:
         raise Conflict(f"{target.model} has answered nothing in {head.key} yet.", fix=f"custody deployment show {head.key}")
-    mine = mine.slice(max(mine.num_rows - NEWEST, 0))
+    mine = even(mine.slice(max(mine.num_rows - NEWEST, 0)))
     learned = _side(ports, owner, target, Split.TRAIN)
     found = relevance(Side(learned.columns), Side(_inputs(mine, target)))
     return Explained(target.model, now, found, _decomposed(ports, shelf, owner, head, mine))

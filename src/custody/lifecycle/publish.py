@@ -12,6 +12,7 @@ from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, Sign
 from custody.core.page import MOST
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
+from custody.monitoring.ports import Monitors
 from custody.privacy.rules import Captures, PrivacyPolicy
 
 CURRENT = "manifest/current"
@@ -52,7 +53,10 @@ def _services(stores: Stores) -> tuple[Service, ...]:
     shelves = [stores.of(tenant) for tenant in tenants_of(stores)]
     instead = {old: new for shelf in shelves for old, new in shelf.subjects.redirects().items()}
     return tuple(
-        replace(_without(head.service, instead) if instead else head.service, captures=_rule(shelf.scans.policy()))
+        _told(
+            shelf.monitors,
+            replace(_without(head.service, instead) if instead else head.service, captures=_rule(shelf.scans.policy())),
+        )
         for shelf in shelves
         for head in shelf.deployments.heads()
     )
@@ -73,6 +77,19 @@ def _stood_in(target: Target, instead: Mapping[Digest, Digest]) -> Target:
     while parity is not None and parity in instead:
         parity = instead[parity] or None
     return replace(target, parity=parity)
+
+
+def _told(monitors: Monitors, service: Service) -> Service:
+    """Tell which reference summarises the rows that are not kept, for targets that have one; without one all rows are kept."""
+    if service.handling.capture_share >= 1:
+        return service
+
+    def told(target: Target) -> Target:
+        digest = monitors.state(service.key, f"reference:{target.model}@{target.threshold:g}")
+        return replace(target, reference=Digest(digest)) if digest else target
+
+    beside = service.candidate and replace(service.candidate, target=told(service.candidate.target))
+    return replace(service, live=told(service.live), candidate=beside)
 
 
 def tenants_of(stores: Stores) -> list[TenantId]:

@@ -1,17 +1,17 @@
 """Deploy: a judged version serves a tenant; candidates are staged, promoted, rejected or rolled back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict, Denied
 from custody.core.evidence import Outcome
-from custody.core.manifest import Mode, Service, Target
+from custody.core.manifest import Handling, Mode, Service, Target
 from custody.core.page import MOST
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE, Actor, Role, TenantId
-from custody.deployment.revision import Revision, check_threshold, deploy, live_since, reject, rollback, stage
+from custody.deployment.revision import Revision, check_threshold, deploy, handled, live_since, reject, rollback, stage
 from custody.deployment.revision import promote as promoted
 from custody.lifecycle.promote import CHAMPION
 from custody.lifecycle.publish import publish, tenants_of
@@ -26,6 +26,7 @@ class Plan:
     """What to deploy where: mode None is live at once, canary takes `share` of the requests (0..1).
 
     expected: the revision the caller looked at; a different one by now is a Conflict. None: whatever is there.
+    capture_share, max_batch, max_wait_us: how the deployment is handled (see `Handling`); None leaves it as it is.
     """
 
     key: DeploymentKey
@@ -36,6 +37,9 @@ class Plan:
     expected: int | None = None
     reason: str = ""
     owner: TenantId = HOUSE
+    capture_share: float | None = None
+    max_batch: int | None = None
+    max_wait_us: int | None = None
 
 
 def release(ports: Ports, caller: Caller, plan: Plan, *, dry_run: bool = False) -> tuple[Revision, int | None]:
@@ -48,9 +52,10 @@ def release(ports: Ports, caller: Caller, plan: Plan, *, dry_run: bool = False) 
     target = _target(ports, caller, plan)
 
     def step(head: Revision | None) -> tuple[Service, str]:
+        handling = handled(head, capture_share=plan.capture_share, max_batch=plan.max_batch, max_wait_us=plan.max_wait_us)
         if plan.mode is None:
-            return deploy(plan.key, head, target), "deploy"
-        return stage(head, plan.key, target, plan.mode, plan.share), plan.mode.value
+            return deploy(plan.key, head, target, handling), "deploy"
+        return stage(head, plan.key, target, plan.mode, plan.share, handling=handling), plan.mode.value
 
     return _step(ports, caller, plan.key, lambda head, _: step(head), plan, dry_run=dry_run)
 
@@ -215,7 +220,9 @@ def missing_verdict(shelf: Shelf, target: Target, caller: Caller) -> str:
 def _facts(revision: Revision) -> dict[str, Json]:
     service = revision.service
     candidate = service.candidate
+    handling: dict[str, Json] = {} if service.handling == Handling() else {"handling": asdict(service.handling)}
     return {
+        **handling,
         "revision": revision.number,
         "action": revision.action,
         "model": str(service.live.model),

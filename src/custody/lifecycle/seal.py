@@ -6,19 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import msgspec
 import pyarrow as pa
 
 from custody.core.digest import Json
 from custody.core.errors import CustodyError, InvalidInput
+from custody.core.objects import Objects
 from custody.core.prediction import CaptureBatch
-from custody.core.refs import DeploymentKey
+from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import Actor, Role, TenantId
 from custody.lifecycle.captured import batch_of, capture_table, joined
 from custody.lifecycle.drift import Looked, look_at, prepare
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.stores import Ports
 from custody.lifecycle.subjects import captured_without_erased
-from custody.serving.capture import Capture, read_batch
+from custody.serving.capture import Capture
+from custody.serving.sampling import Rest, open_batch
 
 SEALER = Actor("sealer", Role.ADMIN)
 FOLDER, ASIDE = "captures", "quarantine"
@@ -33,6 +36,17 @@ class _Shipped:
     id: str
     captures: Sequence[Capture]
     size_bytes: int
+    rest: Sequence[Rest]
+
+    @property
+    def deployments(self) -> set[DeploymentKey]:
+        """Return the deployments that it names: one, unless it is wrong."""
+        return {capture.id.deployment for capture in self.captures} | {one.key for one in self.rest}
+
+    @property
+    def models(self) -> set[ModelRef]:
+        """Return the model versions that answered."""
+        return {capture.id.model for capture in self.captures} | {ModelRef.parse(one.model) for one in self.rest}
 
 
 def seal(ports: Ports, now: datetime, *, every: timedelta = timedelta(0)) -> int:
@@ -69,7 +83,7 @@ def _seal_tenant(ports: Ports, tenant: TenantId, names: Sequence[str], now: date
     for name in names:
         batch = _read(ports, tenant, name, now)
         if batch is not None:
-            waiting.setdefault(batch.captures[0].id.deployment, []).append(batch)
+            waiting.setdefault(next(iter(batch.deployments)), []).append(batch)
             number, size = number + 1, size + batch.size_bytes
         if number >= _MOST or size >= _MOST_BYTES:
             total += _seal_all(ports, waiting, now)
@@ -98,18 +112,19 @@ def _read(ports: Ports, tenant: TenantId, name: str, now: datetime) -> _Shipped 
     if body is None:
         return None
     try:
-        captures = read_batch(body)
-        keys = {capture.id.deployment for capture in captures}
+        captures, rest = open_batch(body)
+        shipped = _Shipped(name, id, captures, len(body), rest)
+        keys = shipped.deployments
         if len(keys) != 1 or next(iter(keys)).tenant != tenant:
             raise InvalidInput("The batch mixes deployments or tenants.")
         if (head := ports.stores.of(tenant).deployments.head(next(iter(keys)))) is None:
             raise InvalidInput("The batch names a deployment that does not exist.")
-        for model in {capture.id.model for capture in captures}:
+        for model in shipped.models:
             ports.stores.of(head.owner).models.get(model)  # NotFound: nothing could be compared with these rows
     except CustodyError as error:
         _set_aside(ports, tenant, name, body, error.what, now)
         return None
-    return _Shipped(name, id, captures, len(body))
+    return shipped
 
 
 def _set_aside(ports: Ports, tenant: TenantId, name: str, body: bytes, why: str, now: datetime) -> None:
@@ -124,12 +139,13 @@ def _seal_deployment(ports: Ports, key: DeploymentKey, shipped: Sequence[_Shippe
     tables = [captured_without_erased(ports, key.tenant, table) for table in whole]
     objects = ports.stores.objects.of(key.tenant)
     batches = [
-        replace(batch_of(all_, one.id, key, objects.put(ports.tables.to_parquet(kept)), now), rows=kept.num_rows)
+        replace(batch_of(all_, one.id, key, objects.put(ports.tables.to_parquet(kept)), now, rest=one.rest), rows=kept.num_rows)
         for one, all_, kept in zip(shipped, whole, tables, strict=True)
     ]
     looks, trouble = [], ""
     try:
-        looks = prepare(ports, key, joined(tables)) if any(table.num_rows for table in tables) else []
+        rest = [rest for one in shipped for rest in one.rest]
+        looks = prepare(ports, key, joined(tables), rest) if rest or any(table.num_rows for table in tables) else []
     except (CustodyError, pa.ArrowException) as error:  # a reference that cannot be made must not hold captures up
         trouble = str(error)
     with ports.stores.change(key.tenant, SEALER, now) as change:
@@ -139,10 +155,18 @@ def _seal_deployment(ports: Ports, key: DeploymentKey, shipped: Sequence[_Shippe
         for batch in batches:
             change.captures.add(batch)
         seen: list[Looked] = [looked for one in looks for looked in look_at(change, objects, key, one, now)]
-        change.record("captures.sealed", str(key), _facts(batches, seen, trouble))
+        change.record("captures.sealed", str(key), _facts(batches, seen, trouble) | _summarised(objects, shipped))
     for one in shipped:
         objects.remove(one.name)
     return sum(batch.rows for batch in batches)
+
+
+def _summarised(objects: Objects, shipped: Sequence[_Shipped]) -> dict[str, Json]:
+    """Keep the counts of rows that were not kept, and name them; nothing where all were."""
+    rest = [one for batch in shipped for one in batch.rest]
+    if not rest:
+        return {}
+    return {"summarised_rows": sum(one.rows for one in rest), "summaries": objects.put(msgspec.json.encode(rest))}
 
 
 def _facts(batches: Sequence[CaptureBatch], looks: Sequence[Looked], trouble: str) -> dict[str, Json]:

@@ -95,7 +95,7 @@ def trace(ports: Ports, caller: Caller, prediction: str) -> Trace:
 def _decision(ports: Ports, id: PredictionId, gaps: list[str], *, rows: bool) -> list[TraceStep]:  # noqa: A002 - the field's word
     row = row_of(ports, id)
     if row is None:
-        gaps.append("the captured inputs are not sealed yet, or were never captured")
+        gaps.append("the captured inputs are not sealed yet, or were not kept: shed, or left out of the sample")
         return []
     label = ports.stores.of(id.deployment.tenant).labels.value_of(id.deployment, [name for name in (str(id), row["key"]) if name])
     facts: dict[str, Json] = {

@@ -20,7 +20,7 @@ from custody.deployment.revision import Revision
 from custody.lifecycle.ask import answered_draws
 from custody.lifecycle.bets import bet_state, judge_bet
 from custody.lifecycle.canary import judge_canary
-from custody.lifecycle.captured import labelled_values, rows_between
+from custody.lifecycle.captured import even, labelled_values, rows_between
 from custody.lifecycle.drift import Arrived, look_at_labels
 from custody.lifecycle.explain import explain
 from custody.lifecycle.groups import group_checks, raise_groups
@@ -193,7 +193,7 @@ def _arrived(ports: Ports, head: Revision, target: Target, evaluation: Evaluatio
     if rows is not None:
         mine = answers_of(rows, target)
         inside = mine.filter(pc.less_equal(mine.column("event"), moment(mine, evaluation.end)))
-        counts.update(labelled_values(inside, window_labels(ports.stores.of(head.key.tenant), head.key)))
+        counts.update(labelled_values(even(inside), window_labels(ports.stores.of(head.key.tenant), head.key)))
     summary = label_summary(counts, learned.specs[0])
     return Arrived(reference, ports.stores.objects.put(encoded(summary)), summary)
 

@@ -12,7 +12,7 @@ from custody.core.evidence import Estimate, Evidence
 from custody.core.manifest import Target
 from custody.core.refs import DeploymentKey
 from custody.deployment.revision import Revision
-from custody.lifecycle.captured import INPUT, answered, rows_between, with_labels
+from custody.lifecycle.captured import INPUT, answered, even, rows_between, with_labels
 from custody.lifecycle.rows import group_columns
 from custody.lifecycle.stores import Ports, Shelf
 from custody.monitoring.evaluation import Evaluation, Labelled, evaluate
@@ -58,7 +58,8 @@ def measured(
     id: str,  # noqa: A002 - the field's word
     now: datetime,
 ) -> Evaluation:
-    """Measure rows of one target on the labels they have."""
+    """Measure rows of one target on the labels they have; of rows that were sampled, a uniform sample."""
+    rows = even(rows)
     labelled, actual = with_labels(rows, labels, target.signature.classes[1])
     inputs = [name for name in labelled.column_names if name.startswith(INPUT)]
     columns = {name.removeprefix(INPUT): labelled.column(name).to_pylist() for name in inputs}

@@ -211,9 +211,16 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
         canary: float | None = None,
         expected: int | None = None,
         reason: str = "",
+        capture_share: float | None = None,
+        max_batch: int | None = None,
+        max_wait_us: int | None = None,
         dry_run: bool = False,
     ) -> Result:
-        """Deploy a judged version to a tenant, live, as shadow, or as canary with a share of the requests (0..1)."""
+        """Deploy a judged version to a tenant, live, as shadow, or as canary with a share of the requests (0..1).
+
+        capture_share: part of its predictions kept as rows, in (0, 1]; the others are summarised. max_batch, max_wait_us: rows
+        of waiting requests that run together, and how long one may wait. Each stays as it was if it is not given.
+        """
         if shadow and canary is not None:
             raise InvalidInput("A candidate is a shadow or a canary, not both.")
         body: dict[str, Any] = {
@@ -226,6 +233,9 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
             "share": canary or 0.0,
             "expected": expected,
             "reason": reason,
+            "capture_share": capture_share,
+            "max_batch": max_batch,
+            "max_wait_us": max_wait_us,
         }
         return self.wire.call("POST", "/deployments", json=body, params={"dry_run": dry_run})
 

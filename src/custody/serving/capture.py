@@ -6,7 +6,7 @@ behind their type: `f4:AACAPw==`, where NaN is missing. Version 1 had lists only
 
 import binascii
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -18,7 +18,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
-from custody.core.prediction import CAPTURE_VERSION, PredictionId
+from custody.core.prediction import CAPTURE_VERSION, SAMPLED_VERSION, PredictionId
 
 Value = float | int | str | bool | None
 Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the signature's rows are wider than one
@@ -44,6 +44,7 @@ class Capture:
     at_ms: when it was answered; event_ms: when it happened, if the caller said so (both ms since 1970).
     keys: the caller's own names of the rows. of: the live prediction that a shadow's record mirrors.
     inputs: by input name, n values, null where a number was missing. latency_us: microseconds from body to answer.
+    share: the chance, in (0, 1], with which each row was kept. places: which rows of the request these are; None means all.
     """
 
     id: PredictionId
@@ -57,6 +58,8 @@ class Capture:
     scores: Sequence[float] | NDArray[Any]
     decisions: Sequence[bool] | NDArray[Any]
     latency_us: int
+    share: float = 1.0
+    places: tuple[int, ...] | None = None
 
     @property
     def rows(self) -> int:
@@ -77,6 +80,8 @@ class _Line(msgspec.Struct):
     score: list[float]
     decision: list[bool]
     us: int
+    share: float = 1.0
+    rows: tuple[int, ...] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Line)
@@ -158,10 +163,15 @@ def write_batch(lines: bytes) -> bytes:
 
 def read_batch(body: bytes) -> list[Capture]:
     """Read a batch of captures; anything that is not one whole gzip stream of valid lines is InvalidInput."""
+    return read_lines(lambda: unpacked(body))
+
+
+def read_lines(lines: Callable[[], Sequence[bytes]]) -> list[Capture]:
+    """Read lines of captures; one that is not valid is InvalidInput that names its number."""
     number = 0
     try:
         captures = []
-        for number, line in enumerate(_lines(body), start=1):  # noqa: B007 - the number stands in the error below
+        for number, line in enumerate(lines(), start=1):  # noqa: B007 - the number stands in the error below
             captures.append(_capture(_decoder.decode(line)))
     except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError, InvalidInput) as error:
         raise InvalidInput(
@@ -172,7 +182,8 @@ def read_batch(body: bytes) -> list[Capture]:
     return captures
 
 
-def _lines(body: bytes) -> list[bytes]:
+def unpacked(body: bytes) -> list[bytes]:
+    """Return the lines of a batch; ValueError or zlib.error if it is not one whole stream of them."""
     unpacker = zlib.decompressobj(wbits=31)
     lines = unpacker.decompress(body, _MOST_BYTES).split(b"\n")
     if not unpacker.eof or unpacker.unused_data:
@@ -183,13 +194,17 @@ def _lines(body: bytes) -> list[bytes]:
 
 
 def _capture(line: _Line) -> Capture:
-    if line.v not in {1, CAPTURE_VERSION}:
+    if line.v not in {1, CAPTURE_VERSION, SAMPLED_VERSION}:
         raise ValueError(f"format version {line.v} is unknown")
     rows = len(line.score)
     inputs = {name: _unpacked(column, rows) if isinstance(column, str) else column for name, column in line.inputs.items()}
     counts = {len(line.decision), *map(len, inputs.values()), len(line.keys) if line.keys is not None else rows}
     if counts != {rows} or not rows:
         raise ValueError("the columns have different lengths")
+    if (line.rows is None) != (line.v != SAMPLED_VERSION) or not 0 < line.share <= 1:
+        raise ValueError("the share is missing or not in (0, 1]")
+    if line.rows is not None and (len(line.rows) != rows or list(line.rows) != sorted({*line.rows}) or line.rows[0] < 0):
+        raise ValueError("the places of the rows are not in order")
     return Capture(
         id=PredictionId.parse(line.id),
         at_ms=line.at,
@@ -202,6 +217,8 @@ def _capture(line: _Line) -> Capture:
         scores=line.score,
         decisions=line.decision,
         latency_us=line.us,
+        share=line.share,
+        places=line.rows,
     )
 
 

@@ -12,7 +12,13 @@ Arrays = Mapping[str, NDArray[Any]]  # by tensor name; row i of every array belo
 
 
 class Model(Protocol):
-    """A loaded model; safe to call from several threads."""
+    """A loaded model; safe to call from several threads.
+
+    provider: what runs it, in the runtime's own word. fell_back: a GPU is there and could not load it.
+    """
+
+    provider: str
+    fell_back: bool
 
     def scores(self, inputs: Arrays) -> NDArray[np.float64]:
         """Return the positive class's score of each row, shape (n,)."""

@@ -38,6 +38,9 @@ class DeployBody(BaseModel):
     share: float = 0.0
     expected: int | None = None
     reason: str = ""
+    capture_share: float | None = None
+    max_batch: int | None = None
+    max_wait_us: int | None = None
 
 
 @router.post("/deployments")
@@ -45,7 +48,8 @@ def deploy(ports: Wired, caller: Called, body: DeployBody, dry_run: bool = False
     """Deploy a judged model version to a tenant; refused without a passing verdict."""
     ref = ModelRef.parse(body.model)
     key = key_of(caller, body.tenant, body.environment, body.name or ref.name)
-    plan = Plan(key, ref, body.threshold, body.mode, body.share, body.expected, body.reason, caller.tenant)
+    handling = {"capture_share": body.capture_share, "max_batch": body.max_batch, "max_wait_us": body.max_wait_us}
+    plan = Plan(key, ref, body.threshold, body.mode, body.share, body.expected, body.reason, caller.tenant, **handling)  # type: ignore[arg-type]
     revision, entry = release(ports, caller, plan, dry_run=dry_run)
     follow = f"custody deployment promote {key}" if body.mode else f"custody deployment show {key}"
     return answer(revision, ledger=entry, next=follow)

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import msgspec
 import pytest
 from inference_world import ACME, CHURN, Server, World, body, metric, tabular, text
 from test_inference_manifest import until
 
-from custody.core.manifest import CaptureRule, Mode
+from custody.core.manifest import CaptureRule, Handling, Mode
+from custody.core.measures.spec import specs_of
+from custody.core.measures.summary import summarise
 from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.inference.captures.record import Recorder
@@ -24,6 +27,7 @@ from custody.inference.captures.spool import Spool, ship
 from custody.inference.metrics import Metrics
 from custody.inference.protocols.v2_request import read_request
 from custody.serving import CaptureMode, Parameters
+from custody.serving.sampling import open_batch, point_of_row
 
 
 def asked(server: Server, answered: list[str], ended: threading.Event) -> None:
@@ -234,3 +238,29 @@ def test_personal_data_in_a_text_is_removed_before_the_object_store_sees_it(worl
         until(lambda: len(world.captures()) == 2)
     stored = {capture.id.deployment: capture.inputs["text"] for capture in world.captures()}
     assert stored == {scrubbed: ["write to [EMAIL]"], kept: ["write to kim@example.org"]}
+
+
+def test_a_share_of_the_rows_is_kept_and_all_are_counted(world: World) -> None:
+    target = world.target(tabular(1), 7)
+    columns: dict[str, Any] = {
+        "age": [30.0, 31, 40, 50],
+        "spend": [1.0, 10, 5, 7],
+        "plan": ["basic"] * 4,
+        "score": [0.1, 0.2, 0.7, 0.5],
+    }
+    reference = summarise({**columns, "decision": [True, False, True, True]}, specs_of({**columns, "decision": [True, False]}))
+    digest = world.objects.put(msgspec.json.encode(reference.to_json()))
+    service = replace(world.service(replace(target, reference=digest)), handling=Handling(capture_share=0.3))
+    world.publish([service])
+    with world.server() as server, server.client() as client:
+        answers = [client.post("/v2/models/churn/infer", json=body(20)).json() for _ in range(10)]
+    ids = [PredictionId.parse(one["parameters"]["prediction_id"]).of_row(row) for one in answers for row in range(20)]
+    with world.server():
+        until(lambda: not world.spooled)
+    batches = [open_batch(world.objects.read(name) or b"") for name in world.objects.names("captures/")]
+    kept = {one.id.of_row(place) for captures, _ in batches for one in captures for place in one.places or ()}
+    assert kept == {one for one in ids if point_of_row(one) < 0.3}
+    assert 20 < len(kept) < 120
+    rest = [one for _, rest in batches for one in rest]
+    assert sum(one.rows for one in rest) == 200 - len(kept)
+    assert all(one.summary(reference.specs).column("spend").finite == one.rows for one in rest)

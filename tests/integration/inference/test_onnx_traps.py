@@ -1,16 +1,14 @@
 """What a model file or a machine may do to ONNX Runtime: weights elsewhere, a missing locale, a GPU that does not work."""
 
 import importlib
-import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from inference_world import tabular, text
+from inference_world import text
 
 from custody.adapters.frameworks.onnx import OnnxModel
-from custody.adapters.frameworks.processors import CPU, GPU, _tell, session_of
 from custody.core.errors import InvalidInput
 from custody.core.schema import Signature, Tensor
 from custody.serving import check_parity
@@ -52,51 +50,3 @@ def test_lowercasing_beyond_ascii_is_the_originals() -> None:
 def test_a_locale_that_the_machine_lacks_is_refused_at_loading() -> None:
     with pytest.raises(InvalidInput, match=r"install C\.UTF-8"):
         OnnxModel(text().onnx.replace(b"C.UTF-8", b"xx_XX.8"), text().signature)
-
-
-class Session:
-    """Stands for a session; says which providers it got."""
-
-    def __init__(self, *providers: str) -> None:
-        self._providers = list(providers)
-
-    def get_providers(self) -> list[str]:
-        return self._providers
-
-
-def test_a_gpu_that_works_is_preferred_and_computes_in_full_floats() -> None:
-    asked: list[dict[str, Any]] = []
-
-    def make(*_: Any, **how: Any) -> Session:
-        asked.append(how)
-        return Session(GPU, CPU)
-
-    assert session_of(b"", None, available=["TensorrtExecutionProvider", GPU, CPU], make=make).get_providers() == [GPU, CPU]
-    assert asked == [{"providers": [(GPU, {"use_tf32": "0"}), CPU], "enable_fallback": 0}]
-
-
-@pytest.mark.parametrize("silent", [True, False])
-def test_a_gpu_that_does_not_work_is_said_once_and_the_cpu_is_taken(silent: bool, caplog: pytest.LogCaptureFixture) -> None:
-    def make(*_: Any, **how: Any) -> Session:
-        if how["providers"] != [CPU] and not silent:
-            raise RuntimeError("libcublasLt.so.12: cannot open shared object file")
-        return Session(CPU)
-
-    _tell.cache_clear()
-    with caplog.at_level(logging.WARNING, "custody.inference"):
-        for _ in range(3):
-            assert session_of(b"", None, available=[GPU, CPU], make=make).get_providers() == [CPU]
-    assert len(caplog.records) == 1
-    assert "the GPU is not used" in caplog.text
-
-
-def test_a_bad_model_is_refused_whatever_the_processor() -> None:
-    def make(body: bytes, *_: Any, **__: Any) -> Session:
-        raise ValueError(body.decode())
-
-    with pytest.raises(ValueError, match="no model"):
-        session_of(b"no model", None, available=[GPU, CPU], make=make)
-
-
-def test_this_machines_own_processor_serves() -> None:
-    assert CPU in session_of(tabular(1).onnx, None).get_providers()

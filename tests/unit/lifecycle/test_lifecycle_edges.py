@@ -206,7 +206,10 @@ def test_a_trace_of_an_unsealed_prediction_says_what_is_missing(world: World) ->
     world.live()
     (one, *_) = world.ship("batch-1")
     before = trace(world.ports, world.caller(), one)
-    assert (before.complete, before.gaps) == (False, ("the captured inputs are not sealed yet, or were never captured",))
+    assert (before.complete, before.gaps) == (
+        False,
+        ("the captured inputs are not sealed yet, or were not kept: shed, or left out of the sample",),
+    )
     world.seal()
     assert trace(world.ports, world.caller(), one).complete
 

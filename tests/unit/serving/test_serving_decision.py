@@ -23,6 +23,8 @@ SIGNATURE = Signature(
 class Half:
     """A model whose score is half of x."""
 
+    provider, fell_back = "CPUExecutionProvider", False
+
     def scores(self, inputs: Arrays) -> NDArray[np.float64]:
         return positive(self.run(inputs)["p"])
 

@@ -1,13 +1,14 @@
 """ONNX Runtime on the run side: load a model, compare it with its signature, score rows."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
+from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
 
-from custody.adapters.frameworks.processors import session_of
 from custody.core.errors import InvalidInput
 from custody.core.schema import Signature, Tensor
 from custody.serving.decision import positive
@@ -39,11 +40,30 @@ _FAILURES = (
 )
 
 
+CPU = "CPUExecutionProvider"
+_GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider", "DmlExecutionProvider")
+_PRECISE = {"CUDAExecutionProvider": {"use_tf32": "0"}}  # short floats keep three digits: parity would refuse such scores
+_log = logging.getLogger("custody.inference")
+
+
+def gpu_of(available: Sequence[str]) -> str | None:
+    """Return the GPU's execution provider to use, CUDA before others; None if there is none."""
+    return next((name for name in _GPUS if name in available), None)
+
+
 class OnnxModel:
-    """A loaded ONNX model that is known to match its signature; one thread per call, safe to share."""
+    """A loaded ONNX model that is known to match its signature; one thread per call, safe to share.
+
+    provider: what runs it: a GPU's execution provider where there is one that loads the model, else the CPU's. fell_back: a
+    GPU is there and could not load it.
+    """
 
     def __init__(self, body: bytes, signature: Signature) -> None:
-        self._session = _session(body)
+        gpu = gpu_of(native.get_available_providers())
+        self._session = _on_gpu(body, gpu) if gpu else None
+        self.fell_back = gpu is not None and self._session is None
+        self.provider = gpu if gpu and not self.fell_back else CPU
+        self._session = self._session or _session(body)
         self._native = self._session._sess  # noqa: SLF001 - the same run without the checks that were made at loading
         self._signature = signature
         self._feeds = [(one.name, dtype_of(one.datatype), len(one.shape), one.shape[1:]) for one in signature.inputs]
@@ -76,13 +96,31 @@ class OnnxModel:
         return dict(zip(names, found, strict=True))
 
 
-def _session(body: bytes) -> Any:
+def _on_gpu(body: bytes, gpu: str) -> Any:
+    """Return a session on a GPU; None, and a warning, if the GPU cannot take it."""
+    try:
+        # its own way back to the CPU prints to stdout, where a supervisor reads when this process is ready
+        session = InferenceSession(body, _options(), providers=[(gpu, _PRECISE.get(gpu, {})), CPU], enable_fallback=0)
+    except _FAILURES as error:
+        _log.warning("%s did not load a model, it runs on the CPU: %s", gpu, " ".join(str(error).split())[:300])
+        return None
+    if gpu not in session.get_providers():  # ONNX Runtime itself fell back, its library or driver is missing
+        _log.warning("%s could not be started, a model runs on the CPU", gpu)
+        return None
+    return session
+
+
+def _options() -> Any:
     options = native.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # failures come back as exceptions
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
+    return options
+
+
+def _session(body: bytes) -> Any:
     try:
-        return session_of(body, options)
+        return InferenceSession(body, _options(), providers=[CPU])
     except _FAILURES as error:
         raise InvalidInput(
             "The file is not an ONNX model that can be loaded here.",

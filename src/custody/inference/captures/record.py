@@ -53,3 +53,5 @@ class Recorder:
         )
         kept = self._spool.append(str(arm.told["deployment"]), line)
         self._metrics.counts["captured_predictions" if kept else "shed_predictions"] += rows
+        if not kept:
+            self._metrics.shed[str(arm.told["deployment"])] += rows

@@ -16,8 +16,8 @@ _log = logging.getLogger("custody.inference")
 class Shipper:
     """Rolls the spool every second and ships what it closed; the only one who does."""
 
-    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, clean: Callable[[bytes], bytes]) -> None:
-        self._spool, self._objects, self._metrics, self._clean = spool, objects, metrics, clean
+    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Callable[[bytes], bytes]) -> None:
+        self._spool, self._objects, self._metrics, self._prepare = spool, objects, metrics, prepare
         self._thread = ThreadPoolExecutor(1, "ship")
         self._turn = asyncio.Lock()
 
@@ -33,7 +33,9 @@ class Shipper:
         async with self._turn:
             for path in self._spool.pending():
                 try:
-                    size = await asyncio.get_running_loop().run_in_executor(self._thread, ship, path, self._objects, self._clean)
+                    size = await asyncio.get_running_loop().run_in_executor(
+                        self._thread, ship, path, self._objects, self._prepare
+                    )
                 except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
                     self._metrics.counts["ship_failures"] += 1
                     _log.debug("captures were not shipped, they wait: %s: %s", type(error).__name__, error)

@@ -81,13 +81,13 @@ def batch_name(tenant: TenantId, batch_id: str) -> str:
     return f"captures/{tenant}/{batch_id}.ndjson.gz"
 
 
-def ship(path: Path, objects: Objects, clean: Callable[[bytes], bytes]) -> int:
+def ship(path: Path, objects: Objects, prepare: Callable[[bytes], bytes]) -> int:
     """Store one closed file as a batch, remove it, and return its size; a name that is taken was shipped before.
 
-    clean: removes personal data from the lines; if it fails, the file stays, and nothing is stored.
+    prepare: removes personal data from the lines, and samples them; if it fails, the file stays, and nothing is stored.
     """
     body = path.read_bytes()
     if lines := complete_lines(body):
-        objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), write_batch(clean(lines)))
+        objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), write_batch(prepare(lines)))
     path.unlink()
     return len(body)

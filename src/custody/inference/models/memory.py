@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -89,12 +89,18 @@ class Memory:
         self._slots: dict[Identity, Slot] = {}
         self._room = threading.Condition()
         self._turns: defaultdict[TenantId, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self.bytes, self.loads, self.evictions, self.failures = 0, 0, 0, 0
+        self.bytes, self.loads, self.evictions, self.failures, self.fallbacks = 0, 0, 0, 0, 0
 
     @property
     def loaded(self) -> int:
         """Return the number of models in memory."""
         return sum(slot.loaded is not None for slot in list(self._slots.values()))
+
+    @property
+    def providers(self) -> Counter[str]:
+        """Return how many models in memory each provider runs."""
+        loaded = [slot.loaded for slot in list(self._slots.values())]
+        return Counter(one.model.provider for one in loaded if one is not None)
 
     def slot(self, target: Target) -> Slot:
         """Return the place of a target's model, its file fetched; the first failure to fetch it is raised."""
@@ -125,6 +131,7 @@ class Memory:
             slot.used, slot.checked, slot.problem, slot.wait_s = time.perf_counter_ns(), True, "", 0.0
             with self._room:
                 self.loads += 1
+                self.fallbacks += loaded.model.fell_back
                 if self._slots.get(identity(slot.target)) is slot:
                     slot.loaded = loaded
                 else:  # forgotten meanwhile: only who asked for it goes on using it

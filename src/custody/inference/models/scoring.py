@@ -37,6 +37,21 @@ def score(arm: Arm, loaded: Loaded, inputs: Mapping[str, NDArray[Any]], wanted: 
     name = arm.target.signature.score
     outputs = loaded.model.run(inputs, tuple(dict.fromkeys((name, *wanted))) if wanted else (name,))
     scores = positive(outputs[name])
-    decisions = decide(scores, arm.target.threshold)
+    return _with_text(inputs, scores, decide(scores, arm.target.threshold), outputs)
+
+
+def part_of(whole: Scored, inputs: Mapping[str, NDArray[Any]], rows: slice) -> Scored:
+    """Return the rows of one request out of several that were scored together."""
+    return _with_text(
+        inputs, whole.scores[rows], whole.decisions[rows], {name: array[rows] for name, array in whole.outputs.items()}
+    )
+
+
+def _with_text(
+    inputs: Mapping[str, NDArray[Any]],
+    scores: NDArray[np.float64],
+    decisions: NDArray[np.bool_],
+    outputs: Mapping[str, NDArray[Any]],
+) -> Scored:
     written = orjson.dumps(scores, option=_NUMPY), orjson.dumps(decisions, option=_NUMPY)
     return Scored(inputs, scores, decisions, outputs, written)

@@ -24,6 +24,7 @@ from custody.inference.oip import open_inference_pb2 as wire
 from custody.inference.oip.service import Call, Service
 from custody.inference.oip.tensors import read_request, write_answer
 from custody.inference.routes import PRODUCTION, Route
+from custody.inference.watching import TRACE
 
 _THREADS = 128
 _LONGEST_S = 600.0  # a call without a deadline says it has centuries left
@@ -104,7 +105,9 @@ class GrpcDoor:
             self._count(route, 400)
             raise
         with self._thread_of(route):
-            return write_answer(self._wait(self._app.predict(route, asked, since), context))
+            metadata = ((name.encode(), value) for name, value in context.invocation_metadata() if isinstance(value, str))
+            given = {name: value.encode() for name, value in metadata if name in TRACE}
+            return write_answer(self._wait(self._app.predict(route, asked, since, given), context))
 
     def _model_ready(self, request: wire.ModelReadyRequest, context: grpc.ServicerContext) -> wire.ModelReadyResponse:
         try:

@@ -50,7 +50,7 @@ def write_predictions(predicted: Predicted) -> Answer:
         **parameters,
     }
     headers = (JSON_TYPE, (PREDICTION, parameters["prediction_id"].encode()))
-    return Answer(200, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), headers)
+    return Answer(200, orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), headers, predicted.arm)
 
 
 def labels_of(signature: Signature) -> tuple[Any, Any]:

@@ -28,4 +28,7 @@ class Infer:
         return await self._predictor.answer(request, self._written, since)
 
     def _written(self, predicted: Predicted) -> Answer:
-        return write_usual(predicted, self._printed[id(predicted.arm)]) if predicted.usual else write_answer(predicted)
+        arm = predicted.arm
+        answer = write_usual(predicted, self._printed[id(arm)]) if predicted.usual else write_answer(predicted)
+        answer.arm = arm
+        return answer

@@ -1,0 +1,154 @@
+"""A sampled part of the rows is kept, by a hash of their ids; what is kept and what is summarised make the whole, exactly."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from custody.core.digest import Digest
+from custody.core.errors import InvalidInput
+from custody.core.measures.spec import specs_of
+from custody.core.measures.summary import Summary, empty, merge, summarise
+from custody.core.prediction import PredictionId, unique_at
+from custody.core.refs import DeploymentKey, ModelRef
+from custody.core.tenancy import TenantId
+from custody.serving.capture import Capture, CaptureMode, line_of, read_batch, write_batch
+from custody.serving.sampling import Rest, Rule, open_batch, point_of_row, sampled
+
+KEY, MODEL = DeploymentKey(TenantId("acme"), "prod", "churn"), ModelRef("churn", 3)
+AT = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1000)
+SPECS = specs_of(
+    {
+        "age": [1.0, 2.0, 3.5, 4.0, 9.0],
+        "plan": ["a", "b", "a", "c", "a"],
+        "score": [0.1, 0.5, 0.9, 0.2, 0.3],
+        "decision": [True, False] * 2 + [True],
+    }
+)
+REFERENCE = Digest("ab" * 32)
+numbers = st.floats(-1e6, 1e6, width=32) | st.none()
+row = st.tuples(numbers, st.sampled_from(["a", "b", "z"]), st.floats(0, 1), st.booleans())
+
+
+def capture(number: int, rows: list[tuple[Any, ...]], **more: Any) -> Capture:
+    unique = unique_at(AT + number, f"{number:010}".encode())
+    ages, plans, scores, decisions = ([each[i] for each in rows] for i in range(4))
+    columns = {"age": ages, "plan": plans}
+    said = {"event_ms": None, "keys": None, "mode": CaptureMode.LIVE, "of": None, **more}
+    return Capture(
+        PredictionId(KEY, 1, MODEL, unique), AT + number, threshold=0.5, inputs=columns, scores=scores, decisions=decisions, latency_us=5, **said
+    )  # fmt: skip
+
+
+def lines_of(captures: list[Capture]) -> bytes:
+    return b"".join(map(line_of, captures))
+
+
+def rules(share: float) -> dict[tuple[ModelRef, float], Rule]:
+    return {(MODEL, 0.5): Rule(share, REFERENCE, SPECS)}
+
+
+def summary_of(captures: list[Capture]) -> Summary:
+    columns: dict[str, list[Any]] = {"age": [], "plan": [], "score": [], "decision": []}
+    for one in captures:
+        told: dict[str, Any] = {**one.inputs, "score": one.scores, "decision": one.decisions}
+        for name, values in columns.items():
+            values += list(told[name])
+    return summarise(columns, SPECS) if captures else empty(SPECS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(row, min_size=1, max_size=5), min_size=1, max_size=12), st.sampled_from([0.05, 0.3, 0.7]))
+def test_what_is_kept_and_what_is_summarised_make_the_whole(requests: list[list[tuple[Any, ...]]], share: float) -> None:
+    every = [capture(number, rows) for number, rows in enumerate(requests)]
+    kept, rest = open_batch(write_batch(sampled(lines_of(every), rules(share))))
+    together = summary_of(kept)
+    for one in rest:
+        together = merge(together, one.summary(SPECS))
+    assert together == summary_of(every)
+    assert sum(one.rows for one in kept) + sum(one.rows for one in rest) == sum(one.rows for one in every)
+    assert all(one.share == share for one in kept)
+    ids = {str(one.id.of_row(place)) for one in kept for place in one.places or ()}
+    assert ids == {str(one.id.of_row(i)) for one in every for i in range(one.rows) if point_of_row(one.id.of_row(i)) < share}
+
+
+def test_a_kept_row_is_the_row_that_was_answered() -> None:
+    one = capture(1, [(float(i), "a", i / 100, i % 2 == 0) for i in range(50)], keys=tuple(f"k{i}" for i in range(50)))
+    kept, rest = open_batch(write_batch(sampled(line_of(one), rules(0.3))))
+    places = kept[0].places
+    assert places
+    assert 0 < len(places) < 50
+    assert kept[0].keys == tuple(f"k{i}" for i in places)
+    assert kept[0].inputs["age"] == [float(i) for i in places]
+    assert kept[0].scores == [i / 100 for i in places]
+    assert rest[0].rows == 50 - len(places)
+    assert (rest[0].key, rest[0].model, rest[0].day, rest[0].share) == (KEY, "churn@3", "2026-03-01", 0.3)
+
+
+def test_the_share_that_is_kept_is_the_share_that_was_asked_for_and_grows_from_the_inside() -> None:
+    every = [capture(number, [(1.0, "a", 0.5, True)]) for number in range(4000)]
+    few, many = ({one.id for one in open_batch(write_batch(sampled(lines_of(every), rules(share))))[0]} for share in (0.1, 0.4))
+    assert few < many
+    assert abs(len(few) - 400) < 5 * (4000 * 0.1 * 0.9) ** 0.5
+    assert abs(len(many) - 1600) < 5 * (4000 * 0.4 * 0.6) ** 0.5
+
+
+def test_a_shadows_row_is_kept_with_the_answer_that_it_mirrors() -> None:
+    live = [capture(number, [(1.0, "a", 0.5, True)]) for number in range(200)]
+    shadows = [capture(9000 + i, [(1.0, "a", 0.4, False)], mode=CaptureMode.SHADOW, of=one.id) for i, one in enumerate(live)]
+    kept, rest = open_batch(write_batch(sampled(lines_of([*live, *shadows]), rules(0.3))))
+    assert {one.of for one in kept if one.of} == {one.id for one in kept if one.of is None}
+    assert {one.mode for one in rest} == {CaptureMode.LIVE, CaptureMode.SHADOW}
+
+
+@pytest.mark.parametrize(
+    "rule", [{}, rules(1.0), {(MODEL, 0.6): rules(0.1)[MODEL, 0.5]}, {(MODEL, 0.5): Rule(0.1, REFERENCE, specs_of({"gone": [1.0, 2.0]}))}]
+)  # fmt: skip
+def test_rows_that_cannot_be_counted_are_all_kept_as_they_are(rule: dict[tuple[ModelRef, float], Rule]) -> None:
+    lines = lines_of([capture(number, [(1.0, "a", 0.5, True)] * 2) for number in range(20)])
+    assert sampled(lines, rule) == lines
+
+
+def test_sampling_twice_changes_nothing() -> None:
+    once = sampled(lines_of([capture(number, [(1.0, "a", 0.5, True)] * 2) for number in range(20)]), rules(0.4))
+    kept = b"".join(line for line in once.splitlines(keepends=True) if b'"rest":' not in line)
+    assert sampled(kept, rules(0.1)) == kept
+
+
+def sound() -> bytes:
+    return sampled(lines_of([capture(number, [(1.0, "a", 0.5, True)]) for number in range(20)]), rules(0.01))
+
+
+@pytest.mark.parametrize(("old", "new"), [(b'"rows":', b'"rowz":'), (b'"acme/prod/churn"', b'"acme"'), (b'"live"', b'"dead"')])
+def test_a_broken_summary_is_refused(old: bytes, new: bytes) -> None:
+    whole = sound()
+    assert old in whole
+    with pytest.raises(InvalidInput):
+        open_batch(write_batch(whole.replace(old, new)))
+
+
+@pytest.mark.parametrize("change", [{"columns": []}, {"rows": 7}, {"columns": [{"special": "x"}] * len(SPECS)}])
+def test_a_summary_that_does_not_fit_its_reference_is_refused(change: dict[str, Any]) -> None:
+    import msgspec
+
+    rest = open_batch(write_batch(sound()))[1][0]
+    broken = msgspec.convert({**msgspec.to_builtins(rest), **change}, Rest)
+    with pytest.raises(InvalidInput):
+        broken.summary(SPECS)
+
+
+@pytest.mark.parametrize("change", [{"share": 0.0}, {"share": 1.5}, {"rows": [1]}, {"rows": [1, 0]}, {"rows": [-1, 0]}])
+def test_a_line_with_a_wrong_share_or_places_is_refused(change: dict[str, Any]) -> None:
+    line = orjson.loads(line_of(capture(1, [(1.0, "a", 0.5, True)] * 2)))
+    good = {**line, "v": 3, "share": 0.5, "rows": [0, 4]}
+    assert read_batch(write_batch(orjson.dumps(good) + b"\n"))[0].places == (0, 4)
+    with pytest.raises(InvalidInput):
+        read_batch(write_batch(orjson.dumps({**good, **change}) + b"\n"))
+
+
+def test_an_empty_batch_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        open_batch(write_batch(b""))
