@@ -37,6 +37,15 @@ def test_the_rule_may_keep_texts_or_go_further() -> None:
     assert b"03/04" not in scrubbed(day, CaptureRule(tier="strict"))
 
 
+def test_many_lines_are_scrubbed_piece_by_piece_and_none_is_lost() -> None:
+    wordy = line_of(replace(ONE, inputs={"text": ["nothing to see " * 4000]}))
+    lines = (wordy + line_of(TWO)) * 40
+    assert len(lines) > 2 * 1024 * 1024
+    found = scrubbed(lines, RULE).splitlines(keepends=True)
+    assert found[0::2] == [wordy] * 40
+    assert {orjson.loads(one)["inputs"]["text"][0] for one in found[1::2]} == {"mail [EMAIL], see http://example.com/x"}
+
+
 def test_packed_numbers_stay_as_they_are() -> None:
     numbers = np.arange(200, dtype=np.float32)
     texts = ["mail ana@example.org", *["b"] * 199]
