@@ -23,6 +23,7 @@ import numpy as np
 import yaml
 
 from custody.bootstrap.control import wire
+from custody.bootstrap.sealing import sealing_arguments
 from custody.bootstrap.settings import load
 from custody.bootstrap.signing import KeyFile
 from custody.lifecycle.stores import Ports
@@ -237,6 +238,7 @@ class Running:
             "inference": [
                 *("--objects", settings.objects_url, "--public-key", KeyFile(settings.key_file).public_key.hex()),
                 *("--port", str(self.inference_port), "--state-dir", str(settings.state_dir)),
+                *sealing_arguments(settings),
             ],
         }[name]
         with (settings.folder / f"{name}.log").open("ab") as log:

@@ -15,9 +15,11 @@ def inherited(card: Card, sources: Sequence[tuple[str, Card, datetime]]) -> Card
 
     `P5Y` of a source that was stored a year ago is four years from now.
     """
+    if not card.retention:
+        return card
     same = [end_of(source.retention, issued) for _, source, issued in sources if source.retention == card.retention]
     ends = [end for end in same if end is not None]
-    return replace(card, retention=(min(ends) - timedelta(days=1)).date().isoformat()) if ends and card.retention else card
+    return replace(card, retention=(min(ends) - timedelta(days=1)).date().isoformat()) if ends else card
 
 
 def weaker(card: Card, sources: Sequence[tuple[str, Card, datetime]], now: datetime) -> tuple[str, ...]:

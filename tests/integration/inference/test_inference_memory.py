@@ -180,6 +180,8 @@ def test_a_cold_shadow_is_loaded_for_what_it_is_shown(world: World) -> None:
 class Held:
     """A model that nobody needs to run."""
 
+    provider, fell_back = "CPUExecutionProvider", False
+
 
 def memory_of(most: int, make: Callable[[Target], Loaded] | None = None, sizes: int = 1000) -> Memory:
     made = make or (lambda _: Loaded(cast("Model", Held()), 0.0))

@@ -24,14 +24,19 @@ def test_without_a_gpu_the_cpu_runs_it() -> None:
     assert (model.provider, model.fell_back) == (CPU, False)
 
 
+def names_of(providers: list[Any]) -> list[str]:
+    """Return the names of execution providers, some of which come with options."""
+    return [one if isinstance(one, str) else one[0] for one in providers]
+
+
 @pytest.mark.parametrize("how", ["raises", "silently falls back"])
 def test_a_gpu_that_does_not_work_is_told_and_the_cpu_answers(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     real: Any = InferenceSession
 
-    def session(body: bytes, options: Any, providers: list[str]) -> Any:
-        if CUDA in providers and how == "raises":
+    def session(body: bytes, options: Any, providers: list[Any], **_: Any) -> Any:
+        if CUDA in names_of(providers) and how == "raises":
             raise RuntimeError("no driver")
         return real(body, options, providers=[CPU])
 
@@ -45,13 +50,15 @@ def test_a_gpu_that_does_not_work_is_told_and_the_cpu_answers(
 
 def test_a_gpu_that_works_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     real: Any = InferenceSession
+    precise: list[bool] = []
 
     class OnGpu:
         """The CPU's session that says it is on a GPU."""
 
-        def __init__(self, body: bytes, options: Any, providers: list[str]) -> None:
+        def __init__(self, body: bytes, options: Any, providers: list[Any], **_: Any) -> None:
             self._real = real(body, options, providers=[CPU])
-            self._told = providers
+            self._told = names_of(providers)
+            precise.append((CUDA, {"use_tf32": "0"}) in providers)
 
         def get_providers(self) -> list[str]:
             return self._told
@@ -63,3 +70,4 @@ def test_a_gpu_that_works_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{ONNX}.native.get_available_providers", lambda: [CUDA, CPU])
     model = OnnxModel(tabular(1).onnx, tabular(1).signature)
     assert (model.provider, model.fell_back) == (CUDA, False)
+    assert precise == [True]  # parity with the original would not bear short floats
