@@ -8,6 +8,7 @@ Beside it the percentile bootstrap of the largest gap, which decides by the inte
 import os
 import sys
 from dataclasses import replace
+from math import sqrt
 from time import perf_counter
 
 import numpy as np
@@ -58,7 +59,7 @@ def live(gap: float, windows: int = 30, n: int = 100) -> float:
 
 def allowed(share: float) -> float:
     """Return the most that chance may add to a share of at most 5 % in so many runs (three standard deviations)."""
-    return share + 3 * (share * (1 - share) / RUNS) ** 0.5
+    return share + 3 * sqrt(share * (1 - share) / RUNS)
 
 
 def main() -> int:
@@ -82,10 +83,10 @@ def main() -> int:
         bad = gap <= RULE.tolerance and share > allowed(MOST)
         broken += bad
         print(f"live, 30 looks, true gap {gap:.2f}: {share:.1%} of versions alarm{'  FALLS SHORT' if bad else ''}")
-    groups = counted(rng.binomial(1000, [0.7] * 8), 1000)
+    counts = counted(rng.binomial(1000, [0.7] * 8), 1000)
     start = perf_counter()
     for _ in range(100):
-        bias_check(RULE, groups, 0.5)
+        bias_check(RULE, counts, 0.5)
     print(f"one check of eight groups: {(perf_counter() - start) * 10:.2f} ms")
     print("every promise is kept" if not broken else f"{broken} promises are broken")
     return broken

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def binary(rng: random.Random) -> Sent:
     if rng.random() < 0.3:
         tensor["shape"] = rng.choice(SHAPES)
     head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": size}}]}).encode()
-    blob = np.float32([1, np.nan, np.inf, 3]).tobytes() if rng.random() < 0.5 else rng.randbytes(rng.randrange(40))
+    blob = np.array([1, np.nan, np.inf, 3], np.float32).tobytes() if rng.random() < 0.5 else rng.randbytes(rng.randrange(40))
     length = rng.choice([len(head), len(head) - 1, len(head) + 1, 0, -1, 2, 10**20, "x", ""])
     return Sent(path_of(), mangled(head + blob, rng, 0.3), {"inference-header-content-length": str(length)})
 
@@ -102,9 +103,8 @@ def table(rng: random.Random) -> Sent:
 
 def packed(rng: random.Random) -> Sent:
     """Compress a body, then damage it."""
-    name, pack = rng.choice(
-        [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", gzip.compress), ("gzip, gzip", zlib.compress)]
-    )
+    ways: list[tuple[str, Callable[[bytes], bytes]]] = [("gzip", gzip.compress), ("deflate", zlib.compress)]
+    name, pack = rng.choice([*ways, ("br", gzip.compress), ("gzip, gzip", zlib.compress)])
     one = rng.choice([v2, binary, mlflow])(rng)
     return Sent(one.path, mangled(pack(one.body), rng, 0.7), {**one.headers, "content-encoding": name})
 

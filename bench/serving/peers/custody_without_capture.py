@@ -1,7 +1,7 @@
 """custody's inference server with one change: answers are not recorded. It shows what capture costs; users cannot choose it."""
 
 from custody.bootstrap.inference import main
-from custody.inference.predict import Recorder
+from custody.inference.captures.record import Recorder
 
 
 def _nothing(*_: object, **__: object) -> None:

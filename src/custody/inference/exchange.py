@@ -7,7 +7,7 @@ import types
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -16,7 +16,7 @@ from custody.core.errors import CustodyError, InvalidInput
 from custody.inference.models.library import Arm
 
 Message = MutableMapping[str, Any]
-Receive = Callable[[], Coroutine[Any, Any, Message]]
+Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
@@ -131,7 +131,7 @@ class Exchange:
         most = self._limits.body_bytes
         if int(self.headers.get(b"content-length", b"0")) > most:
             raise _too_long(most)
-        first = self._receive()
+        first = cast("Coroutine[Any, Any, Message]", self._receive())  # as every ASGI server gives
         try:
             waits_for = first.send(None)
         except StopIteration as done:  # it was there already, as nearly all bodies are: no clock needs to be set

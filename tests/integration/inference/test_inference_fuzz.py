@@ -28,6 +28,7 @@ GOOD = [
     b'age,spend,plan\n30.5,10,basic\n"1","","x"\n',
 ]
 WORDS = [b"null", b"NaN", b"1e999", b"[[[[", b"{}", b'"\\ud800"', b"\xff\xfe", b"\x00", b"9" * 400, b",", b'"', b"-1"]
+PACKS: list[tuple[bytes, Callable[[bytes], bytes]]] = [(b"gzip", gzip.compress), (b"deflate", zlib.compress)]
 CHANGES = st.lists(
     st.tuples(st.integers(0, 400), st.integers(0, 30), st.sampled_from([b"", *WORDS]) | st.binary(max_size=6)), max_size=4
 )
@@ -53,9 +54,7 @@ def test_any_text_becomes_the_models_inputs_or_is_refused(
     assert {len(array) for array in inputs.values()} == {rows}
 
 
-@given(
-    changes=CHANGES, pack=st.sampled_from([(b"gzip", gzip.compress), (b"deflate", zlib.compress)]), size=st.integers(0, 2 * MOST)
-)
+@given(changes=CHANGES, pack=st.sampled_from(PACKS), size=st.integers(0, 2 * MOST))
 @settings(max_examples=200, deadline=None)
 def test_what_is_compressed_comes_out_whole_or_is_refused(
     changes: Sequence[tuple[int, int, bytes]], pack: tuple[bytes, Callable[[bytes], bytes]], size: int
