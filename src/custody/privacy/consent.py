@@ -88,10 +88,10 @@ def state_at(records: Iterable[ConsentRecord], purpose: str, at: datetime) -> St
     return State.EXPIRED if grants else State.ABSENT
 
 
-def _order(record: ConsentRecord) -> tuple[datetime, datetime, bool, float]:
-    """Order records by when they were said; of two at one moment, the one that ends first counts as the later."""
-    end = record.valid_to
-    return record.valid_from, record.recorded_at, end is not None, -end.timestamp() if end else 0.0
+def _order(record: ConsentRecord) -> tuple[datetime, datetime, bool, float, bool]:
+    """Order records by when they were said; of two at one moment, the one that ends first counts as the later, and an objection."""
+    end, objects = record.valid_to, record.said is Said.OBJECTED
+    return record.valid_from, record.recorded_at, end is not None, -end.timestamp() if end else 0.0, objects
 
 
 def states(records: Iterable[ConsentRecord], purpose: str, at: datetime) -> dict[str, State]:

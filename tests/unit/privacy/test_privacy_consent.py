@@ -49,6 +49,10 @@ records = st.builds(
 )
 
 
+def moment(one: ConsentRecord, far: datetime) -> tuple[datetime, bool, datetime, float, bool]:
+    return one.valid_from, one.said is not GRANT, one.recorded_at, -(one.valid_to or far).timestamp(), one.said is Said.OBJECTED
+
+
 def oracle(history: Sequence[ConsentRecord], purpose: str, at: datetime) -> State:
     """Replay one person's records in the order they took effect: a set of open refusals, and the last grant of each key."""
     levels = path_to(purpose)
@@ -56,7 +60,7 @@ def oracle(history: Sequence[ConsentRecord], purpose: str, at: datetime) -> Stat
     granted: dict[str, datetime | None] = {}
     seen = [one for one in history if one.recorded_at <= at and one.valid_from <= at]
     far = datetime.max.replace(tzinfo=UTC)
-    for one in sorted(seen, key=lambda r: (r.valid_from, r.said is not GRANT, r.recorded_at, -(r.valid_to or far).timestamp())):
+    for one in sorted(seen, key=lambda r: moment(r, far)):
         if one.purpose not in levels:
             continue
         level = levels.index(one.purpose)
@@ -68,7 +72,7 @@ def oracle(history: Sequence[ConsentRecord], purpose: str, at: datetime) -> Stat
         else:
             refused[one.purpose] = (one.valid_from, one.recorded_at, State(one.said.value))
     if refused:
-        return max(refused.values(), key=lambda mark: mark[:2])[2]
+        return max(refused.values(), key=lambda mark: (*mark[:2], mark[2] is State.OBJECTED))[2]
     if any(end is None or end > at for end in granted.values()):
         return State.GRANTED
     return State.EXPIRED if granted else State.ABSENT
@@ -122,6 +126,8 @@ def test_order_does_not_count_and_a_withdrawal_now_always_refuses(history: list[
         ([said(GRANT, 0), said(Said.OBJECTED, 5)], State.OBJECTED),
         ([said(GRANT, 0), said(TAKE, 5), said(GRANT, 6)], State.GRANTED),
         ([said(GRANT, 5), said(TAKE, 5)], State.WITHDRAWN),
+        ([said(Said.OBJECTED, 5), said(TAKE, 5)], State.OBJECTED),
+        ([said(TAKE, 5), said(Said.OBJECTED, 5)], State.OBJECTED),
         ([said(GRANT, 0, purpose=TREE[0])], State.ABSENT),
         ([said(GRANT, 0, purpose=TREE[0], children=True)], State.GRANTED),
         ([said(GRANT, 0), said(TAKE, 5, purpose=TREE[0])], State.WITHDRAWN),
