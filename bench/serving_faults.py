@@ -6,6 +6,7 @@ Exit 1 when something is lost, wrong or too slow. Needs Linux (/proc).
 
 import gzip
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -68,6 +69,7 @@ def storage(world: World, say: Verdicts) -> None:
         status = server.ask(request())[0]
         say.same("after a crash, without store and control plane, the last good manifest answers", status, 200)
         say.at_most("it is ready after", time.perf_counter() - began, 15, "s")
+    shutil.rmtree(store, ignore_errors=True)  # made anew by the server that found none
     away.rename(store)
 
 
