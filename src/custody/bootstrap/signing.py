@@ -1,11 +1,11 @@
 """The project's signing key: Ed25519, made once, read by its owner only."""
 
-import os
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization as form
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from custody.adapters.blobs.keys.once import write_once
 from custody.core.errors import Unavailable
 from custody.ledger.checkpoint import key_id_of
 
@@ -41,20 +41,4 @@ class KeyFile:
 def make_key(path: Path) -> None:
     """Make a signing key unless there is one."""
     raw = Ed25519PrivateKey.generate().private_bytes(form.Encoding.Raw, form.PrivateFormat.Raw, form.NoEncryption())
-    _write_once(path, raw)
-
-
-def _write_once(path: Path, raw: bytes) -> None:
-    """Write a file whole or not at all, unless it is there; of several processes the first one wins."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():
-        return
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
-        file.write(raw.hex() + "\n")
-    try:
-        os.link(half, path)
-    except FileExistsError:
-        return
-    finally:
-        half.unlink()
+    write_once(path, raw)

@@ -11,6 +11,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from custody.adapters.blobs.keys.once import write_once
 from custody.adapters.blobs.keys.transit import TransitMaster
 from custody.core.errors import InvalidInput, Unavailable
 
@@ -91,15 +92,7 @@ def open_master(url: str, *, environ: Mapping[str, str], folder: Path) -> Master
 
 def make_master(path: Path) -> None:
     """Make a key file of 64 random hex digits that only its owner may read, unless there is one."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(os.urandom(32).hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    write_once(path, os.urandom(32))
 
 
 def _secret(text: str) -> bytes:
