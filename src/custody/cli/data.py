@@ -99,7 +99,10 @@ def _dataset_views(noun: click.Group) -> None:
     @verb(noun, "explain", examples=["custody dataset explain tickets@1"])
     @click.argument("dataset")
     def explain(client: "Client", dataset: str) -> None:
-        """Show each column's profile: missing values, quantiles of numbers, most frequent levels."""
+        """Show each column's profile: missing values, quantiles of numbers, most frequent levels.
+
+        Single values are shown to a key that sees rows, and the ledger says so; others see what at least five rows stand behind.
+        """
         columns = {
             "column": lambda c: c["column"],
             "rows": lambda c: c["rows"],
@@ -107,7 +110,10 @@ def _dataset_views(noun: click.Group) -> None:
             "min, quartiles, max": lambda c: c["quantiles"] or "",
             "most frequent": lambda c: [f"{level} {share:.0%}" for level, share in c["top"]],
         }
-        rows(client.dataset_profile(dataset).data, columns)
+        found = client.dataset_profile(dataset).data
+        rows(found, columns)
+        if hidden := {c["hidden"] for c in found if c["hidden"]}:
+            say(f"left out: {', '.join(sorted(hidden))}")
 
     @verb(noun, "diff", examples=["custody dataset diff tickets@1 tickets@2"])
     @click.argument("one")

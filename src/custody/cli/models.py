@@ -106,7 +106,7 @@ def _golden(noun: click.Group) -> None:
     @verb(noun, "show", examples=["custody golden show churn"])
     @click.argument("model")
     def show_one(client: "Client", model: str) -> None:
-        """Show the golden cases of a model name."""
+        """Show the golden cases of a model name; their inputs to a key that sees rows, and the ledger says so."""
         show(client.golden_show(model), _golden_text)
 
 

@@ -8,10 +8,12 @@ import pyarrow as pa
 
 from custody.core.digest import Json, digest_of_json
 from custody.core.errors import Conflict, Denied
+from custody.core.page import Page
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role, TenantId
 from custody.data.dataset import DatasetVersion
 from custody.data.split import Split, part_of
+from custody.lifecycle.access import access
 from custody.lifecycle.rows import columns_of, group_columns, spoken, table_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
 from custody.privacy.consent import Admission, ConsentRecord, refusals, shifts, snapshot, states
@@ -63,6 +65,21 @@ def _facts(source: str, records: Sequence[ConsentRecord], fresh: Sequence[Consen
         "new": sum(one.source == source for one in fresh),
         "digest": digest_of_json(list(mine)),
     }
+
+
+def said_by(
+    ports: Ports, caller: Caller, *, subject: str | None = None, after: str | None = None, limit: int = 50
+) -> Page[ConsentRecord]:
+    """List what people said, newest first; subject: one person, as the tenant's own systems name them.
+
+    A record is about one person: the caller must be allowed to see rows, and the ledger says that it did.
+    """
+    caller.may_see_rows()
+    token = tokens(ports.pseudonyms.of(caller.tenant))(subject, "") if subject else None
+    page = ports.stores.of(caller.tenant).consents.page(subject=token, after=after, limit=limit)
+    if page.items:
+        access(ports, caller, "consents", {"subject": token, "after": after}, rows=len(page.items), purpose="consent records")
+    return page
 
 
 def check_consent(

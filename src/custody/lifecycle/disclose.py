@@ -21,8 +21,9 @@ def disclose(ports: Ports, caller: Caller, subject: str) -> tuple[bytes, int]:
     """Return a zip with a person's rows, predictions and labels, and the models that learned from them.
 
     `manifest.json` names every file with its digest. The ledger keeps that it was asked and how much there was, never who.
+    Denied below approver, and to who may see no rows.
     """
-    caller.may(Role.APPROVER)
+    caller.may(Role.APPROVER).may_see_rows()
     person = Person(ports, caller.tenant, token_of(ports, caller.tenant, subject))
     index_old(ports, lambda: ports.stores.change(caller.tenant, SYSTEM, caller.now), caller.tenant)
     files = {**_rows(person), **_traffic(person)}
@@ -32,6 +33,7 @@ def disclose(ports: Ports, caller: Caller, subject: str) -> tuple[bytes, int]:
     manifest = {"version": VERSION, "made_at": caller.now.isoformat(), "tenant": caller.tenant, "files": listed}
     archive = _zip({"manifest.json": msgspec.json.encode(manifest), **files})
     facts: dict[str, Json] = {"rows": found.rows, "captures": found.captures, "labels": found.labels, "files": len(files)}
+    facts["purpose"] = "access request"
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         entry = change.record("subject.exported", person.token, facts)
     return archive, entry.seq

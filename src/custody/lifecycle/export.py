@@ -1,4 +1,4 @@
-"""Export: a model card for people and programs; rows under a name, with a purpose, a mark and an end."""
+"""Export: a model's card and file; rows under a name, with a purpose, a mark and an end."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,8 +12,9 @@ from custody.core.errors import Conflict, Denied, InvalidInput
 from custody.core.refs import DatasetRef, ModelRef, name_of
 from custody.core.tenancy import Role, TenantId
 from custody.data.export import Export, Match, marked, match
-from custody.lifecycle.access import bucket
+from custody.lifecycle.access import access, bucket
 from custody.lifecycle.consent import decide, people_of
+from custody.lifecycle.forget import stores_rows
 from custody.lifecycle.rows import table_of
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.pseudonym import tokens
@@ -49,6 +50,18 @@ def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
         }
     )
     return made
+
+
+def artifact(ports: Ports, caller: Caller, ref: ModelRef) -> bytes:
+    """Return a version's ONNX file; of a kind that stores rows, only to who may see rows, and the ledger says so."""
+    caller.may(Role.CONTRIBUTOR)
+    shelf = ports.stores.of(caller.tenant)
+    found = shelf.models.get(ref)
+    if stores_rows(found.framework):
+        caller.may_see_rows()
+        learned = sum(shelf.datasets.get(use.ref).rows for use in found.datasets)
+        access(ports, caller, str(ref), {"artifact": found.artifact}, rows=learned, purpose="model file")
+    return ports.stores.objects.get(found.artifact)
 
 
 def export(

@@ -1,13 +1,14 @@
 """Gate: a model version is judged against its policy, and the verdict is kept with its evidence."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from custody.core.digest import Digest, Json
-from custody.core.errors import Conflict, InvalidInput
+from custody.core.errors import Conflict, InvalidInput, NotFound
 from custody.core.evidence import Evidence, GoldenResult, Verdict
 from custody.core.refs import ModelRef
 from custody.core.schema import Signature
@@ -15,6 +16,7 @@ from custody.core.tenancy import Role
 from custody.gates.golden import GoldenCase, GoldenSet, cases_of
 from custody.gates.judge import judge
 from custody.gates.policy import Policy, policy_of
+from custody.lifecycle.access import access
 from custody.lifecycle.convert import groups_of, measure_holdout, parity_of
 from custody.lifecycle.rows import inputs_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
@@ -163,6 +165,21 @@ def set_golden(
         change.gates.add_golden(golden)
         entry = change.record("golden.set", model, {"version": golden.version, "digest": golden.digest, "cases": len(cases)})
     return golden, entry.seq
+
+
+def golden_of(ports: Ports, caller: Caller, model: str) -> tuple[GoldenSet, Digest]:
+    """Return the newest golden set of a model name with its digest; NotFound without one.
+
+    Inputs are rows, perhaps of people: who may see rows gets them, and the ledger says so; for others they are empty.
+    """
+    caller.may(Role.VIEWER)
+    golden = ports.stores.of(caller.tenant).gates.golden(model)
+    if golden is None:
+        raise NotFound.of("golden set", model, ls="custody golden add MODEL cases.jsonl")
+    if not caller.actor.sees_rows:
+        return replace(golden, cases=tuple(replace(case, inputs={}) for case in golden.cases)), golden.digest
+    access(ports, caller, model, {"golden": golden.digest}, rows=len(golden.cases), purpose="golden cases")
+    return golden, golden.digest
 
 
 def _check_cases(cases: Sequence[GoldenCase], signature: Signature) -> None:

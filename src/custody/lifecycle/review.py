@@ -9,6 +9,7 @@ from custody.core.digest import Json
 from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role
+from custody.lifecycle.access import access
 from custody.lifecycle.rows import spoken, table_of
 from custody.lifecycle.scan import scan, stands
 from custody.lifecycle.stores import Caller, Ports
@@ -45,17 +46,21 @@ class Item:
 def queue(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[Item, ...]:
     """Return what waits for a person: what blocks first, then what is doubtful.
 
-    Who may read rows also sees the text around each place, scrubbed, with the place itself masked: `99/99` for `12/05`.
+    Who may see rows also sees the text around each place, scrubbed, with the place itself masked: `99/99` for `12/05`; the
+    ledger says that they did.
     """
     caller.may(Role.VIEWER)
     shelf = ports.stores.of(caller.tenant)
     version, found = shelf.datasets.get(ref), shelf.scans.get(ref)
     if found is None:
         raise InvalidInput(f"{ref} was never scanned.", fix=f"Scan it: custody dataset scan {ref}")
-    table = table_of(version, ports.stores.objects, ports.tables) if caller.actor.holds(Role.CONTRIBUTOR) else None
-    return tuple(
+    table = table_of(version, ports.stores.objects, ports.tables) if caller.actor.sees_rows else None
+    items = tuple(
         Item(one.item, one.standing.value, one.category, one.rows, one.sentence, _seen(one, table)) for one in found.open
     )
+    if shown := {place.row for one in items for place in one.places if place.context}:
+        access(ports, caller, str(ref), {"rows": [*sorted(shown)]}, rows=len(shown), purpose="review")
+    return items
 
 
 def _seen(found: Found, table: pa.Table | None) -> tuple[Seen, ...]:

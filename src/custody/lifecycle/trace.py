@@ -42,7 +42,8 @@ class Trace:
 def trace(ports: Ports, caller: Caller, prediction: str) -> Trace:
     """Follow a prediction id back to decision, deployment, gate, model, run, data and card; reads only.
 
-    The inputs are a row, perhaps about a person: a viewer sees that it is there; who may see rows sees it, and the ledger says so.
+    Inputs, score, decision and label are a row, perhaps about a person: a viewer sees that it is there; who may see rows sees it,
+    and the ledger says so.
     Raises InvalidInput for a text that is no prediction id, NotFound for another tenant's.
     """
     id = PredictionId.parse(prediction)  # noqa: A001 - the field's word
@@ -97,19 +98,19 @@ def _decision(ports: Ports, id: PredictionId, gaps: list[str], *, rows: bool) ->
     if row is None:
         gaps.append("the captured inputs are not sealed yet, or were not kept: shed, or left out of the sample")
         return []
+    facts: dict[str, Json] = {"threshold": row["threshold"], "mode": row["mode"], "event": row["event"].isoformat()}
+    if not rows:
+        hidden: dict[str, Json] = dict.fromkeys(("score", "decision", "inputs", "label"), "hidden: it needs a key that sees rows")
+        return [TraceStep("decision", str(id), {**facts, **hidden})]
     label = ports.stores.of(id.deployment.tenant).labels.value_of(id.deployment, [name for name in (str(id), row["key"]) if name])
-    facts: dict[str, Json] = {
+    shown: dict[str, Json] = {
         "score": row["score"],
         "decision": row["decision"],
-        "threshold": row["threshold"],
-        "mode": row["mode"],
-        "event": row["event"].isoformat(),
-        "inputs": {name.removeprefix(INPUT): _plain(value) for name, value in row.items() if name.startswith(INPUT)}
-        if rows
-        else "hidden: they need a key that sees rows",
+        **facts,
+        "inputs": {name.removeprefix(INPUT): _plain(value) for name, value in row.items() if name.startswith(INPUT)},
         "label": label.value if label else None,
     }
-    return [TraceStep("decision", str(id), facts)]
+    return [TraceStep("decision", str(id), shown)]
 
 
 def _plain(value: Any) -> Json:

@@ -103,7 +103,7 @@ def _read_facts(run: Run, use: DatasetUse, rows: int) -> dict[str, Json]:
         "digest": use.digest,
         "split": use.split,
         "rows": bucket(rows),
-        "purpose": run.purpose,
+        "purpose": run.purpose or "train",
         "as_of": admission.at.isoformat() if admission else None,
         "basis": admission.basis if admission else None,
         "snapshot": admission.snapshot if admission else None,

@@ -8,9 +8,8 @@ from pydantic import BaseModel, Field
 
 from custody.core.refs import DatasetRef, name_of
 from custody.core.tenancy import Role
-from custody.lifecycle.consent import check_consent, consent
+from custody.lifecycle.consent import check_consent, consent, said_by
 from custody.lifecycle.export import export, identify, take
-from custody.privacy.pseudonym import tokens
 from custody.web.callers import Called, Version, Wired
 from custody.web.wire import answer, page
 
@@ -35,9 +34,7 @@ def list_consents(
     ports: Wired, caller: Called, subject: str | None = None, after: str | None = None, limit: int = 50
 ) -> Response:
     """List consent records, newest first; people are tokens. subject: the person as your own systems name them."""
-    caller.may(Role.CONTRIBUTOR).may_see_rows()
-    token = tokens(ports.pseudonyms.of(caller.tenant))(subject, "") if subject else None
-    return page(ports.stores.of(caller.tenant).consents.page(subject=token, after=after, limit=limit))
+    return page(said_by(ports, caller, subject=subject, after=after, limit=limit))
 
 
 @router.get("/consents/check/{name}/{version}")

@@ -6,10 +6,9 @@ from fastapi import APIRouter, Body, Response
 
 from custody.core.errors import NotFound
 from custody.core.refs import ModelRef, name_of
-from custody.core.tenancy import Role
 from custody.lifecycle.convert import convert
-from custody.lifecycle.export import card
-from custody.lifecycle.promote import promote, set_golden, set_policy
+from custody.lifecycle.export import artifact, card
+from custody.lifecycle.promote import golden_of, promote, set_golden, set_policy
 from custody.web.callers import Called, Version, Wired
 from custody.web.wire import answer, page
 
@@ -62,10 +61,9 @@ def model_card(ports: Wired, caller: Called, name: str, version: Version) -> Res
 @router.get("/models/{name}/{version}/artifact")
 def model_artifact(ports: Wired, caller: Called, name: str, version: Version) -> Response:
     """Return a version's ONNX file."""
-    caller.may(Role.CONTRIBUTOR)
-    found = ports.stores.of(caller.tenant).models.get(ref_of(name, version))
+    body = artifact(ports, caller, ref_of(name, version))
     headers = {"Content-Disposition": f'attachment; filename="{name}-{version}.onnx"'}
-    return Response(ports.stores.objects.get(found.artifact), media_type="application/octet-stream", headers=headers)
+    return Response(body, media_type="application/octet-stream", headers=headers)
 
 
 @router.put("/goldens/{model}")
@@ -79,11 +77,9 @@ def put_golden(ports: Wired, caller: Called, model: str, cases: Annotated[list[A
 
 @router.get("/goldens/{model}")
 def show_golden(ports: Wired, caller: Called, model: str) -> Response:
-    """Show the newest golden set of a model name."""
-    golden = ports.stores.of(caller.tenant).gates.golden(name_of("model", model))
-    if golden is None:
-        raise NotFound.of("golden set", model, ls="custody golden add MODEL cases.jsonl")
-    return answer({"set": golden, "digest": golden.digest})
+    """Show the newest golden set of a model name; inputs only to a key that sees rows."""
+    golden, digest = golden_of(ports, caller, name_of("model", model))
+    return answer({"set": golden, "digest": digest})
 
 
 @router.put("/gates/{model}")
