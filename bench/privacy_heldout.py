@@ -1,7 +1,7 @@
 """Held-out sentences, forms and addresses of the privacy benchmark, the third of their kind.
 
-Written after pattern pack 3 was frozen, and not used to tune it. Pack 4 changed telephone rows only, after the first set of their
-forms had been seen; they are measured on the second set.
+Written after pattern pack 3 was frozen, and not used to tune it. Packs 4 and 5 changed telephone rows only, each after one set of
+their forms had been seen; they are measured on the third set, which was written before the rows of pack 5.
 The first file judged pack 1: of about 31 each it missed 10 Chinese, 9 French, 9 Norwegian and 7 South African numbers in groups
 that those rows did not expect. The second judged pack 2, about 60 each: PESEL .86, TCKN .89, NIR .89, BSN .92, by three causes (a wrapped
 line that is indented, a label in the plural, a first digit of another script). Each was mended, so each file is spent and was
@@ -143,6 +143,45 @@ PHONE_FORMS_2: tuple[Callable[[str, str], str], ...] = (
     lambda c, n: f"[{c}]{n}",
     lambda c, n: f"\uff0b{c[1:]} {n}",
     lambda c, n: f"{c} {n[:3]}.{n[3:]}",
+)
+# Written before the telephone rows of pack 5, after the second set had been looked at. The numbers are the example numbers of all
+# regions of the phonenumbers library (privacy_phones.csv), with the groups that each country writes.
+PHONE_SENTENCES_3 = (
+    "My cell died, use {v} today.",
+    "Reception: {v}, open all night",
+    "{v} is the only line that answers.",
+    '<a href="tel:{v}">write or ring</a>',
+    "name=Kim;phone={v};lang=sv",
+    "Teléfono {v}, pregunte por recepción.",
+    "Rufen Sie {v} an.",
+    "call {v}!",
+    "The courier left {v} on the card.",
+    "No answer under {v} since Monday.",
+    '"mobile": "{v}"',
+    "Fax: {v} / Mail: none",
+    "Kindly SMS {v}, not e-mail.",
+    "Ring me back \u2014 {v}",
+)
+PHONE_FORMS_3: tuple[Callable[[str, str], str], ...] = (  # the number as written abroad, with its +, and at home
+    lambda i, _: i,
+    lambda _, n: n,
+    lambda i, _: i.replace(" ", "").replace("-", ""),
+    lambda i, _: i.replace(" ", "-"),
+    lambda i, _: i.replace(" ", ".").replace("-", "."),
+    lambda i, _: i.replace(" ", "\u00a0"),
+    lambda i, _: f"00{i[1:]}",
+    lambda i, _: f"({i.split(' ', 1)[0]}) {i.split(' ', 1)[1]}",
+    lambda _, n: "".join(filter(str.isdigit, n)),
+    lambda _, n: n.replace(" ", ".").replace("-", "."),
+    lambda i, _: f"{i} ext. 41",
+    lambda i, _: f"{i}x7",
+    lambda i, _: i.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")),
+    lambda _, n: n.translate(str.maketrans("0123456789", "０１２３４５６７８９")),  # noqa: RUF001 - wide digits
+    lambda i, _: "\n".join(i.rsplit(" ", 1)),
+    lambda _, n: n.replace(" ", "/", 1),
+    lambda i, _: f"{i.split(' ', 1)[0]} (0){i.split(' ', 1)[1]}",
+    lambda i, _: i.replace(" ", "\u2013"),
+    lambda _, n: _cut("".join(filter(str.isdigit, n)), " ", 2),
 )
 # about people: {name} {city} {company} {street}
 PEOPLE = (

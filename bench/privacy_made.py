@@ -177,14 +177,6 @@ def _tax(rng: Rng) -> str:
     return "".join(body) + rng.choice(string.digits)
 
 
-def phone(rng: Rng) -> str:
-    """Return a number of a plan of one of several countries, without form, with its + and country."""
-    plans = (("+1", "2125550", 3), ("+44", "20794", 5), ("+49", "301", 7), ("+33", "6", 8), ("+34", "612", 6), ("+91", "98", 8), ("+86", "138", 8),
-             ("+81", "90", 8), ("+55", "119", 8), ("+234", "803", 7), ("+90", "532", 7), ("+48", "512", 6))  # fmt: skip
-    code, start, rest = rng.choice(plans)
-    return f"{code} {start}{digits(rng, rest)}"
-
-
 def person(rng: Rng, origin: str) -> str:
     first, last = (rng.choice(part) for part in NAMES[origin])
     return f"{last} {first}" if origin in {"Chinese", "Vietnamese"} and rng.random() < 0.5 else f"{first} {last}"

@@ -28,8 +28,8 @@ class Detector(Protocol):
 class Prefilter(Protocol):
     """Tells which patterns may be in a text; it may name too many, never too few."""
 
-    def candidates(self, texts: Sequence[str]) -> Iterator[Sequence[int]]:
-        """Yield, for each text, the ascending indices of the patterns to run."""
+    def candidates(self, texts: Sequence[str], *, hint: str = "") -> Iterator[Sequence[int]]:
+        """Yield, for each text, the ascending indices of the patterns to run; words of the hint count as context of all."""
         ...
 
 

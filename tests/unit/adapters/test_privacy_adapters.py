@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from custody.adapters.privacy.batches import batches
 from custody.adapters.privacy.chosen import Patterns, detectors
 from custody.adapters.privacy.limited import scrub_within
 from custody.adapters.privacy.names import Names, windows
@@ -16,7 +17,6 @@ from custody.core.errors import InvalidInput, Unavailable
 from custody.core.tenancy import TenantId
 from custody.privacy.columns.table import scrub_table
 from custody.privacy.detect import PatternDetector
-from custody.privacy.patterns.pack import PACK
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import Mode, ScrubPolicy
 from custody.privacy.pseudonym import PseudonymKey
@@ -45,6 +45,21 @@ PIECES = (
         "SW1A 1AA",
     ),
     *(
+        "call ",
+        "her bsn ",
+        "123456782",
+        "passport ",
+        "C01X00T47",
+        "zip 62704",
+        "konto 12345678",
+        "context",
+        "st. ",
+        "dni 12.345.678-Z",
+        "tel",
+    ),
+    *(
+        " " * 31,
+        " " * 62,
         " ",
         "\n",
         "-",
@@ -67,7 +82,7 @@ def prefiltered(tier: Tier) -> PatternDetector:
     pytest.importorskip("hyperscan", reason="pip install 'custody-ml[privacy]' to test the prefilter")
     from custody.adapters.privacy.prefilter import Hyperscan
 
-    return PatternDetector(tier, prefilter=Hyperscan(PACK.of(tier)))
+    return PatternDetector(tier, prefilter=Hyperscan(tier))
 
 
 @pytest.fixture(scope="module", params=Tier)
@@ -75,13 +90,29 @@ def pair(request: pytest.FixtureRequest) -> tuple[PatternDetector, PatternDetect
     return prefiltered(request.param), PatternDetector(request.param)
 
 
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(st.characters(max_codepoint=127), max_size=40)
+
+
 @settings(max_examples=100, deadline=None)
-@given(text=st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(st.characters(max_codepoint=127), max_size=40))
+@given(texts=st.lists(TEXTS, max_size=4), hint=st.sampled_from(["", "customerPhone", "bsn", "e-mail"]))
 def test_the_prefilter_lets_through_whatever_is_found_without_it(
-    pair: tuple[PatternDetector, PatternDetector], text: str
+    pair: tuple[PatternDetector, PatternDetector], texts: list[str], hint: str
 ) -> None:
     quick, plain = pair
-    assert list(quick.find([text])[0]) == list(plain.find([text])[0])
+    assert [list(one) for one in quick.find(texts, hint=hint)] == [list(one) for one in plain.find(texts, hint=hint)]
+
+
+def test_a_text_that_matches_everywhere_is_left_to_the_gates(pair: tuple[PatternDetector, PatternDetector]) -> None:
+    quick, plain = pair
+    texts = ["nothing here", "4111 1111 1111 1111 " * 500, "write to ana@example.org"]
+    assert [list(one) for one in quick.find(texts)] == [list(one) for one in plain.find(texts)]
+
+
+@given(st.lists(st.text("ab", max_size=9), max_size=20), st.integers(1, 12), st.integers(1, 5))
+def test_batches_keep_every_text_in_order_and_within_bounds(texts: list[str], size: int, count: int) -> None:
+    made = list(batches(texts, size, count))
+    assert [text for batch in made for text in batch] == texts
+    assert all(len(batch) == 1 or (len(batch) <= count and sum(map(len, batch)) <= size) for batch in made)
 
 
 def test_a_scan_in_a_child_gives_what_a_scan_here_gives() -> None:

@@ -9,7 +9,6 @@ from custody.adapters.privacy.prefilter import Hyperscan
 from custody.core.errors import InvalidInput
 from custody.privacy.detect import PatternDetector
 from custody.privacy.finding import Finding
-from custody.privacy.patterns.pack import PACK
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.scans.inspection import Detectors
 
@@ -34,7 +33,7 @@ class Patterns:
 
     def _quicken(self) -> None:
         try:
-            self._detector = PatternDetector(self._tier, prefilter=Hyperscan(PACK.of(self._tier)))
+            self._detector = PatternDetector(self._tier, prefilter=Hyperscan(self._tier))
         except InvalidInput:  # it is an extra; without it the scan takes longer and finds the same
             return
 

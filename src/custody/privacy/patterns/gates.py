@@ -17,7 +17,7 @@ def _search(regex: str) -> Test:
     return re.compile(regex).search
 
 
-def _run(count: int) -> str:
+def run(count: int) -> str:
     r"""Return a regex of `count` digits with at most 24 characters of punctuation or space between two."""
     return rf"\d(?:{_LOOSE}{{0,24}}+\d){{{count - 1}}}"
 
@@ -165,33 +165,22 @@ GATES: dict[str, tuple[str, Test]] = {
     "cjk": ("digit", lambda text: not text.isascii()),
     "quad": ("digit", _search(r"\d\.\d{1,3}\.\d")),
     "three": ("digit", _search(r"\d(?:[^\n]{0,2}?\d){2}")),
-    "six": ("digit", _search(_run(6))),
-    "seven": ("six", _search(_run(7))),
-    "nine": ("seven", _search(_run(9))),
-    "eleven": ("nine", _search(_run(11))),
+    "six": ("digit", _search(run(6))),
+    "seven": ("six", _search(run(7))),
+    "nine": ("seven", _search(run(9))),
+    "eleven": ("nine", _search(run(11))),
     "letters": ("digit", _search(rf"[A-Za-z]{_LOOSE}{{0,24}}\d|\d{_LOOSE}{{0,24}}[A-Za-z]")),
 }
 
 
-def root_of(gate: str) -> str:
-    """Return the gate that must pass before all others of its family."""
-    while GATES[gate][0]:
-        gate = GATES[gate][0]
-    return gate
-
-
 class Gates:
-    """The prefilter that needs no library: it runs each gate once a text.
+    """The prefilter that needs no library: it runs each gate once a text."""
 
-    only: which gates, all by default; the patterns of other gates are then never candidates.
-    """
-
-    def __init__(self, patterns: Sequence[Pattern], *, only: Callable[[str], bool] = bool) -> None:
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
         order = list(GATES)
         rows: dict[str, list[int]] = {name: [] for name in order}
         for index, pattern in enumerate(patterns):
-            if only(pattern.gate):
-                rows[pattern.gate].append(index)
+            rows[pattern.gate].append(index)
         used = {name for name, found in rows.items() if found}
         for name in reversed(order):  # a gate is asked if a pattern or a later gate needs it
             if name in used and GATES[name][0]:
@@ -202,21 +191,15 @@ class Gates:
             if name in used
         ]
         self._size = len(order)
-        self.rows: list[Sequence[int]] = [found for found in rows.values() if found]
 
-    def candidates(self, texts: Sequence[str]) -> Iterator[Sequence[int]]:
+    def candidates(self, texts: Sequence[str], *, hint: str = "") -> Iterator[Sequence[int]]:  # noqa: ARG002 - gates ask no words
         """Yield the indices of the patterns whose gate each text passes."""
-        for groups in self.groups(texts):
-            yield sorted(index for rows in groups for index in rows)
-
-    def groups(self, texts: Sequence[str]) -> Iterator[Sequence[Sequence[int]]]:
-        """Yield the same, gate by gate."""
         for text in texts:
             passed = [False] * self._size
-            found: list[Sequence[int]] = []
+            found: list[int] = []
             for test, before, number, rows in self._steps:
                 if (before < 0 or passed[before]) and test(text):
                     passed[number] = True
-                    if rows:
-                        found.append(rows)
+                    found += rows
+            found.sort()
             yield found

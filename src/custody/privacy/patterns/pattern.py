@@ -47,3 +47,7 @@ class Pattern:
     tier: Tier = Tier.DEFAULT
     context: tuple[str, ...] = ()
     asks: bool = False
+
+    def asked(self, tier: Tier) -> bool:
+        """Tell whether a tier believes the row only beside one of its words."""
+        return bool(self.context) and (self.asks or tier is Tier.DEFAULT)

@@ -4,19 +4,24 @@ import re
 from functools import partial
 
 from custody.privacy.patterns.checks import windows
-from custody.privacy.patterns.pattern import Check, Cut, Pattern, Tier
+from custody.privacy.patterns.pattern import Check, Cut, Pattern, Tier, whole
 from custody.privacy.patterns.shapes import BLANKS, DASHES, ascii_digits, digits_of
 
 WORDS = (
     "phone", "phones", "telephone", "tel", "fax", "mobile", "cell", "cellphone", "call", "calling", "called", "dial", "ring", "sms",
     "text", "texted", "whatsapp", "signal", "contact", "reach", "hotline", "landline", "pager", "voicemail", "number is",
-    "telefon", "telefonnummer", "handy", "mobil", "rufnummer", "anruf", "rufen",
+    "telefon", "telefonnummer", "handy", "mobil", "rufnummer", "anruf", "rufen", "kontakt", "contacto", "contatto", "contato",
     "téléphone", "portable", "appelez", "appeler", "joindre",
     "teléfono", "telefono", "móvil", "celular", "llamar", "llame", "llámame",
     "telefone", "telemóvel", "ligar", "cellulare", "chiamare", "chiama",
     "telefoon", "mobiel", "bellen", "telefonnumer", "komórka", "zadzwoń", "puhelin", "matkapuhelin", "telefonszám",
     "телефон", "тел", "звоните", "τηλέφωνο", "電話", "电话", "手机", "携帯", "전화", "هاتف", "फोन", "טלפון",
 )  # fmt: skip
+# what stands right before a number; then five digits are enough, as small countries have them
+_RIGHT_BEFORE = (
+    "tel|telephone|phone|fax|mobile|cell|cellphone|hotline|landline|sms|whatsapp|dial|telefon|telefonnummer|handy|rufnummer|téléphone|"
+    "teléfono|telefono|telefone|móvil|celular|cellulare|telefoon|puhelin|телефон|тел|τηλέφωνο|電話|电话|手机|전화|هاتف|फोन|טלפון"
+)
 _GAP = rf"(?:[-./()\[\]{DASHES}{BLANKS}]|\r?\n)"
 _EXTENSION = rf"(?:(?:ext|extension|x|#)[.:]?+{_GAP}?+)"
 _RUN = rf"\d++(?:{_GAP}{{1,4}}+{_EXTENSION}?+\d++|,?+{_GAP}{{0,2}}+{_EXTENSION}\d++){{0,12}}+"
@@ -27,6 +32,7 @@ _YEARS = re.compile(r"(?:1[89]|20)\d\d(?:\D{1,3}(?:1[89]|20)\d\d)+")
 _DECIMAL = re.compile(r"\d+\.\d+|\d{1,3}(?:\.\d{3})+")
 _DOTTED = re.compile(r"[17]\.\d{10}|[2-689]\d{1,2}\.\d{7,12}")  # countries have one digit only in 1 and 7
 _FRACTION = re.compile(r"\d[.,]$")
+_LEAD = re.compile(r"(?i)(?:[a-z]{2,6}:(?://)?)?[+( 0\uff0b]{0,3}")
 _VERSION = re.compile(r"\d{1,3}(?:\.\d{1,3}){2,}")
 
 
@@ -46,10 +52,10 @@ def _written_like_one(text: str, *, abroad: bool = False) -> bool:
 
 
 def _parts(text: str, *, abroad: bool = False) -> tuple[Cut, ...]:
-    """Find the groups that are a telephone number; a sign before the first goes with it."""
+    """Find the groups that are a telephone number; a sign before the first goes with it, and a scheme."""
     passes = partial(_written_like_one, abroad=abroad)
     found = (cut for cut in windows(text, passes, 15) if not _FRACTION.search(text[: cut[0]]))
-    return tuple((0 if start <= 3 and not text[:start].strip("+(0 \uff0b") else start, end) for start, end in found)
+    return tuple((0 if _LEAD.fullmatch(text[:start]) else start, end) for start, end in found)
 
 
 def _sized(text: str) -> tuple[Cut, ...]:
@@ -57,15 +63,24 @@ def _sized(text: str) -> tuple[Cut, ...]:
 
 
 BALANCED, SIZED = Check("phone", _parts), Check("phone_size", _sized)
+SHORT = whole("phone_short", lambda text: 5 <= len(digits_of(text)) <= 6)
 ABROAD = Check("phone_abroad", partial(_parts, abroad=True))
+_SIGN = rf"[-./{DASHES}{BLANKS}]"
+_SIX = rf"\d{{2,6}}+(?:{_SIGN}\d{{2,4}}+){{0,2}}"
 _BEFORE, _AFTER = r"(?<![\w.+/-])", r"(?!\w|[-/.]\d)"
 
 PHONES: tuple[Pattern, ...] = (
-    Pattern("PHONE", "phone.international", rf"(?i)(?<![\w+])[+\uff0b] ?\(?{_RUN}", "seven", ABROAD),
+    Pattern(
+        "PHONE",
+        "phone.international",
+        rf"(?i)(?<![\w+])(?:(?:tel|callto|sms|fax|sip):(?://)?)?[+\uff0b] ?\(?{_RUN}",
+        "seven",
+        ABROAD,
+    ),
     Pattern(
         "PHONE",
         "phone.exit",
-        rf"{_BEFORE}00[ -]?[1-9]\d{{0,2}}[ -]\(?\d{{1,5}}\)?(?:[ /-]\d{{2,8}}){{1,4}}{_AFTER}",
+        rf"{_BEFORE}00[ -]?[1-9]\d{{0,2}}{_SIGN}\(?\d{{1,8}}\)?(?:{_SIGN}\d{{2,8}}){{0,4}}{_AFTER}",
         "seven",
         BALANCED,
     ),
@@ -79,7 +94,24 @@ PHONES: tuple[Pattern, ...] = (
     Pattern(
         "PHONE", "phone.trunk", rf"{_BEFORE}\(?0[1-9]\d{{0,4}}\)?(?:[ /-]{{1,3}}\d{{2,8}}){{1,4}}{_AFTER}", "seven", BALANCED
     ),
-    Pattern("PHONE", "phone.bare", rf"{_BEFORE}0[1-9]\d{{8,9}}{_AFTER}", "nine", BALANCED),
+    Pattern("PHONE", "phone.bare", rf"{_BEFORE}0[1-9]\d{{8,10}}{_AFTER}", "nine", BALANCED),
     Pattern("PHONE", "phone.said", rf"(?i)(?<![\w.])\(?{_RUN}", "seven", BALANCED, context=WORDS),
+    Pattern(
+        "PHONE",
+        "phone.short",
+        rf"(?i)(?<![^\W\d_])(?:{_RIGHT_BEFORE})(?:[ -]?(?:no|nr|num|number|numéro|número))?[ .:=\"'>]{{1,4}}(?P<v>{_SIX}){_AFTER}",
+        "three",
+        SHORT,
+    ),
+    Pattern(
+        "PHONE",
+        "phone.short_said",
+        rf"(?<![\w.,$€£#\-/]){_SIX}(?![\w%\-/]|[.,:]\d)",
+        "three",
+        SHORT,
+        Tier.STRICT,
+        WORDS,
+        asks=True,
+    ),
     Pattern("PHONE", "phone.any", rf"(?i)(?<!\d)[+(]{{0,2}}{_RUN}", "seven", SIZED, Tier.STRICT),
 )

@@ -4,8 +4,8 @@ from custody.core.digest import Digest
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.scans.measurement import Recall, recalls
 
-LABELLED_SET = "made-up numbers in held-out sentences 2"
-PACK_MEASURED = Digest("350e9ca5f0b874a1ca3ce89e2b05419320fa9caf3a9583625b8162b9d46e09ca")
+LABELLED_SET = "made-up numbers in held-out sentences 3"
+PACK_MEASURED = Digest("074da619f741a9f89085455c0361d2d6d64afdf7f7e538cb9ef841b2ace0f5a7")
 # type: spans covered in full, of how many
 COUNTS: dict[Tier, dict[str, tuple[int, int]]] = {
     Tier.DEFAULT: {
@@ -23,11 +23,11 @@ COUNTS: dict[Tier, dict[str, tuple[int, int]]] = {
         "IP_ADDRESS": (600, 600),
         "NL_BSN": (553, 600),
         "NO_FODSELSNUMMER": (600, 600),
-        "PHONE": (729, 800),
+        "PHONE": (696, 800),
         "PL_PESEL": (549, 600),
         "SE_PERSONNUMMER": (600, 600),
         "TR_TCKN": (600, 600),
-        "UK_NHS": (569, 600),
+        "UK_NHS": (570, 600),
         "US_SSN": (576, 600),
         "ZA_ID": (600, 600),
     },
@@ -46,7 +46,7 @@ COUNTS: dict[Tier, dict[str, tuple[int, int]]] = {
         "IP_ADDRESS": (600, 600),
         "NL_BSN": (600, 600),
         "NO_FODSELSNUMMER": (600, 600),
-        "PHONE": (751, 800),
+        "PHONE": (792, 800),
         "PL_PESEL": (600, 600),
         "SE_PERSONNUMMER": (600, 600),
         "TR_TCKN": (600, 600),

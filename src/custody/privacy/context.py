@@ -1,0 +1,33 @@
+"""Words that must stand near a number before it is believed, such as "call" near a telephone number."""
+
+import re
+from functools import lru_cache
+
+BEFORE, AFTER = 64, 32  # characters in which a context word counts
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@lru_cache(maxsize=256)
+def near(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Compile context words, in the plural too; scripts that write no blanks get no word ends."""
+    spaced = [re.escape(word) for word in words if word[0] < "\u0e00"]
+    others = [re.escape(word) for word in words if word[0] >= "\u0e00"]
+    parts = ([rf"(?<![^\W_])(?:{'|'.join(spaced)})s?(?![^\W_])"] if spaced else []) + others
+    return re.compile("|".join(parts), re.IGNORECASE)
+
+
+def said(words: tuple[str, ...], text: str, start: int, end: int) -> bool:
+    """Tell whether one of the words ends in the 64 characters before a stretch, or begins in the 32 after it.
+
+    A word counts as it stands in the text: "ext" at the border of "text" is none.
+    """
+    search = near(words).search
+    if search(text, max(0, start - BEFORE), start):
+        return True
+    after = search(text[end : end + 2 * AFTER])
+    return after is not None and after.start() <= AFTER
+
+
+def spoken(hint: str) -> str:
+    """Write a column's name as words: customerPhone and customer_phone both say phone."""
+    return _CAMEL.sub(" ", hint).replace("_", " ")
