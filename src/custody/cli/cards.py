@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from custody.data.asked import Question
     from custody.sdk.client import Client
 
-FORMATS = ("croissant", "dps", "spdx", "dpv", "odrl")
+FORMATS = ("croissant", "dps", "spdx", "dpv", "odrl", "signed")
 
 
 def add_to(noun: click.Group) -> None:
@@ -30,7 +30,7 @@ def add_to(noun: click.Group) -> None:
         ],
     )
     @click.argument("dataset", required=False)
-    @click.option("--as", "form", type=click.Choice(FORMATS), help="Print it in a standard.")
+    @click.option("--as", "form", type=click.Choice(FORMATS), help="Print it in a standard, or as it was signed.")
     @click.option("--from", "source", help="Read a card, Croissant, Data Provenance or SPDX file (YAML or JSON), and check it.")
     @click.option("--ask", is_flag=True, help="Ask for every field that is missing.")
     @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Write the card here as YAML; default: print it.")
@@ -47,14 +47,46 @@ def add_to(noun: click.Group) -> None:
         else:
             raise click.UsageError("Whose card? Name a dataset version, or make a card with --ask or --from FILE.")
 
+    _verify(noun)
+
 
 def plain(data: dict[str, Any]) -> str:
     """Lay out headings and sentences."""
     parts = [f"{heading}\n" + "\n".join(f"  {line}" for line in lines) for heading, lines in data["sentences"]]
-    signed = (
-        f"Card {data['digest'][:12]}, signed by key {data['key_id'][:12]}." if data["signature"] else "This card is not signed."
-    )
-    return "\n\n".join([*parts, signed])
+    by = f"Card {data['digest'][:12]}, signed by key {data['key_id']}"
+    checked = f"{by}; the signature holds." if data["verified"] else f"{by}, which is not this project's key: it was not checked."
+    return "\n\n".join([*parts, checked if data["signature"] else "This card is not signed."])
+
+
+def _verify(noun: click.Group) -> None:
+    @noun.command("verify")
+    @click.argument("file", type=click.File("rb"))
+    @click.option("--key", "key_id", help="Id of the key that must have signed it, as its owner told you.")
+    @click.option("--format", type=click.Choice(["text", "json"]), default="text", help="How to print the answer.")
+    def verify(file: Any, key_id: str | None, format: str) -> None:  # noqa: A002 - the option's name
+        """Check a signed card without the project: nobody changed a word of it, and whose key signed it.
+
+        \b
+        Examples:
+          custody dataset verify card.json --key 0f3a5b7c9d1e2f40
+          custody dataset card tickets@1 --as signed | custody dataset verify -
+        """  # noqa: D301 - click's own mark
+        import msgspec
+
+        from custody.core.errors import InvalidInput
+        from custody.data.signature import check
+
+        try:
+            values = msgspec.json.decode(file.read())
+        except msgspec.DecodeError as error:
+            raise InvalidInput("That is not JSON.", why=f"{error}.") from error
+        found = check(values if isinstance(values, dict) else {}, key_id=key_id)
+        if format == "json":
+            click.echo(json.dumps(msgspec.to_builtins(found), indent=2, ensure_ascii=False))
+            return
+        click.echo(f"The card of {found.dataset}, '{found.title}', is the one that key {found.key_id} signed.")
+        if not key_id:
+            say("Compare the key's id with what its owner told you: anybody can sign with a key of their own.")
 
 
 def _make(client: "Client", source: str | None, *, ask: bool, output: str | None) -> None:

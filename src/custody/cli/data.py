@@ -48,6 +48,10 @@ def _dataset_add(noun: click.Group) -> None:
     @click.option("--group", "groups", multiple=True, help="Column with groups of people, for bias checks; repeat it.")
     @click.option("--columns", help="Columns the file must have, separated by commas.")
     @click.option("--derived-from", multiple=True, help="Dataset version it was made from; its terms are inherited. Repeat it.")
+    @click.option(
+        "--waive", multiple=True, help="Inherited field that may allow more than the source's; approvers only. Repeat it."
+    )
+    @click.option("--waiver-reason", default="", help="Why; signed, and kept in the ledger.")
     @click.option("--holdout", type=float, default=0.4, show_default=True, help="Share of rows kept from training, 0..1.")
     def add(client: "Client", name: str, file: str, card: str, dry_run: bool, **given: Any) -> None:
         """Store a CSV, JSONL or Parquet file as the next version of a dataset."""
@@ -67,6 +71,8 @@ def _dataset_add(noun: click.Group) -> None:
                 columns=given["columns"].split(",") if given["columns"] else None,
                 derived_from=given["derived_from"],
                 holdout=given["holdout"],
+                waive=given["waive"],
+                waiver_reason=given["waiver_reason"],
                 dry_run=dry_run,
             )
         show(result, _dataset_text, quiet=ref(result.data["ref"]))

@@ -68,7 +68,7 @@ QUESTIONS = (
     Question("proprietary", "[none]", Form.LIST, PROPRIETARY, needed=True),
     Question("retention", "P5Y", needed=True),
     Question("retention_action", "delete", choices=("delete", "anonymise", "archive", "review")),
-    Question("deidentification", "{method: names replaced, report: 9c1e...}", Form.TABLE),
+    Question("deidentification", "{method: names replaced by an agency, k: 5, l: 2}", Form.TABLE),
     Question("dp", "{epsilon: 1.0, delta: 1e-6, unit: person}", Form.TABLE),
     Question("limitations", "Says nothing about tickets that were never written", needed=True),
     Question("known_gaps", "March is missing"),
@@ -189,10 +189,19 @@ def _table_faults(question: Question, value: Json) -> list[str]:
         faults += [f"'{item}' is not a data category" for item in value.values() if str(item).partition(".")[0] not in roots]
     if question.name == "bias_mitigation" and value.get("method") not in MITIGATIONS:
         faults.append(f"the 'method' of 'bias_mitigation' must be one of {', '.join(MITIGATIONS)}")
+    if question.name == "deidentification":
+        faults += [
+            f"'{key}' of 'deidentification' must be a whole number of at least 1" for key in ("k", "l") if _no_bound(value, key)
+        ]
     age = value.get("max_age_days", 30)
     if question.name == "consent" and (isinstance(age, bool) or not isinstance(age, int | float) or age <= 0):
         faults.append("'max_age_days' of 'consent' must be a number above 0")
     return faults
+
+
+def _no_bound(value: Mapping[str, Json], key: str) -> bool:
+    bound = value.get(key, 1)
+    return isinstance(bound, bool) or not isinstance(bound, int) or bound < 1
 
 
 _SPECIAL: Mapping[str, Callable[[str], str]] = {"retention": fault_of_retention}

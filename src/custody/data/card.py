@@ -1,6 +1,6 @@
 """The provenance card of a dataset version: where it came from, how it was collected, how it was treated for bias."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -37,6 +37,29 @@ MITIGATIONS = ("none", "reweigh", "resample", "relabel", "threshold")
 TRAINING = "train_ai_system"
 VERSION = 2
 NOT_ASSESSED = "not assessed"
+NEEDED = (
+    "title",
+    "description",
+    "owner",
+    "contact",
+    "sources",
+    "collection_method",
+    "collection_detail",
+    "collection_period",
+    "geography",
+    "storage",
+    "processing",
+    "subjects",
+    "classification",
+    "legal_basis",
+    "purposes",
+    "license",
+    "proprietary",
+    "retention",
+    "limitations",
+    "bias_treatment",
+)  # of version 2; `subjects` may be empty: then it is about nobody
+_BARE = {"none", "n/a", "na", "-", "no", "unknown"}  # answers that say nothing about how somebody looked
 _SPECIAL = (
     "user.biometric",
     "user.biometrics",
@@ -61,6 +84,7 @@ class Card:
     purposes: keys of permitted use; training needs `train_ai_system` (fideslang). license: an SPDX id or a sentence.
     categories: what columns hold, as fideslang keys; personal data that a scan finds there is expected, and stays.
     quasi_identifiers: columns that tell people apart together; a scan counts the smallest group of equal ones.
+    deidentification: `k` and `l` are bounds that the scan then holds the data to; what the scan measured is added when shown.
     A card of version 1 ends with `bias_treatment`; what is below is asked since version 2.
     Source of the fields: Data & Trust Alliance, Data Provenance Standards 1.0.0; Gebru et al. 2021, Datasheets for Datasets.
     """
@@ -100,13 +124,13 @@ class Card:
     proprietary: tuple[str, ...] = ()
     retention: str = ""
     retention_action: str = "delete"
-    transform: Mapping[str, str] = field(default_factory=dict)
-    deidentification: Mapping[str, str] = field(default_factory=dict)
+    transform: Mapping[str, Json] = field(default_factory=dict)
+    deidentification: Mapping[str, Json] = field(default_factory=dict)
     dp: Mapping[str, Json] = field(default_factory=dict)
     bias_groups: tuple[Mapping[str, Json], ...] = ()
     bias_metrics: tuple[Mapping[str, Json], ...] = ()
     bias_mitigation: tuple[Mapping[str, Json], ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, Json] = field(default_factory=dict)
     known_gaps: str = ""
     social_impact: str = ""
 
@@ -125,8 +149,9 @@ class Card:
         return tuple(reasons + (self._conditions() if self.version > 1 else []))
 
     def _conditions(self) -> list[str]:
-        """Return what is missing because of what the card says elsewhere."""
-        missing = []
+        """Return what is missing: the fields that every card needs, and those that it needs because of what it says elsewhere."""
+        said = ("subjects", "sources", "purposes")  # may be empty, or are asked above
+        missing = [f"its card says nothing about '{name}'" for name in NEEDED if name not in said and not getattr(self, name)]
         if special := sorted(key for key in set(self.categories.values()) if below_any(key, _SPECIAL)):
             missing += [] if self.special_condition else [f"it holds {', '.join(special)} but says no 'special_condition'"]
         if self.legal_basis == "consent":
@@ -138,11 +163,25 @@ class Card:
             missing.append("it comes from a clean room but 'dp' does not say epsilon, delta and unit")
         return missing
 
+    def promotion_blocks(self, groups: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return why a model that learned from this data may not pass its gate: nobody looked at bias, and nobody said why.
+
+        groups: the columns of groups that the dataset names, which the gate then measures.
+        """
+        if not self.subjects:
+            return ()
+        words = self.bias_treatment.strip().rstrip(".").lower()
+        if words.startswith(NOT_ASSESSED):
+            return ("its bias was not assessed",)
+        if words in _BARE and not (groups or self.bias_groups or self.bias_metrics):
+            return (f"its bias was not assessed: no group was looked at, and the card says '{words}' without a reason",)
+        return ()
+
     @property
-    def promotion_blocks(self) -> tuple[str, ...]:
-        """Return why a model that learned from this data may not pass its gate: nobody looked at bias."""
-        unseen = self.subjects and self.bias_treatment.strip().lower().startswith(NOT_ASSESSED)
-        return ("its bias was not assessed",) if unseen else ()
+    def bounds(self) -> Mapping[str, int]:
+        """Return the smallest group (k) and the fewest sensitive values in a group (l) that the card promises; empty if none."""
+        given = {name: self.deidentification.get(name) for name in ("k", "l")}
+        return {name: int(value) for name, value in given.items() if isinstance(value, int | float)}
 
     @property
     def subject_keys(self) -> tuple[str, ...]:

@@ -1,13 +1,46 @@
 """What derived data inherits: the strictest of what its sources say, never weaker by edit."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from custody.core.errors import InvalidInput
 from custody.data.card import ANY, CLASSES, Card
 from custody.data.retention import end_of
 
 _KEPT = ("storage_denied", "processing_denied", "restrictions")
+INHERITED = ("classification", "legal_basis", "subject_key", "purposes", "storage", "processing", *_KEPT, "retention")
+SHORTEST = 10  # letters of a reason
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """An approver lets a card allow more than its source in some fields, and says why.
+
+    Raises: InvalidInput for a field that is not inherited, no field, or no reason.
+    """
+
+    fields: tuple[str, ...]
+    reason: str
+
+    def __post_init__(self) -> None:
+        if wrong := [name for name in self.fields if name not in INHERITED]:
+            raise InvalidInput(
+                f"'{wrong[0]}' is not inherited, so it needs no waiver.", why=f"These are: {', '.join(INHERITED)}."
+            )
+        if not self.fields or len(self.reason.strip()) < SHORTEST:
+            raise InvalidInput(
+                "A waiver names fields and says why.",
+                why=f"The reason has at least {SHORTEST} letters.",
+                fix="Say both: --waive retention --waiver-reason 'the customer agreed to two more years'",
+            )
+
+    def split(self, faults: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the faults that stay and those that are waived; InvalidInput if a field is waived that is not weaker."""
+        waived = tuple(fault for fault in faults if fault.partition(" ")[0] in self.fields)
+        if idle := sorted(set(self.fields) - {fault.partition(" ")[0] for fault in waived}):
+            raise InvalidInput(f"The card is not weaker in {', '.join(idle)}, so there is nothing to waive.", fix="Leave it out.")
+        return tuple(fault for fault in faults if fault not in waived), waived
 
 
 def inherited(card: Card, sources: Sequence[tuple[str, Card, datetime]]) -> Card:

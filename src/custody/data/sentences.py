@@ -30,18 +30,18 @@ _METHODS = {
 }
 
 
-def sentences(card: Card) -> list[tuple[str, list[str]]]:
-    """Return headings with their sentences, in the order in which a reviewer asks."""
+def sentences(card: Card, groups: Sequence[str] = ()) -> list[tuple[str, list[str]]]:
+    """Return headings with their sentences, in the order in which a reviewer asks; groups: columns that the dataset names."""
     return [
         ("What is it?", [_full(card.title), _full(card.description)]),
-        ("May it be used to train a model?", [f"No: {'; '.join(card.blocks)}." if card.blocks else "Yes.", *_gate(card)]),
+        ("May it be used to train a model?", [f"No: {'; '.join(card.blocks)}." if card.blocks else "Yes.", *_gate(card, groups)]),
         ("Who answers for it?", _who(card)),
         ("Where does it come from, and how was it collected?", _origin(card)),
         ("Whom is it about?", _people(card)),
         ("On what ground, and what for?", _ground(card)),
         ("What limits its use?", _limits(card)),
         ("How long may it be kept?", _keep(card)),
-        ("How was it treated for bias?", _bias(card)),
+        ("How was it treated for bias?", _bias(card, groups)),
         ("What can it not show?", [_full(card.limitations), *([_full(card.known_gaps)] if card.known_gaps else [])]),
     ]
 
@@ -60,12 +60,9 @@ def _listed(items: Sequence[str]) -> str:
     return ", ".join(items[:-1]) + f" and {items[-1]}" if len(items) > 1 else "".join(items)
 
 
-def _gate(card: Card) -> list[str]:
-    return (
-        [f"A model that learned from it does not pass its gate: {'; '.join(card.promotion_blocks)}."]
-        if card.promotion_blocks
-        else []
-    )
+def _gate(card: Card, groups: Sequence[str]) -> list[str]:
+    blocks = card.promotion_blocks(groups)
+    return [f"A model that learned from it does not pass its gate: {'; '.join(blocks)}."] if blocks else []
 
 
 def _who(card: Card) -> list[str]:
@@ -153,8 +150,9 @@ def _keep(card: Card) -> list[str]:
     return [f"It may be kept {until}; then it is {_ENDS.get(card.retention_action, card.retention_action)}."]
 
 
-def _bias(card: Card) -> list[str]:
+def _bias(card: Card, groups: Sequence[str]) -> list[str]:
     made = [_full(card.bias_treatment)]
+    made += [f"Models that learn from it are measured for each group of {_listed(groups)}."] if groups else []
     made += [f"Group: {_pairs(one)}." for one in card.bias_groups]
     made += [f"Measured: {_pairs(one)}." for one in card.bias_metrics]
     made += [f"Treatment: {_pairs(one)}." for one in card.bias_mitigation]

@@ -1,18 +1,25 @@
 """Cards: a dataset version's terms in plain words and in other people's standards, signed by the project."""
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from custody.core.digest import Json
+from custody.core.errors import IntegrityBroken
 from custody.core.refs import DatasetRef
-from custody.core.tenancy import Role
+from custody.core.tenancy import Role, TenantId
 from custody.data.card import Card, card_digest
 from custody.data.dataset import DatasetVersion
 from custody.data.sentences import sentences
+from custody.data.signature import SIGNED, document, holds
 from custody.data.standards.formats import standard
 from custody.data.standards.places import About
+from custody.lifecycle.scan import report_of_scan
 from custody.lifecycle.stores import Caller, Ports
+from custody.privacy.scans.report import ScanReport, report_of
+
+PSEUDONYM = "user.unique_id.pseudonymous"  # the category of a column of pseudonyms
 
 
 def signed(ports: Ports, card: Card) -> tuple[str, str]:
@@ -22,35 +29,101 @@ def signed(ports: Ports, card: Card) -> tuple[str, str]:
 
 def digest_of_card(card: Card) -> str:
     """Return the digest of a card: its id."""
-    plain: dict[str, Json] = msgspec.json.decode(msgspec.json.encode(card))
-    return card_digest(plain)
+    return card_digest(plain(card))
+
+
+def plain(card: Card) -> dict[str, Json]:
+    """Return a card as JSON values."""
+    made: dict[str, Json] = msgspec.json.decode(msgspec.json.encode(card))
+    return made
+
+
+def check_card(ports: Ports, version: DatasetVersion) -> bool:
+    """Tell whether this project's key signed the version's card; False for no signature or one by another key.
+
+    Raises: IntegrityBroken if the signature is of this key and does not fit: somebody changed the card where it is stored.
+    """
+    if not version.card_signature or version.card_key_id != ports.signer.key_id:
+        return False
+    if not holds(digest_of_card(version.card), version.card_signature, ports.signer.public_key):
+        raise IntegrityBroken(
+            f"The card of {version.ref} is not the one that was signed.",
+            why="It was changed where it is stored, past custody.",
+            fix="Restore the database from a backup, and look for who can write to it: custody ledger verify",
+            facts={"dataset": str(version.ref), "key_id": version.card_key_id},
+        )
+    return True
+
+
+def described(ports: Ports, tenant: TenantId, version: DatasetVersion) -> Card:
+    """Return a version's card with what its newest scan measured of the removal of identities; what was signed stays as it was."""
+    found = ports.stores.of(tenant).scans.get(version.ref)
+    if found is None or not version.card.subjects:
+        return version.card
+    report, measured = report_of(report_of_scan(ports, found)[1]), dict(version.card.deidentification)
+    promised = {f"promised {name}": measured.pop(name) for name in version.card.bounds}
+    measured |= promised | _measured(report) | {"report": found.report}
+    if PSEUDONYM in version.card.categories.values():
+        measured["pseudonym key"] = ports.pseudonyms.of(tenant).id
+    return replace(version.card, deidentification=measured)
+
+
+def _measured(report: ScanReport) -> dict[str, Json]:
+    group = report.grouping
+    removed = ", ".join(f"{kind} in {count:,} rows" for kind, count in sorted(report.counts.items()))
+    told: dict[str, Json] = {
+        "policy": f"{report.policy_name} {report.policy_digest[:12]}",
+        "pattern pack": f"{report.pack_version} {report.pack_digest[:12]}",
+        "reviewer": report.reviewer or "nobody",
+        "removed": removed or "nothing",
+    }
+    if group is None:
+        return {**told, "k": "not counted: no quasi-identifiers are declared"}
+    of = ", ".join(group.quasi_identifiers)
+    return {**told, "k": f"{group.k} on {of}", **{f"l of {name}": fewest for name, fewest in group.diversity.items()}}
 
 
 def plain_card(ports: Ports, caller: Caller, ref: DatasetRef) -> dict[str, Any]:
-    """Return a version's card in sentences, with what blocks it, its digest and its signature."""
+    """Return a version's card in sentences, with what blocks it, its waivers, its digest and its checked signature."""
     version = ports.stores.of(caller.may(Role.VIEWER).tenant).datasets.get(ref)
+    told = sentences(described(ports, caller.tenant, version), version.schema.groups)
+    waivers = ports.stores.ledger.page(caller.tenant, subject=str(ref), kind="card.waived", after=None, limit=50).items
+    lines = [
+        f"{one.actor} allowed more than its source on {one.at:%Y-%m-%d}: {'; '.join(map(str, _list(one.body['faults'])))}. "
+        f"The reason: {one.body['reason']}"
+        for one in waivers
+    ]
     return {
         "dataset": str(ref),
         "title": version.card.title,
         "rows": version.rows,
         "created_at": version.created_at.isoformat(),
-        "sentences": [[heading, list(lines)] for heading, lines in sentences(version.card)],
+        "sentences": [*([heading, list(lines)] for heading, lines in told), *([["Waivers", lines]] if lines else [])],
         "blocks": list(version.card.blocks),
         "derived_from": list(version.derived_from),
         "digest": digest_of_card(version.card),
         "signature": version.card_signature,
         "key_id": version.card_key_id,
+        "verified": check_card(ports, version),
     }
 
 
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value]
+
+
 def exported_card(ports: Ports, caller: Caller, ref: DatasetRef, form: str) -> dict[str, Any]:
-    """Return a version's card in a standard: croissant, dps, spdx, dpv or odrl."""
+    """Return a version's card in a standard (croissant, dps, spdx, dpv, odrl), or as it was signed (`signed`)."""
     shelf = ports.stores.of(caller.may(Role.VIEWER).tenant)
     version = shelf.datasets.get(ref)
+    check_card(ports, version)
+    if form == SIGNED:
+        key = ports.signer.public_key if version.card_key_id == ports.signer.key_id else b""
+        return document(str(ref), plain(version.card), version.card_signature, version.card_key_id, key)
     before = ""
     if ref.version > 1:
         before = shelf.datasets.get(DatasetRef(ref.name, ref.version - 1)).created_at.isoformat()
-    return standard(form).write(version.card, about(version, before))
+    return standard(form).write(described(ports, caller.tenant, version), about(version, before))
 
 
 def about(version: DatasetVersion, previous: str = "") -> About:

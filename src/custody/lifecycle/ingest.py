@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from custody.core.digest import Json
+from custody.core.digest import Json, canonical
 from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef, name_of
 from custody.core.schema import Schema
 from custody.core.tenancy import Role
 from custody.data.card import Card
 from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
-from custody.data.inherit import inherited, weaker
-from custody.lifecycle.cards import signed
+from custody.data.inherit import Waiver, inherited, weaker
+from custody.lifecycle.cards import digest_of_card, signed
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.scan import Examined, examine, kept, save
 from custody.lifecycle.stores import Caller, Change, Ports
 from custody.lifecycle.subjects import check_nobody_erased, index_parts, tokens_for, without_erased
+from custody.privacy.policy import ScrubPolicy
+from custody.privacy.scrub import scrub
 
 ROWS_PER_PART = 1_000_000
 
@@ -46,13 +48,15 @@ def ingest(
     holdout: float = HOLDOUT,
     derived_from: Sequence[str] = (),
     removed: Mapping[str, int] | None = None,
+    waiver: Waiver | None = None,
     dry_run: bool = False,
 ) -> tuple[DatasetVersion, int | None]:
     """Store rows as the next version of a dataset; the same rows and schema again return the version they already have.
 
     Returns the version and the number of its new ledger entry (None if nothing changed). The rows are scanned for personal
-    data in passing; the scan is stored with the version. removed: what was scrubbed out of them before, by type. Objects are
-    written first and named last: a process killed in between leaves no version.
+    data in passing; the scan is stored with the version. removed: what was scrubbed out of them before, by type. waiver: an
+    approver's, where the card allows more than its source; it is signed and in the ledger. Objects are written first and named
+    last: a process killed in between leaves no version.
     """
     caller.may(Role.CONTRIBUTOR)
     name_of("dataset", name)
@@ -61,7 +65,7 @@ def ingest(
     if not table.num_rows:
         raise InvalidInput("The file has no rows.", fix="Give a file with a header and at least one row.")
     roles, card = _people(roles, card)
-    card = _inherited(ports, caller, card, derived_from)
+    card, waived = _inherited(ports, caller, card, derived_from, waiver)
     signature, key_id = signed(ports, card)
     if absent := [column for column in card.subject_keys if column not in table.column_names]:
         raise InvalidInput(
@@ -107,6 +111,8 @@ def ingest(
         change.datasets.add(version)
         change.subjects.index(version.ref, people)
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
+        if waiver:
+            change.record("card.waived", str(version.ref), _waiver_facts(ports, version, waiver, waived))
         save(change, kept(ports, caller.tenant, examined, version.ref, caller.now), None)
     return version, entry.seq
 
@@ -125,20 +131,38 @@ def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:
     return schema
 
 
-def _inherited(ports: Ports, caller: Caller, card: Card, derived_from: Sequence[str]) -> Card:
-    """Return the card with what it takes over from its sources; refuse one that allows more than one of theirs."""
+def _inherited(
+    ports: Ports, caller: Caller, card: Card, derived_from: Sequence[str], waiver: Waiver | None
+) -> tuple[Card, tuple[str, ...]]:
+    """Return the card with what it takes over from its sources, and where a waiver lets it allow more; refuse it elsewhere."""
+    if waiver:
+        caller.may(Role.APPROVER)
     shelf = ports.stores.of(caller.tenant)
     refs = [DatasetRef.parse(one) for one in derived_from if re.fullmatch(r"[^@ ]+@\d+", one)]
     sources = [(str(ref), one.card, one.created_at) for ref in refs for one in [shelf.datasets.get(ref)]]
     card = inherited(card, sources)
-    if faults := weaker(card, sources, caller.now):
+    faults, waived = weaker(card, sources, caller.now), tuple[str, ...]()
+    if waiver:
+        faults, waived = waiver.split(faults)
+    if faults:
         raise InvalidInput(
             "The card allows more than the data it was derived from: " + "; ".join(faults) + ".",
             why="Derived data inherits the strictest of its sources.",
-            fix="Narrow the card, or agree new terms for the source and add it again first.",
+            fix="Narrow the card; or let an approver sign a waiver: --waive FIELD --waiver-reason WHY",
             facts={"faults": list(faults)},
         )
-    return card
+    return card, waived
+
+
+def _waiver_facts(ports: Ports, version: DatasetVersion, waiver: Waiver, faults: Sequence[str]) -> dict[str, Json]:
+    """Return what the ledger keeps of a waiver: what was allowed, why, and the project's signature (Ed25519, hex) over it."""
+    said: dict[str, Json] = {
+        "fields": list(waiver.fields),
+        "faults": list(faults),
+        "reason": scrub(waiver.reason.strip(), ScrubPolicy()).text,
+        "card": digest_of_card(version.card),
+    }
+    return {**said, "signature": ports.signer.sign(canonical(said)).hex(), "key_id": ports.signer.key_id}
 
 
 def _people(roles: Roles, card: Card) -> tuple[Roles, Card]:
@@ -184,5 +208,6 @@ def _facts(version: DatasetVersion) -> dict[str, Json]:
         "rows": version.rows,
         "profile": version.profile,
         "card": dict(card),
+        "card_digest": digest_of_card(version.card),
         "derived_from": list(version.derived_from),
     }

@@ -13,6 +13,7 @@ from custody.core.evidence import Evidence, GoldenResult, Verdict
 from custody.core.refs import ModelRef
 from custody.core.schema import Signature
 from custody.core.tenancy import Role
+from custody.data.dataset import DatasetVersion
 from custody.gates.golden import GoldenCase, GoldenSet, cases_of
 from custody.gates.judge import judge
 from custody.gates.policy import Policy, policy_of
@@ -62,7 +63,7 @@ def gather(
     base = _baseline(shelf, version.ref, baseline)
     loaded = ports.load(ports.stores.objects.get(base.artifact), base.signature) if base else None
     groups, golden = groups_of(shelf, version.ref.name, version.datasets), shelf.gates.golden(version.ref.name)
-    cards = [(use.ref, shelf.datasets.get(use.ref).card) for use in version.datasets]
+    used = [shelf.datasets.get(use.ref) for use in version.datasets]
     return Evidence(
         candidate=version.ref,
         artifact=version.artifact,
@@ -75,8 +76,16 @@ def gather(
         baseline=base.ref if base else None,
         baseline_artifact=base.artifact if base else None,
         baseline_measured=measure_holdout(ports, shelf, version.datasets, loaded, base, (), at=at) if base and loaded else (),
-        dataset_blocks=tuple(f"{ref}: {block}" for ref, card in cards for block in (*card.blocks, *card.promotion_blocks)),
+        dataset_blocks=tuple(
+            f"{one.ref}: {block}"
+            for one in used
+            for block in (*one.card.blocks, *one.card.promotion_blocks(_looked_at(one, policy)))
+        ),
     )
+
+
+def _looked_at(data: DatasetVersion, policy: Policy) -> tuple[str, ...]:
+    return (*data.schema.groups, *(rule.column for rule in policy.bias))
 
 
 def _baseline(shelf: Shelf, ref: ModelRef, asked: ModelRef | None) -> ModelVersion | None:

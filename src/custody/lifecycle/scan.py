@@ -95,6 +95,8 @@ def examine(
     step = advance(ScanState.QUARANTINED, Finished(report))
     if step.state is ScanState.SCANNED:
         step = advance(step.state, Decided(report, policy))
+    if step.state in _DONE and (short := _short(card, report.grouping)):
+        step = Step(ScanState.REJECTED, (*short, *(step.reasons if step.state is ScanState.REJECTED else ())))
     blocking = (*look.of(Standing.FOUND), *look.of(Standing.UNKNOWN))
     told = tuple(f"{one.sentence[0].upper()}{one.sentence[1:]}, and the card does not declare it." for one in blocking)
     return Examined(report, look.found, Step(step.state, (*told, *step.reasons)))
@@ -143,8 +145,30 @@ def _grouping(table: pa.Table, card: Card, schema: Schema, policy: ScrubPolicy) 
     if not card.quasi_identifiers:
         return None
     sensitive = [schema.target] if schema.target and schema.target not in card.quasi_identifiers else []
-    seen = anonymity(table, card.quasi_identifiers, k=policy.min_k, sensitive=sensitive)
+    seen = anonymity(table, card.quasi_identifiers, k=max(policy.min_k, card.bounds.get("k", 1)), sensitive=sensitive)
     return Grouping(seen.quasi_identifiers, seen.k, seen.small_rows, seen.diversity)
+
+
+_DONE = (ScanState.CLEARED, ScanState.REJECTED)
+
+
+def _short(card: Card, grouping: Grouping | None) -> tuple[str, ...]:
+    """Say where the data falls short of the k and l that its own card promises."""
+    if not card.bounds:
+        return ()
+    if grouping is None:
+        return ("The card promises a k or l, and declares no quasi-identifiers to count it on.",)
+    told = []
+    if grouping.k < card.bounds.get("k", 1):
+        told.append(f"The smallest group has {grouping.k} rows, and the card promises {card.bounds['k']}.")
+    if (l_wanted := card.bounds.get("l", 1)) > 1 and not grouping.diversity:
+        told.append("The card promises an l, and there is no target column to count the values of.")
+    told += [
+        f"Some group has {found} value{'s' * (found != 1)} of '{name}', and the card promises {l_wanted}."
+        for name, found in grouping.diversity.items()
+        if found < l_wanted
+    ]
+    return tuple(told)
 
 
 def kept(

@@ -12,6 +12,7 @@ from custody.core.refs import DatasetRef, near
 from custody.core.tenancy import Role
 from custody.data.card import Card
 from custody.data.dataset import DatasetVersion
+from custody.lifecycle.cards import PSEUDONYM
 from custody.lifecycle.ingest import Roles, ingest, look_ahead
 from custody.lifecycle.rows import table_of
 from custody.lifecycle.scan import Examined, scan, stands
@@ -22,8 +23,6 @@ from custody.privacy.policy import Mode, ScrubPolicy
 from custody.privacy.pseudonym import PseudonymKey
 from custody.privacy.scans.scan import COLUMN, Found, Scan, Standing
 from custody.privacy.scans.state import ScanState
-
-PSEUDONYM = "user.unique_id.pseudonymous"  # the category of a column of pseudonyms
 
 
 class Treatment(StrEnum):

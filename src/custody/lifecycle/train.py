@@ -12,6 +12,7 @@ from custody.core.tenancy import Role
 from custody.data.dataset import DatasetVersion
 from custody.data.split import Split, part_of
 from custody.lifecycle.access import bucket
+from custody.lifecycle.cards import check_card
 from custody.lifecycle.consent import decide, people_of
 from custody.lifecycle.rows import table_of
 from custody.lifecycle.scan import cleared
@@ -63,7 +64,7 @@ def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Spli
     """
     caller.may(Role.CONTRIBUTOR).may_see_rows()
     version = ports.stores.of(caller.tenant).datasets.get(ref)
-    _trainable(version, caller)
+    _trainable(ports, version, caller)
     cleared(ports.stores.of(caller.tenant), ref)
     table = part_of(table_of(version, ports.stores.objects.of(caller.tenant), ports.tables), split, version.holdout)
     people = people_of(ports, caller.tenant, version, table)
@@ -78,7 +79,8 @@ def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Spli
     return rows
 
 
-def _trainable(version: DatasetVersion, caller: Caller) -> None:
+def _trainable(ports: Ports, version: DatasetVersion, caller: Caller) -> None:
+    check_card(ports, version)
     ref, blocks = version.ref, version.card.blocks
     if blocks:
         raise Denied(

@@ -10,6 +10,7 @@ from custody.core.tenancy import Role
 from custody.data.dataset import DatasetVersion
 from custody.ledger.chain import Verification, verify
 from custody.ledger.checkpoint import Checkpoint, from_json, root_of, sign
+from custody.lifecycle.cards import check_card
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
 
@@ -48,6 +49,7 @@ def verify_all(ports: Ports, caller: Caller) -> Integrity:
     problems, count = ([] if found.ok else [found.sentence]), 0
     tenants = [caller.actor.tenant] if caller.actor.tenant else tenants_of(ports.stores)
     for tenant in tenants:
+        problems += [f"{tenant}: {said}" for said in _cards(ports, ports.stores.of(tenant))]
         for name, digest in _named(ports.stores.of(tenant)):
             count += 1
             try:
@@ -55,6 +57,20 @@ def verify_all(ports: Ports, caller: Caller) -> Integrity:
             except (NotFound, IntegrityBroken) as error:
                 problems.append(f"{tenant}: {name}: {error.what}")
     return Integrity(not problems, found, count, tuple(problems))
+
+
+def _cards(ports: Ports, shelf: Shelf) -> Iterator[str]:
+    """Name the cards that are not those that were signed."""
+    after: str | None = None
+    while True:
+        page = shelf.datasets.page(after=after, limit=MOST)
+        for summary in page.items:
+            try:
+                check_card(ports, shelf.datasets.get(summary.ref))
+            except IntegrityBroken as error:
+                yield error.what
+        if (after := page.next) is None:
+            return
 
 
 def _of_version(shelf: Shelf, version: DatasetVersion) -> Iterator[tuple[str, Digest]]:

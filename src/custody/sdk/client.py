@@ -64,9 +64,14 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
         columns: Sequence[str] | None = None,
         derived_from: Sequence[str] = (),
         holdout: float = 0.4,
+        waive: Sequence[str] = (),
+        waiver_reason: str = "",
         dry_run: bool = False,
     ) -> Result:
-        """Store a CSV, JSONL or Parquet file as the next version of a dataset, with its provenance card."""
+        """Store a CSV, JSONL or Parquet file as the next version of a dataset, with its provenance card.
+
+        waive: inherited fields in which the card may allow more than its sources, by an approver who says why.
+        """
         meta: dict[str, Any] = {
             "name": name,
             "format": format or format_of(source),
@@ -79,6 +84,8 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
             "columns": list(columns) if columns else None,
             "derived_from": list(derived_from),
             "holdout": holdout,
+            "waive": list(waive),
+            "waiver_reason": waiver_reason,
         }
         file = Path(source).open("rb") if isinstance(source, str | Path) else source  # noqa: SIM115 - closed below
         with file:

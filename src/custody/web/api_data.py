@@ -15,6 +15,7 @@ from custody.core.schema import Signature
 from custody.core.tenancy import Role
 from custody.data.asked import card_of
 from custody.data.dataset import HOLDOUT
+from custody.data.inherit import Waiver
 from custody.data.split import Split
 from custody.lifecycle import train
 from custody.lifecycle.cards import exported_card, plain_card
@@ -46,6 +47,8 @@ class DatasetMeta(BaseModel):
     columns: list[str] | None = None
     derived_from: list[str] = Field(default_factory=list)
     holdout: float = HOLDOUT
+    waive: list[str] = Field(default_factory=list)
+    waiver_reason: str = ""
 
 
 @router.post("/datasets")
@@ -66,6 +69,7 @@ def add_dataset(
         roles=roles,
         holdout=wanted.holdout,
         derived_from=wanted.derived_from,
+        waiver=Waiver(tuple(wanted.waive), wanted.waiver_reason) if wanted.waive or wanted.waiver_reason else None,
         dry_run=dry_run,
     )
     shown = ahead(version, look_ahead(ports, caller, table, card, roles)) if dry_run else with_scan(ports, caller, version)
@@ -95,7 +99,7 @@ def show_profile(ports: Wired, caller: Called, name: str, version: Version) -> R
 
 @router.get("/datasets/{name}/{version}/card")
 def show_card(ports: Wired, caller: Called, name: str, version: Version, form: str = "plain") -> Response:
-    """Show a card in plain sentences, or in a standard: croissant, dps, spdx, dpv, odrl."""
+    """Show a card in plain sentences, or in a standard: croissant, dps, spdx, dpv, odrl; `signed` is the card as it was signed."""
     ref = DatasetRef(name_of("dataset", name), version)
     return answer(plain_card(ports, caller, ref) if form == "plain" else exported_card(ports, caller, ref, form))
 

@@ -163,7 +163,7 @@ def test_retention_ends_and_bias_nobody_looked_at_holds_a_promotion() -> None:
     assert card_of({**COMPLETE, "retention": "P90D"}).ended(issued, datetime(2026, 4, 2, tzinfo=UTC)) is not None
     assert card_of({**COMPLETE, "retention": "unlimited"}).ended(issued, datetime(9000, 1, 1, tzinfo=UTC)) is None
     people = card_of({**COMPLETE, "subjects": ["customers"], "bias_treatment": "Not assessed yet"})
-    assert (people.blocks, people.promotion_blocks) == ((), ("its bias was not assessed",))
+    assert (people.blocks, people.promotion_blocks()) == ((), ("its bias was not assessed",))
 
 
 def test_every_reason_is_told() -> None:

@@ -1,15 +1,21 @@
 """A project with one judged model that serves one tenant: real stores, a real ONNX model, invented rows."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from custody.adapters.frameworks import sklearn
+from custody.adapters.sql.stores import SqlStores
+from custody.bootstrap.control import init, wire
 from custody.core.digest import Json
 from custody.core.exported import Exported
 from custody.core.prediction import PredictionId, unique_at
@@ -54,6 +60,18 @@ CARD = Card(
 )
 
 
+@contextmanager
+def opened(folder: Path) -> Iterator[Ports]:
+    """Make a project, whatever the environment says, and open it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
+            patch.delenv(name)
+        ports = wire(init(folder)[0])
+        assert isinstance(ports.stores, SqlStores)
+        yield ports
+    ports.stores.close()
+
+
 def rows(n: int = 300, seed: int = 1) -> pa.Table:
     rng = np.random.default_rng(seed)
     age = rng.normal(size=n).round(3)
@@ -83,8 +101,8 @@ class World:
         chosen = rows() if table is None else table
         return ingest(self.ports, self.caller(), "tickets", chosen, CARD, roles=Roles(target="left", positive="Yes"), **more)
 
-    def trained(self, data: DatasetVersion, split: Split = Split.TRAIN) -> str:
-        run, _ = begin(self.ports, self.caller(), "churn")
+    def trained(self, data: DatasetVersion, split: Split = Split.TRAIN, purpose: str = "") -> str:
+        run, _ = begin(self.ports, self.caller(), "churn", purpose=purpose)
         model = exported(read(self.ports, self.caller(), run.id, data.ref, split))
         files = [keep(self.ports, self.caller(), body) for body in (model.onnx, msgspec.json.encode(model.fixture))]
         logged = LoggedModel("churn", files[0], files[1], model.signature, model.framework)

@@ -34,6 +34,13 @@ AGREED: Card = replace(
     consent={"document": "notice v1", "max_age_days": 2},
     subject_key="who",
     version=2,
+    contact="the team",
+    collection_detail="a seeded generator",
+    storage=("any",),
+    processing=("any",),
+    classification="internal",
+    proprietary=("none",),
+    retention="unlimited",
 )
 
 

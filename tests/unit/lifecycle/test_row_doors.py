@@ -4,7 +4,6 @@ A route that is not in one of the four tables below fails the first test: whoeve
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,12 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from fastapi.routing import iter_route_contexts
-from lifecycle_world import ACME, CARD, CHURN, CHURN_1, World
+from lifecycle_world import ACME, CHURN, CHURN_1, World, opened
 from starlette.testclient import TestClient
-from test_consent_rows import TRAINING, says
+from test_consent_rows import AGREED, TRAINING, says
 
-from custody.adapters.sql.stores import SqlStores
-from custody.bootstrap.control import init, wire
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.tenancy import Role
 from custody.ledger.entry import Entry
@@ -189,10 +186,9 @@ def fill(world: World) -> tuple[str, str, str]:
     """Put a canary behind each door, and return a running run, a prediction and an alert."""
     ports = world.ports
     card = replace(
-        CARD,
-        subjects=("customers",),
-        subject_key="who",
-        version=2,
+        AGREED,
+        legal_basis="contract",
+        consent={},
         categories={"age": "user.demographic.age_range", "plan": "system.operations", "who": "user"},
     )
     roles = Roles(target="left", positive="Yes")
@@ -228,22 +224,16 @@ def fill(world: World) -> tuple[str, str, str]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
-            patch.delenv(name)
-        settings, _ = init(tmp_path_factory.mktemp("house") / "project")
-        ports = wire(settings)
-    assert isinstance(ports.stores, SqlStores)
-    world = World(ports)
-    add_tenant(ports, world.caller(), ACME)
-    filled = fill(world)
-    keys = {
-        name: add_key(ports, world.caller(), name, role, None, rows=rows)[1]
-        for name, role, rows in (("blind", Role.ADMIN, False), ("seeing", Role.ADMIN, True), ("viewer", Role.VIEWER, True))
-    }
-    with TestClient(create_app(ports, lambda: world.caller().now)) as client:
-        yield House(world, client, keys, *filled)
-    ports.stores.close()
+    with opened(tmp_path_factory.mktemp("house") / "project") as ports:
+        world = World(ports)
+        add_tenant(ports, world.caller(), ACME)
+        filled = fill(world)
+        keys = {
+            name: add_key(ports, world.caller(), name, role, None, rows=rows)[1]
+            for name, role, rows in (("blind", Role.ADMIN, False), ("seeing", Role.ADMIN, True), ("viewer", Role.VIEWER, True))
+        }
+        with TestClient(create_app(ports, lambda: world.caller().now)) as client:
+            yield House(world, client, keys, *filled)
 
 
 def test_every_route_is_in_one_table(house: House) -> None:
