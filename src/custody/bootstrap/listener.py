@@ -8,43 +8,17 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from custody.bootstrap.front import Front
 from custody.inference.app import InferenceApp
 
 _AT_ONCE = 64  # connections that are taken over from another process in one look
 _CONNECTIONS = 8192  # above it uvicorn answers 503 in its own words; the limits on requests are far below
-
-
-class _Flow(FlowControl):
-    """Reads no more from a connection while requests that came ahead of their turn wait in its pipeline.
-
-    uvicorn reads on with every answer, so that a client that sends and never reads fills the memory with its requests.
-    """
-
-    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
-        super().__init__(transport)
-        self._pipeline = pipeline
-
-    def resume_reading(self) -> None:
-        """Read on, unless requests wait."""
-        if not self._pipeline:
-            super().resume_reading()
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP over httptools, with that flow."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Begin."""
-        super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
 
 
 class Listener(uvicorn.Server):
@@ -123,7 +97,7 @@ def _config(app: InferenceApp, host: str, port: int) -> uvicorn.Config:
         host=host,
         port=port,
         loop="uvloop",
-        http=Protocol,
+        http=Front,
         lifespan="on",
         ws="none",
         access_log=False,

@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
 from custody.inference.captures.spool import Spool
 from custody.inference.exchange import (
+    CLOSE,
     Answer,
     ClientGone,
     Exchange,
@@ -40,14 +42,13 @@ from custody.inference.protocols.mlflow import invocation_error
 from custody.inference.reception import INVOCATIONS, View
 from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
 from custody.inference.scrape import Scrape
-from custody.inference.turns import Turns
+from custody.inference.turns import Turn, Turns
 from custody.inference.watching import NOTHING, TRACE, Noted, Watcher
 from custody.serving import Loader
 
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
 _NOTE_S = 1.0
-_CLOSE = (b"connection", b"close")
 _LATER = (b"retry-after", b"1")
 _PINGS = (b"/ping", b"/health")
 _log = logging.getLogger("custody.inference")
@@ -133,22 +134,35 @@ class InferenceApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
+        exchange = Exchange(scope["method"], scope["raw_path"], scope["headers"], self._limits, receive)
+        try:
+            answer = await self.respond(exchange)
+        except ClientGone:
+            return
+        await send_answer(send, answer)
+
+    def exchange(self, method: str, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Exchange:
+        """Return a request that came whole."""
+        return Exchange(method, path, headers, self._limits, body)
+
+    async def respond(self, exchange: Exchange) -> Answer:
+        """Return the answer to one request, and count it; ClientGone if the client left before its request was whole."""
         started = time.perf_counter()
-        exchange = Exchange(scope, receive, self._limits)
         view = self.view
         route = view.routes.get(exchange.path) or self._other(exchange, view)
+        meter = self._meter if route is None or route.meter is None else route.meter
         try:
             answer = await self._answer(exchange, view, route)
         except ClientGone:
-            self.meter_of(route).answered(499, 0.0)
+            meter.answered(499, 0.0)
             self._tell(exchange, route, Answer(499, b""), started)
-            return
+            raise
         if self.draining:
-            answer.headers = (*answer.headers, _CLOSE)
-        await send_answer(send, answer)
-        self.meter_of(route).answered(answer.status, time.perf_counter() - started)
+            answer = replace(answer, headers=(*answer.headers, CLOSE))
+        meter.answered(answer.status, time.perf_counter() - started)
         if self._watchers:
             self._tell(exchange, route, answer, started)
+        return answer
 
     def watch(self, watcher: Watcher, close: Callable[[], None]) -> None:
         """Tell a watcher about every answer from now on; close: called in a thread when this process ends."""
@@ -169,28 +183,29 @@ class InferenceApp:
 
     async def _answer(self, exchange: Exchange, view: View, route: Route | None) -> Answer:
         refuse = route.refuse if route else invocation_error if exchange.path == INVOCATIONS else error_answer
+        turns = self._turns
+        turn: Turn | None = None
+        size = 0
         try:
             if route is None or route.tenant is not None:
-                route = view.admit(exchange.key(), route, exchange.method, exchange.path)
-            return await (self._in_turn(exchange, route) if route.predictor else route.handler(exchange))
+                route = view.admit(view.tenants_of(exchange), route, exchange.method, exchange.path)
+            if route.predictor is not None:
+                size = exchange.announced()
+                crowded = turns.enter(route.predictor.turn, size)
+                turn = route.predictor.turn
+                if crowded:
+                    await turns.wait(turn)
+            return await route.handler(exchange)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
             status, sentence = failed(error)
             closing = isinstance(error, Refused) and (status in {408, 413} or exchange.leaves_much_unread())
             later = (_LATER,) if status in {429, 503} else ()
-            return refuse(status, sentence, (_CLOSE, *later) if closing else later)
-
-    async def _in_turn(self, exchange: Exchange, route: Route) -> Answer:
-        assert route.predictor is not None
-        turns, turn, size = self._turns, route.predictor.turn, exchange.announced()
-        crowded = turns.enter(turn, size)
-        try:
-            if crowded:
-                await turns.wait(turn)
-            return await route.handler(exchange)
+            return refuse(status, sentence, (CLOSE, *later) if closing else later)
         finally:
-            turns.leave(turn, size)
+            if turn is not None:
+                turns.leave(turn, size)
 
     async def predict(self, route: Route, request: Asked, since: int, headers: Mapping[bytes, bytes] = NOTHING) -> Predicted:
         """Answer an infer call that came by another door, and count it; a failure is Refused, whatever it was."""
@@ -219,8 +234,7 @@ class InferenceApp:
 
     async def tell(self, route: Route) -> Answer:
         """Answer a question that has no body and that came by another door."""
-        scope = {"method": route.method, "raw_path": b"", "headers": ()}
-        return await route.handler(Exchange(scope, _nothing, self._limits))
+        return await route.handler(self.exchange(route.method, b"", (), b""))
 
     def _other(self, exchange: Exchange, view: View) -> Route | None:
         """Return the route of a path that no state lists: what needs no key, and `/invocations` of a key's only deployment.
@@ -229,7 +243,7 @@ class InferenceApp:
         """
         path = exchange.path
         if path == INVOCATIONS:
-            return view.only(exchange.key())
+            return view.only(exchange)
         if path.endswith(b"/v2/health/live"):
             path = b"/v2/health/live"
         elif path.endswith(b"/v2/health/ready"):
@@ -309,7 +323,3 @@ class InferenceApp:
 
 def _as_it_is(predicted: Predicted) -> Predicted:
     return predicted
-
-
-async def _nothing() -> Message:
-    return {"type": "http.request", "body": b"", "more_body": False}

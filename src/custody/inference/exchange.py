@@ -3,11 +3,10 @@
 import asyncio
 import hashlib
 import logging
-import types
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -20,6 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
+CLOSE = (b"connection", b"close")
+PLAIN: Headers = (JSON_TYPE,)
 _log = logging.getLogger("custody.inference")
 _SMALL = 64 * 1024  # an unread body up to this size is worth keeping the connection for
 _INFLATE = {b"gzip": 31, b"deflate": 15}
@@ -59,8 +60,12 @@ class Answer:
 
     status: int
     body: bytes
-    headers: Headers = (JSON_TYPE,)
+    headers: Headers = PLAIN
     arm: Arm | None = None
+
+    def closes(self) -> bool:
+        """Tell whether the connection ends with this answer."""
+        return CLOSE in self.headers
 
 
 def error_answer(status: int, sentence: str, headers: Headers = ()) -> Answer:
@@ -88,14 +93,14 @@ def failed(error: Exception) -> tuple[int, str]:
 class Exchange:
     """A request on its way in; the body is read at most once, and only when asked for."""
 
-    __slots__ = ("_limits", "_receive", "headers", "method", "path")
+    __slots__ = ("_body", "_limits", "headers", "method", "path")
 
-    def __init__(self, scope: Message, receive: Receive, limits: Limits) -> None:
-        self.method: str = scope["method"]
-        self.path: bytes = scope["raw_path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self._receive = receive
-        self._limits = limits
+    def __init__(
+        self, method: str, path: bytes, headers: Iterable[tuple[bytes, bytes]], limits: Limits, body: bytes | Receive
+    ) -> None:
+        """Begin; body: the bytes if they are there already, else where they come from."""
+        self.method, self.path, self.headers = method, path, dict(headers)
+        self._limits, self._body = limits, body
 
     def key(self) -> Digest | None:
         """Return the sha-256 of the caller's key, from `Authorization: Bearer` or `X-Custody-Key`."""
@@ -131,52 +136,30 @@ class Exchange:
         most = self._limits.body_bytes
         if int(self.headers.get(b"content-length", b"0")) > most:
             raise _too_long(most)
-        first = cast("Coroutine[Any, Any, Message]", self._receive())  # as every ASGI server gives
-        try:
-            waits_for = first.send(None)
-        except StopIteration as done:  # it was there already, as nearly all bodies are: no clock needs to be set
-            message: Message = done.value
-            body = message.get("body", b"")
-            if message["type"] != "http.request" or message.get("more_body", False) or len(body) > most:
-                body = await self._in_time(_is(message), most)
-        else:
-            body = await self._in_time(_resumed(first, waits_for), most)
+        body = self._body if isinstance(self._body, bytes) else await self._in_time(self._body, most)
+        if len(body) > most:
+            raise _too_long(most)
         encoding = self.headers.get(b"content-encoding", b"identity").lower()
         return body if encoding == b"identity" else _inflated(body, encoding, most)
 
-    async def _in_time(self, first: Awaitable[Message], most: int) -> bytes:
+    async def _in_time(self, receive: Receive, most: int) -> bytes:
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                return await self._read(first, most)
+                return await _read(receive, most)
         except TimeoutError:
             raise Refused(408, f"The body was not complete after {self._limits.body_seconds:g} seconds.") from None
 
-    async def _read(self, first: Awaitable[Message], most: int) -> bytes:
-        parts: list[bytes] = []
-        size, message = 0, await first
-        while True:
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            part: bytes = message.get("body", b"")
-            size += len(part)
-            if size > most:
-                raise _too_long(most)
-            if not message.get("more_body", False):
-                return b"".join((*parts, part)) if parts else part
-            parts.append(part)
-            message = await self._receive()
 
-
-async def _is(message: Message) -> Message:
-    return message
-
-
-@types.coroutine
-def _resumed(waiting: Coroutine[Any, Any, Message], waits_for: object) -> Generator[Any, Any, Message]:
-    """Go on with a coroutine that was begun by hand and waits for something."""
-    yield waits_for
-    message: Message = yield from waiting
-    return message
+async def _read(receive: Receive, most: int) -> bytes:
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more and size <= most:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        parts.append(message.get("body", b""))
+        size, more = size + len(parts[-1]), message.get("more_body", False)
+    return b"".join(parts)
 
 
 def _too_long(most: int) -> Refused:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from custody.core.digest import Digest
 from custody.core.tenancy import TenantId
-from custody.inference.exchange import Refused
+from custody.inference.exchange import Exchange, Refused
 from custody.inference.models.library import State
 from custody.inference.routes import PRODUCTION, Route
 
 INVOCATIONS = b"/invocations"
+_MOST_KNOWN = 10_000
+Tenants = frozenset[TenantId | None]  # None among them: every tenant
 _UNSUPPORTED = (b"/v2/trace/", b"/trace/setting", b"/v2/logging", b"/v2/systemsharedmemory/", b"/v2/cudasharedmemory/")
 
 
@@ -17,32 +18,46 @@ class View:
     """A state and its routes; requests read it once, so that each finishes on what it began with.
 
     alone: the route of the only deployment that a key of these tenants may call, once it was looked up.
+    known: the tenants of each `Authorization` header that was granted some, so that its key is hashed once.
     """
 
     state: State
     routes: dict[bytes, Route]
-    alone: dict[frozenset[TenantId | None], Route | None] = field(default_factory=dict)
+    alone: dict[Tenants, Route | None] = field(default_factory=dict)
+    known: dict[bytes, Tenants] = field(default_factory=dict)
 
-    def only(self, key: Digest | None) -> Route | None:
-        """Return the route of the only `prod` deployment that this key may call; None if there is none, or more than one."""
-        tenants = self.state.grants.get(key) if key else None
+    def only(self, exchange: Exchange) -> Route | None:
+        """Return the route of the only `prod` deployment that this caller may call; None if there is none, or more than one."""
+        tenants = self.tenants_of(exchange)
         if tenants is None:
             return None
         if tenants not in self.alone:
             self.alone[tenants] = self._only(tenants)
         return self.alone[tenants]
 
-    def _only(self, tenants: frozenset[TenantId | None]) -> Route | None:
+    def _only(self, tenants: Tenants) -> Route | None:
         known = {key for key in (*self.state.served, *self.state.failures) if key.environment == PRODUCTION}
         found = [key for key in known if None in tenants or key.tenant in tenants]
         path = f"/tenants/{found[0].tenant}/deployments/{found[0].name}/invocations" if len(found) == 1 else ""
         return self.routes.get(path.encode())
 
-    def admit(self, key: Digest | None, route: Route | None, method: str, path: bytes) -> Route:
+    def tenants_of(self, exchange: Exchange) -> Tenants | None:
+        """Return the tenants that the caller's key may call; None if it has no known key."""
+        header = exchange.headers.get(b"authorization", b"")
+        tenants = self.known.get(header)
+        if tenants is None:
+            key = exchange.key()
+            tenants = self.state.grants.get(key) if key else None
+            if tenants is not None and header[:7].lower() == b"bearer ":
+                if len(self.known) >= _MOST_KNOWN:  # one key can be written with any number of spaces
+                    self.known.clear()
+                self.known[header] = tenants
+        return tenants
+
+    def admit(self, tenants: Tenants | None, route: Route | None, method: str, path: bytes) -> Route:
         """Return the route if this caller may use it: 401 without a known key, 404 for what is not there or not theirs."""
         if self.state.sequence < 0:
             raise Refused(503, "No manifest is served yet; try again in a moment.")
-        tenants = self.state.grants.get(key) if key else None
         if tenants is None:
             raise Refused(401, "This needs a key of the tenant: send it as 'Authorization: Bearer KEY'.")
         if route is None or not (None in tenants or route.tenant in tenants):

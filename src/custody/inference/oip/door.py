@@ -157,12 +157,12 @@ class GrpcDoor:
         authorization = given.get("authorization", "")
         secret = authorization[7:].strip() if authorization[:7].lower() == "bearer " else given.get("x-custody-key", "")
         key = Digest(hashlib.sha256(secret.encode()).hexdigest()) if secret else None
-        tenants = view.state.grants.get(key, frozenset()) if key else frozenset()
-        own = next(iter(tenants)) if len(tenants) == 1 else None
+        tenants = view.state.grants.get(key) if key else None
+        own = next(iter(tenants)) if tenants and len(tenants) == 1 else None
         tenant = TenantId(given.get("x-custody-tenant", own or HOUSE))
         environment = given.get("x-custody-environment", PRODUCTION)
         raw = f"/tenants/{tenant}/environments/{environment}/v2{path}".encode()
-        return view.admit(key, view.routes.get(raw), method, raw)
+        return view.admit(tenants, view.routes.get(raw), method, raw)
 
     @contextmanager
     def _thread_of(self, route: Route) -> Iterator[None]:
