@@ -73,7 +73,7 @@ def measured(subject: Subject) -> float:
     print(f"{subject.name}: us a row: " + ", ".join(f"{1e6 * cost:.1f} at b={n}" for n, cost in costs.items()))
     target = Target(ModelRef("model", 1), digest_of(b""), subject.signature, 0.5, None)
     key = DeploymentKey(TenantId("team"), "prod", "model")
-    arm = Arm(key, 1, CaptureMode.LIVE, target, Slot(target), {}, (b"", b""))
+    arm = Arm(key, 1, CaptureMode.LIVE, target, Slot(target), str(key), {}, (b"", b""))
     loaded = Loaded(subject.model, 0.0)
 
     async def alone() -> None:

@@ -3,6 +3,7 @@
 import argparse
 import os
 import socket
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def run(options: Options) -> None:
             f"The public key has {len(options.public_key)} bytes.", why="An Ed25519 key has 32, written as 64 hex digits."
         )
     log_to_stderr(options.log_format)
+    warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)  # of a caller's numbers, who is told in words
     app = InferenceApp(
         _objects(options),
         OnnxModel,

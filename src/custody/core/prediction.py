@@ -9,9 +9,8 @@ from custody.core.digest import Digest
 from custody.core.errors import InvalidInput
 from custody.core.refs import DeploymentKey, ModelRef
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as in ULID
-_PAIRS = tuple(one + two for one in _ALPHABET for two in _ALPHABET)  # of 10 bits
-_UNIQUE = re.compile(rf"[0-7][{_ALPHABET}]{{25}}")
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as in ULID
+_UNIQUE = re.compile(rf"[0-7][{ALPHABET}]{{25}}")
 CAPTURE_VERSION, SAMPLED_VERSION = 2, 3  # of lines; 3 only where rows are sampled
 
 
@@ -20,18 +19,21 @@ def unique_at(at_ms: int, random: bytes) -> str:
 
     Source: the ULID specification (github.com/ulid/spec).
     """
-    time, high, low = at_ms, int.from_bytes(random[:5]), int.from_bytes(random[5:10])  # parts that fit 64 bits shift fastest
-    pairs = _PAIRS
-    return (
-        f"{pairs[time >> 40 & 1023]}{pairs[time >> 30 & 1023]}{pairs[time >> 20 & 1023]}{pairs[time >> 10 & 1023]}{pairs[time & 1023]}"
-        f"{pairs[high >> 30]}{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
-        f"{pairs[low >> 30]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}{pairs[low & 1023]}"
-    )
+    return f"{_written(at_ms, 10)}{_written(int.from_bytes(random[:10]), 16)}"
+
+
+def time_part(at_ms: int) -> str:
+    """Write a time in ms since 1970 as the first 10 of those characters; 16 random ones may follow it."""
+    return _written(at_ms, 10)
+
+
+def _written(number: int, characters: int) -> str:
+    return "".join([ALPHABET[number >> shift & 31] for shift in range(5 * characters - 5, -1, -5)])
 
 
 def time_of(unique: str) -> datetime:
     """Read the time back from the 26 characters."""
-    ms = sum(_ALPHABET.index(c) << shift for c, shift in zip(unique[:10], range(45, -1, -5), strict=True))
+    ms = sum(ALPHABET.index(c) << shift for c, shift in zip(unique[:10], range(45, -1, -5), strict=True))
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 

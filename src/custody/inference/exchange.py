@@ -110,6 +110,8 @@ class Exchange:
 
     def announced(self) -> int:
         """Return the bytes of the body as its headers announce them: at most what one request may take."""
+        if isinstance(self._body, bytes):
+            return len(self._body)
         length = self.headers.get(b"content-length")
         if length is not None:
             return min(int(length), self._limits.body_bytes)
@@ -130,6 +132,13 @@ class Exchange:
                 400, f"Inference-Header-Content-Length must be a whole number from 2 to {size}, the length of the body."
             )
         return int(given)
+
+    def at_hand(self) -> bytes | None:
+        """Return the body if it came whole, is as it should be used, and is not too long; else None, and `body` must be asked."""
+        body = self._body
+        if not isinstance(body, bytes) or len(body) > self._limits.body_bytes or b"content-encoding" in self.headers:
+            return None
+        return body
 
     async def body(self) -> bytes:
         """Read and decompress the body: 413 if too long, 408 if too slow, 415 if compressed in an unknown way."""

@@ -4,10 +4,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput, Unavailable
 from custody.core.prediction import PredictionId
+from custody.core.schema import Signature
 from custody.inference.asked import Asked, Wanted
 from custody.inference.batching import Batch
 from custody.inference.captures.record import Recorder, new_unique
@@ -90,9 +94,11 @@ class Predictor:
         arm = self._arm(parameters.entity or unique)
         signature = arm.target.signature
         if request.size_bytes > INLINE_BYTES:
-            inputs, rows = await self.elsewhere(lambda: check_inputs(signature, request.tensors_for(signature)))
+            inputs, rows = await self.elsewhere(
+                partial(_checked, signature, request)
+            )  # no lambda: its cells slow down every call
         else:
-            inputs, rows = check_inputs(signature, request.tensors_for(signature))
+            inputs, rows = _checked(signature, request)
         parameters.keys(rows)  # a wrong count is refused before the model runs
         wanted = _wanted(arm, request)
         own = tuple(one.name for one in wanted if one.name not in {SCORE, DECISION}) if request.outputs else ()
@@ -101,7 +107,7 @@ class Predictor:
         if self._batches and (batch := self._batches[id(arm)]).takes(rows):
             scored = await batch.scored(loaded, inputs, rows, own)
         elif loaded.seconds_per_row * rows > _INLINE_S:
-            scored = await self.elsewhere(lambda: score(arm, loaded, inputs, own))
+            scored = await self.elsewhere(partial(score, arm, loaded, inputs, own))
         else:
             scored = score(arm, loaded, inputs, own)
         if parameters.timeout_us and (time.perf_counter_ns() - since) // 1000 > parameters.timeout_us:
@@ -130,6 +136,10 @@ class Predictor:
         if served.candidate is not None and canary_answers(served.service.candidate, point_of(served.live.key, entity)):
             return served.candidate
         return served.live
+
+
+def _checked(signature: Signature, request: Asked) -> tuple[dict[str, NDArray[Any]], int]:
+    return check_inputs(signature, request.tensors_for(signature))
 
 
 def _wanted(arm: Arm, request: Asked) -> tuple[Wanted, ...]:

@@ -11,7 +11,7 @@ from custody.serving.capture import (
     read_batch,
     write_batch,
 )
-from custody.serving.decision import check_parity, decide, fixture_arrays, positive
+from custody.serving.decision import Decisions, Scores, check_parity, decide, decided, fixture_arrays, positive
 from custody.serving.manifest import open_manifest, read_fixture, require_newer
 from custody.serving.parameters import Parameters, read_parameters
 from custody.serving.ports import Arrays, Loader, Model
@@ -23,16 +23,19 @@ __all__ = [
     "Arrays",
     "Capture",
     "CaptureMode",
+    "Decisions",
     "Given",
     "Loader",
     "Model",
     "Parameters",
+    "Scores",
     "canary_answers",
     "check_inputs",
     "check_parity",
     "columns",
     "complete_lines",
     "decide",
+    "decided",
     "dtype_of",
     "fixture_arrays",
     "line_after",

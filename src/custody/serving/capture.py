@@ -25,7 +25,7 @@ Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the s
 _MOST_BYTES = 512 * 1024 * 1024
 _PACKED = 16  # floats from which on bytes are cheaper than digits
 _TYPES: dict[str, Any] = {"f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
-_KINDS = {dtype: f"{kind}:" for kind, dtype in _TYPES.items()}
+_KINDS = {dtype: kind.encode() for kind, dtype in _TYPES.items()}
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -96,10 +96,15 @@ def _column(array: NDArray[Any]) -> Column:
     return array.tolist() if array.dtype == object else array
 
 
-def _packed(column: Column) -> Column | str:
+def _written(inputs: Mapping[str, Column]) -> bytes:
+    parts = [b"%b:%b" % (orjson.dumps(name), _packed(column)) for name, column in inputs.items()]
+    return b"{%b}" % b",".join(parts)
+
+
+def _packed(column: Column) -> bytes:
     if isinstance(column, np.ndarray) and column.size >= _PACKED and (kind := _KINDS.get(column.dtype)):
-        return kind + binascii.b2a_base64(column.tobytes(), newline=False).decode()
-    return column
+        return b'"%b:%b"' % (kind, binascii.b2a_base64(column.data, newline=False))  # no letter of base 64 needs an escape
+    return orjson.dumps(column, option=_NUMPY)
 
 
 def line_of(capture: Capture) -> bytes:
@@ -135,12 +140,10 @@ def line_after(
         (
             head[0],
             rest,
-            b'","at":%d,"event":' % at_ms,
-            b"null" if event_ms is None else b"%d" % event_ms,
-            b',"keys":',
-            b"null" if keys is None else orjson.dumps(keys),
+            b'","at":%d,"event":%b,"keys":%b'
+            % (at_ms, b"null" if event_ms is None else b"%d" % event_ms, b"null" if keys is None else orjson.dumps(keys)),
             head[1],
-            orjson.dumps({name: _packed(column) for name, column in inputs.items()}, option=_NUMPY),
+            _written(inputs),
             b',"score":',
             answered[0],
             b',"decision":',

@@ -14,6 +14,8 @@ from custody.serving.ports import Model
 from custody.serving.tensors import dtype_of, shaped
 
 _FEW = 32  # scores up to which looking at each is cheaper than numpy's fixed cost
+Scores = Sequence[float] | NDArray[np.float64]
+Decisions = Sequence[bool] | NDArray[np.bool_]
 
 
 def positive(output: NDArray[Any]) -> NDArray[np.float64]:
@@ -31,7 +33,7 @@ def positive(output: NDArray[Any]) -> NDArray[np.float64]:
 
 def decide(scores: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
     """Return `score >= threshold` for each row; a score that is not a number is InvalidInput, since it decides nothing."""
-    if not _all_finite(scores):
+    if not np.isfinite(scores).all():
         row = int(np.flatnonzero(~np.isfinite(scores))[0])
         raise InvalidInput(
             f"The model gave no number for row {row}.",
@@ -43,8 +45,16 @@ def decide(scores: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
     return decisions
 
 
-def _all_finite(scores: NDArray[np.float64]) -> bool:
-    return all(map(isfinite, scores.tolist())) if len(scores) <= _FEW else bool(np.isfinite(scores).all())
+def decided(output: NDArray[Any], threshold: float) -> tuple[Scores, Decisions]:
+    """Return `positive` of a score output and what to `decide` about each row, as lists if there are few; InvalidInput as they."""
+    if len(output) <= _FEW and output.dtype.kind == "f":
+        scores: list[Any] = output.tolist()
+        if output.ndim == 2 and output.shape[1] <= 2:
+            scores = [row[-1] for row in scores]
+        if output.ndim <= 2 and all(map(isfinite, scores)):
+            return scores, [score >= threshold for score in scores]
+    values = positive(output)
+    return values, decide(values, threshold)
 
 
 def fixture_arrays(fixture: ParityFixture, signature: Signature) -> dict[str, NDArray[Any]]:

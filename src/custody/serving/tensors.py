@@ -77,14 +77,13 @@ def _as_expected(signature: Signature, tensors: Sequence[Given]) -> tuple[dict[s
     rows = first[0]
     arrays = {}
     for tensor, given in zip(signature.inputs, tensors, strict=True):
-        wanted, shape, values = tensor.shape, given.shape, given.values
+        shape, values = given.shape, given.values
         if (
             tensor.name != given.name
             or tensor.datatype != given.datatype
             or not shape
+            or tensor.shape != (-1, *shape[1:])
             or shape[0] != rows
-            or wanted[0] != -1
-            or shape[1:] != wanted[1:]
             or len(values) != math.prod(shape)
         ):
             return None

@@ -49,7 +49,7 @@ SIGNATURE = Signature(
 
 def batch(most: int, wait_s: float = 0.0) -> tuple[Batch, Loaded, Doubling, Metrics]:
     target = Target(ModelRef("churn", 1), Digest("a" * 64), SIGNATURE, 0.5, None)
-    arm = Arm(CHURN, 1, CaptureMode.LIVE, target, Slot(target), {}, (b"", b""))
+    arm = Arm(CHURN, 1, CaptureMode.LIVE, target, Slot(target), str(CHURN), {}, (b"", b""))
     model, metrics = Doubling(), Metrics()
 
     async def away(work: Any) -> list[Scored]:
@@ -75,8 +75,8 @@ def asked(most: int, *requests: tuple[float, ...], wait_s: float = 0.0) -> tuple
 @pytest.mark.parametrize("wait_s", [0.0, 0.002])
 def test_everybody_gets_the_answer_to_their_own_rows(wait_s: float) -> None:
     found, runs, metrics = asked(100, (0.1,), (0.2, 0.3), (0.4,), wait_s=wait_s)
-    assert [one.scores.round(3).tolist() for one in found] == [[0.2], [0.4, 0.6], [0.8]]
-    assert [one.decisions.tolist() for one in found] == [[False], [False, True], [True]]
+    assert [[round(score, 3) for score in one.scores] for one in found] == [[0.2], [0.4, 0.6], [0.8]]
+    assert [list(one.decisions) for one in found] == [[False], [False, True], [True]]
     assert [one.outputs["echo"].tolist() for one in found] == [rows(*each)["x"].tolist() for each in ((0.1,), (0.2, 0.3), (0.4,))]
     assert [one.written[1] for one in found] == [b"[false]", b"[false,true]", b"[true]"]
     assert runs == [4]
@@ -92,7 +92,7 @@ def test_no_run_has_more_rows_than_the_limit() -> None:
 
 def test_the_failure_of_one_request_is_its_own() -> None:
     found, _, _ = asked(100, (0.1,), (-1.0,), (0.4,))
-    assert [one.scores.round(3).tolist() for one in (found[0], found[2])] == [[0.2], [0.8]]
+    assert [[round(score, 3) for score in one.scores] for one in (found[0], found[2])] == [[0.2], [0.8]]
     assert isinstance(found[1], InvalidInput)
 
 
@@ -103,7 +103,7 @@ def test_rows_of_different_shapes_are_answered_apart() -> None:
         return [*await asyncio.gather(one.scored(loaded, rows(0.1), 1, ()), one.scored(loaded, wide, 1, ()))]
 
     first, second = asyncio.run(ask())
-    assert first.scores.round(3).tolist() == [0.2]
+    assert [round(score, 3) for score in first.scores] == [0.2]
     assert isinstance(second, Scored)
 
 

@@ -3,26 +3,39 @@
 import os
 import time
 
-from custody.core.prediction import PredictionId, unique_at
+from custody.core.prediction import ALPHABET, PredictionId, time_part
 from custody.inference.captures.spool import Spool
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
 from custody.inference.models.scoring import Scored
 from custody.serving import Parameters, columns, line_after, line_head
 
-_BYTES, _BLOCK = 10, 256
-_random: list[bytes] = []  # drawn in blocks: asking the operating system costs more than the bytes
+_TAIL, _BLOCK = 16, 256
+_LETTERS = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))  # each letter for 8 bytes, so none is likelier
 
 
-def new_unique() -> str:
-    """Return 26 characters that no other prediction has and that sort by time."""
-    try:
-        random = _random.pop()
-    except IndexError:
-        block = os.urandom(_BYTES * _BLOCK)
-        _random.extend(block[at : at + _BYTES] for at in range(_BYTES, len(block), _BYTES))
-        random = block[:_BYTES]
-    return unique_at(time.time_ns() // 1_000_000, random)
+class _Uniques:
+    """Unique parts of prediction ids. Random letters are drawn in blocks, the time is written once a millisecond: both cost."""
+
+    def __init__(self) -> None:
+        self._tails: list[str] = []
+        self._time = (-1, "")
+
+    def __call__(self) -> str:
+        """Return 26 characters that no other prediction has and that sort by time."""
+        ms = time.time_ns() // 1_000_000
+        written = self._time
+        if written[0] != ms:
+            written = self._time = (ms, time_part(ms))
+        try:
+            return written[1] + self._tails.pop()
+        except IndexError:  # threads may find none at the same time: each then draws a block
+            block = os.urandom(_TAIL * _BLOCK).translate(_LETTERS).decode("ascii")
+            self._tails += [block[at : at + _TAIL] for at in range(_TAIL, len(block), _TAIL)]
+            return written[1] + block[:_TAIL]
+
+
+new_unique = _Uniques()
 
 
 class Recorder:
@@ -51,7 +64,8 @@ class Recorder:
             scored.written,
             (time.perf_counter_ns() - since) // 1000,
         )
-        kept = self._spool.append(str(arm.told["deployment"]), line)
-        self._metrics.counts["captured_predictions" if kept else "shed_predictions"] += rows
-        if not kept:
-            self._metrics.shed[str(arm.told["deployment"])] += rows
+        if self._spool.append(arm.place, line):
+            self._metrics.counts["captured_predictions"] += rows
+        else:
+            self._metrics.counts["shed_predictions"] += rows
+            self._metrics.shed[arm.place] += rows

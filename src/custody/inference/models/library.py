@@ -28,7 +28,8 @@ _WARM_ROWS = 64
 class Arm:
     """A target of one service, and the place of its model in memory.
 
-    told: what every answer says about where it came from. line: how all its capture lines begin, see `line_head`.
+    place: its deployment, as text. told: what every answer says about where it came from. line: how all its capture lines
+    begin, see `line_head`.
     """
 
     key: DeploymentKey
@@ -36,6 +37,7 @@ class Arm:
     mode: CaptureMode
     target: Target
     slot: Slot
+    place: str
     told: Mapping[str, str | int | float]
     line: tuple[bytes, bytes]
 
@@ -140,7 +142,7 @@ class Library:
             "threshold": target.threshold,
         }
         line = line_head(str(PredictionId(service.key, service.revision, target.model, "")), mode, target.threshold)
-        return Arm(service.key, service.revision, mode, target, slot, told, line)
+        return Arm(service.key, service.revision, mode, target, slot, str(service.key), told, line)
 
     def _fetched(self, target: Target) -> int:
         if target.parity is not None:

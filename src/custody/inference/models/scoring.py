@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from custody.inference.models.library import Arm
 from custody.inference.models.memory import Loaded
-from custody.serving import decide, positive
+from custody.serving import Decisions, Scores, decided
 
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 SCORE, DECISION = "score", "decision"  # every deployment has these outputs, whatever its model calls its own
@@ -18,13 +17,16 @@ SCORE, DECISION = "score", "decision"  # every deployment has these outputs, wha
 
 @dataclass(slots=True)  # not frozen: made for every request, and that costs three times as much
 class Scored:
-    """What an arm made of a request; outputs holds the model's own outputs that were asked for."""
+    """What an arm made of a request; outputs holds the model's own outputs that were asked for.
+
+    written: scores and decisions as JSON, for the answer and for the record.
+    """
 
     inputs: Mapping[str, NDArray[Any]]
-    scores: NDArray[np.float64]
-    decisions: NDArray[np.bool_]
+    scores: Scores
+    decisions: Decisions
     outputs: Mapping[str, NDArray[Any]]
-    written: tuple[bytes, bytes]  # scores and decisions as JSON, for the answer and for the record
+    written: tuple[bytes, bytes]
 
 
 def own_outputs(arm: Arm) -> dict[str, str]:
@@ -36,8 +38,8 @@ def score(arm: Arm, loaded: Loaded, inputs: Mapping[str, NDArray[Any]], wanted: 
     """Run an arm's loaded model on checked inputs and decide at its threshold."""
     name = arm.target.signature.score
     outputs = loaded.model.run(inputs, tuple(dict.fromkeys((name, *wanted))) if wanted else (name,))
-    scores = positive(outputs[name])
-    return _with_text(inputs, scores, decide(scores, arm.target.threshold), outputs)
+    scores, decisions = decided(outputs[name], arm.target.threshold)
+    return _with_text(inputs, scores, decisions, outputs)
 
 
 def part_of(whole: Scored, inputs: Mapping[str, NDArray[Any]], rows: slice) -> Scored:
@@ -49,8 +51,8 @@ def part_of(whole: Scored, inputs: Mapping[str, NDArray[Any]], rows: slice) -> S
 
 def _with_text(
     inputs: Mapping[str, NDArray[Any]],
-    scores: NDArray[np.float64],
-    decisions: NDArray[np.bool_],
+    scores: Scores,
+    decisions: Decisions,
     outputs: Mapping[str, NDArray[Any]],
 ) -> Scored:
     written = orjson.dumps(scores, option=_NUMPY), orjson.dumps(decisions, option=_NUMPY)

@@ -45,7 +45,7 @@ def write_predictions(predicted: Predicted) -> Answer:
     labels = labels_of(predicted.arm.target.signature)
     parameters = parameters_of(predicted)
     document = {
-        "predictions": [labels[decision] for decision in predicted.scored.decisions.tolist()],
+        "predictions": [labels[bool(decision)] for decision in predicted.scored.decisions],
         "scores": predicted.scored.scores,
         **parameters,
     }

@@ -1,6 +1,7 @@
 """Open Inference Protocol V2 over HTTP: an infer call from body to answer."""
 
 import time
+from functools import partial
 
 from custody.inference.exchange import Answer, Exchange
 from custody.inference.predict import INLINE_BYTES, Predicted, Predictor
@@ -18,13 +19,15 @@ class Infer:
 
     async def __call__(self, exchange: Exchange) -> Answer:
         """Answer one request; InvalidInput or Refused if it cannot be answered."""
-        body = await exchange.body()
+        body = exchange.at_hand()
+        if body is None:
+            body = await exchange.body()
         since = time.perf_counter_ns()
-        json_length, floats = exchange.json_length(len(body)), self._floats
-        if len(body) > INLINE_BYTES:
-            request = await self._predictor.elsewhere(lambda: read_request(body, json_length, floats=floats))
+        json_length = exchange.json_length(len(body))
+        if len(body) > INLINE_BYTES:  # no lambda here: its cells would slow down every call
+            request = await self._predictor.elsewhere(partial(read_request, body, json_length, floats=self._floats))
         else:
-            request = read_request(body, json_length, floats=floats)
+            request = read_request(body, json_length, floats=self._floats)
         return await self._predictor.answer(request, self._written, since)
 
     def _written(self, predicted: Predicted) -> Answer:

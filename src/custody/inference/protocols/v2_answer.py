@@ -18,6 +18,7 @@ from custody.serving import dtype_of
 
 _LENGTH = struct.Struct("<I")
 _BINARY = (b"content-type", b"application/octet-stream")
+_OUTPUTS = b',"outputs":[{"name":"score","datatype":"FP64","shape":['
 
 
 @dataclass(slots=True)  # not frozen: made in every answer, and that costs three times as much
@@ -36,9 +37,9 @@ def outputs_of(predicted: Predicted) -> list[Output]:
     outputs = []
     for one in predicted.wanted:
         if one.name == SCORE:
-            outputs.append(Output(SCORE, "FP64", scored.scores, one.binary))
+            outputs.append(Output(SCORE, "FP64", np.asarray(scored.scores), one.binary))
         elif one.name == DECISION:
-            outputs.append(Output(DECISION, "BOOL", scored.decisions, one.binary))
+            outputs.append(Output(DECISION, "BOOL", np.asarray(scored.decisions), one.binary))
         else:
             datatype = own_outputs(predicted.arm)[one.name]
             outputs.append(Output(one.name, datatype, scored.outputs[one.name], one.binary))
@@ -63,24 +64,22 @@ class Printed:
         """Write it once."""
         head = orjson.dumps({"model_name": arm.key.name, "model_version": str(arm.target.model.version)})[:-1] + b","
         id = orjson.dumps(str(PredictionId(arm.key, arm.revision, arm.target.model, "")))[:-1]  # noqa: A001 - the field's word
-        return cls(head, b'"parameters":{"prediction_id":' + id, b'",' + orjson.dumps(dict(arm.told))[1:] + b',"outputs":[')
+        return cls(head, b'"parameters":{"prediction_id":' + id, b'",' + orjson.dumps(dict(arm.told))[1:] + _OUTPUTS)
 
 
 def write_usual(predicted: Predicted, printed: Printed) -> Answer:
     """Write the answer to a call that names no outputs, as `write_answer` does, from parts that were written before."""
-    scored, n = predicted.scored, len(predicted.scored.scores)
+    scored = predicted.scored
+    scores, decisions = scored.written
+    n = len(scored.scores)
     request = b'"id":%s,' % orjson.dumps(predicted.request) if predicted.request else b""
-    parts = [printed.head, request, printed.before, predicted.unique.encode(), printed.behind]
+    before = (printed.head, request, printed.before, predicted.unique.encode(), printed.behind)
     if not predicted.wanted[0].binary:
-        parts += [b'{"name":"score","datatype":"FP64","shape":[%d],"data":' % n, scored.written[0]]
-        parts += [b'},{"name":"decision","datatype":"BOOL","shape":[%d],"data":' % n, scored.written[1], b"}]}"]
-        return Answer(200, b"".join(parts))
-    parts += [
-        b'{"name":"score","datatype":"FP64","shape":[%d],"parameters":{"binary_data_size":%d}},' % (n, 8 * n),
-        b'{"name":"decision","datatype":"BOOL","shape":[%d],"parameters":{"binary_data_size":%d}}]}' % (n, n),
-    ]
-    text = b"".join(parts)
-    body = b"".join((text, scored.scores.astype("<f8", copy=False).tobytes(), scored.decisions.tobytes()))
+        first, second = b'%d],"data":' % n, b'},{"name":"decision","datatype":"BOOL","shape":[%d],"data":' % n
+        return Answer(200, b"".join((*before, first, scores, second, decisions, b"}]}")))
+    first = b'%d],"parameters":{"binary_data_size":%d}},{"name":"decision","datatype":"BOOL",' % (n, 8 * n)
+    text = b"".join((*before, first, b'"shape":[%d],"parameters":{"binary_data_size":%d}}]}' % (n, n)))
+    body = b"".join((text, np.asarray(scored.scores, "<f8").tobytes(), np.asarray(scored.decisions).tobytes()))
     return Answer(200, body, (_BINARY, (b"inference-header-content-length", b"%d" % len(text))))
 
 

@@ -95,19 +95,25 @@ def read_request(body: bytes, json_length: int | None, *, floats: bool = False) 
 def _read_floats(body: bytes) -> InferRequest | None:
     try:
         request = _float_decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    tensors = []
-    for one in request.inputs:
-        if one.datatype != "FP32" or one.parameters or not one.data or (one.shape and min(one.shape) < 0):
-            return None
-        with np.errstate(over="ignore"):
-            values = np.array(one.data, np.float32)
-            squares = float(values.dot(values))
-        if math.prod(one.shape) != len(values) or not math.isfinite(squares):
-            return None  # nested, missing or (nearly) too large for the datatype: said in words by the other way
-        tensors.append(Given(one.name, "FP32", tuple(one.shape), values))
+        tensors = [_floats_of(one) for one in request.inputs]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, RuntimeWarning):
+        return None  # said in words by the other way
     return _asked(request, tuple(tensors), len(body))
+
+
+def _floats_of(one: _FloatInput) -> Given:
+    """Return a tensor; ValueError if it is nested, missing, of another type, or (nearly) too large for the datatype."""
+    shape, values = tuple(one.shape), np.array(one.data, np.float32)  # an overflow is a RuntimeWarning, which may be an error
+    if (
+        one.datatype != "FP32"
+        or one.parameters
+        or not shape
+        or min(shape) <= 0
+        or math.prod(shape) != len(values)
+        or not math.isfinite(values.dot(values))
+    ):
+        raise ValueError(one.name)
+    return Given(one.name, "FP32", shape, values)
 
 
 def _asked(request: _Request | _FloatRequest, tensors: tuple[Given, ...], size: int) -> InferRequest:

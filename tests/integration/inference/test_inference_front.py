@@ -1,0 +1,216 @@
+"""A request that comes whole is answered at once, any other by way of a task: callers cannot tell which."""
+
+import asyncio
+import gzip
+import inspect
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from inference_world import Server, World, bearer, body, metric, tabular
+
+from custody.bootstrap.front import resumed
+from custody.core.tenancy import TenantId
+from custody.inference.exchange import Answer
+
+ACME = TenantId("acme")
+INFER = "/tenants/acme/v2/models/churn/infer"
+KEY = bearer(ACME)["authorization"]
+
+
+def written(
+    content: bytes, *, path: str = INFER, method: str = "POST", version: str = "1.1", key: str = KEY, **more: str
+) -> bytes:
+    headers = {"Host": "x", "Authorization": key, "Content-Length": str(len(content)), **more}
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items() if value)
+    return f"{method} {path} HTTP/{version}\r\n{lines}\r\n".encode() + content
+
+
+@contextmanager
+def connected(server: Server) -> Iterator[socket.socket]:
+    where = urlsplit(server.url)
+    with socket.create_connection((where.hostname, where.port), timeout=20) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield connection
+
+
+def read_one(connection: socket.socket, kept: bytearray) -> tuple[int, dict[str, str], bytes]:
+    """Read one answer; kept: what came with the one before."""
+    while b"\r\n\r\n" not in kept:
+        more = connection.recv(1 << 16)
+        assert more, bytes(kept)
+        kept += more
+    head, _, rest = bytes(kept).partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    length = int(headers["content-length"])
+    while len(rest) < length:
+        more = connection.recv(1 << 16)
+        assert more, rest
+        rest += more
+    kept[:] = rest[length:]
+    return int(first.split()[1]), headers, rest[:length]
+
+
+def told(answer: tuple[int, dict[str, str], bytes]) -> Any:
+    """Return an answer without what differs each time."""
+    status, headers, content = answer
+    document = json.loads(content)
+    if "parameters" in document:
+        document["parameters"].pop("prediction_id")
+    return status, {name: value for name, value in headers.items() if name != "content-length"}, document
+
+
+GOOD = json.dumps(body()).encode()
+REQUESTS = {
+    "usual": written(GOOD),
+    "an id of its own": written(json.dumps(body(id="mine")).encode()),
+    "several rows": written(json.dumps(body(40)).encode()),
+    "gzip": written(gzip.compress(GOOD), Content_Encoding="gzip"),
+    "another encoding": written(GOOD, Content_Encoding="br"),
+    "garbage": written(b"{"),
+    "no body": written(b""),
+    "no key": written(GOOD, key=""),
+    "another key": written(GOOD, key="Bearer wrong"),
+    "key elsewhere": written(GOOD, key="", X_Custody_Key=KEY.removeprefix("Bearer ")),
+    "a key that authorizes nothing beside one that does": written(
+        GOOD, key="Basic abc", X_Custody_Key=KEY.removeprefix("Bearer ")
+    ),
+    "spaces before the key": written(GOOD, key=KEY.replace(" ", "   ")),
+    "nothing there": written(GOOD, path="/tenants/acme/v2/models/none/infer"),
+    "another tenant": written(GOOD, path="/tenants/globex/v2/models/churn/infer"),
+    "a query": written(GOOD, path=f"{INFER}?a=1"),
+    "the index": written(b"", path="/tenants/acme/v2/repository/index"),
+    "wrong method": written(b"", method="PUT"),
+    "old version": written(GOOD, version="1.0", Connection="keep-alive"),
+    "last of its connection": written(GOOD, Connection="close"),
+    "a wrong length of the JSON": written(GOOD, Inference_Header_Content_Length="1"),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_an_answer_is_the_same_however_its_request_is_cut(shared: Server, name: str) -> None:
+    whole, answers = REQUESTS[name], []
+    for cut in (len(whole), len(whole) - 1, whole.index(b"\r\n\r\n") + 4, 30):
+        with connected(shared) as connection:
+            connection.sendall(whole[:cut])
+            if cut < len(whole):
+                time.sleep(0.03)
+                connection.sendall(whole[cut:])
+            answers.append(told(read_one(connection, bytearray())))
+    assert all(answer == answers[0] for answer in answers), answers
+
+
+_ALONE: dict[str, Any] = {}  # what each is told on a connection of its own
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(order=["usual"] * 150, size=1 << 20)
+@given(
+    order=st.lists(
+        st.sampled_from([name for name in REQUESTS if name not in {"old version", "last of its connection"}]),
+        min_size=1,
+        max_size=12,
+    ),
+    size=st.integers(50, 4000),
+)
+def test_pipelined_requests_are_answered_in_their_order(shared: Server, order: list[str], size: int) -> None:
+    for name in order:
+        with connected(shared) as connection:
+            connection.sendall(REQUESTS[name])
+            _ALONE.setdefault(name, told(read_one(connection, bytearray())))
+    stream = b"".join(REQUESTS[name] for name in order)
+    with connected(shared) as connection:
+        for at in range(0, len(stream), size):
+            connection.sendall(stream[at : at + size])
+        kept = bytearray()
+        assert [told(read_one(connection, kept)) for _ in order] == [_ALONE[name] for name in order]
+        assert not kept
+
+
+def test_a_caller_who_asks_first_is_told_to_go_on(shared: Server) -> None:
+    head, _, content = written(GOOD, Expect="100-continue").partition(b"\r\n\r\n")
+    with connected(shared) as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        assert connection.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(content)
+        assert read_one(connection, bytearray())[0] == 200
+
+
+def test_a_model_that_must_be_loaded_first_is_waited_for(world: World) -> None:
+    world.publish([world.service(world.target(tabular(1)))])
+    with world.server("--memory-mb", "64") as server, connected(server) as connection:
+        kept = bytearray()
+        for _ in range(3):
+            connection.sendall(REQUESTS["usual"])
+            assert read_one(connection, kept)[0] == 200
+        assert server.stop() == 0
+    assert len(world.captures()) == 3
+
+
+def test_answers_are_counted_whichever_way_they_went(world: World) -> None:
+    world.publish([world.service(world.target(tabular(1)))])
+    with world.server() as server:
+        for cut in (None, -1):
+            with connected(server) as connection:
+                connection.sendall(REQUESTS["usual"][:cut])
+                if cut:
+                    time.sleep(0.03)
+                    connection.sendall(REQUESTS["usual"][cut:])
+                assert read_one(connection, bytearray())[0] == 200
+        assert metric(server, 'custody_requests_total{tenant="acme",environment="prod",deployment="churn",status="200"}') == 2
+
+
+class _Stopped(Exception):
+    pass
+
+
+async def _waiting(future: "asyncio.Future[int]", more: "asyncio.Future[int]") -> Answer:
+    try:
+        first = await future
+    except _Stopped:
+        first = 500
+    return Answer(first + await more, b"")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_was_begun_by_hand_goes_on_in_a_task(fails: bool) -> None:
+    async def run() -> int:
+        loop = asyncio.get_running_loop()
+        future, more = loop.create_future(), loop.create_future()
+        begun = _waiting(future, more)
+        task = asyncio.ensure_future(_as_coroutine(resumed(begun, begun.send(None))))
+        await asyncio.sleep(0)
+        future.set_exception(_Stopped()) if fails else future.set_result(200)
+        await asyncio.sleep(0)
+        more.set_result(3)
+        return (await task).status
+
+    assert asyncio.run(run()) == (503 if fails else 203)
+
+
+def test_a_task_that_is_cancelled_cancels_what_was_begun() -> None:
+    async def run() -> bool:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        begun = _waiting(future, loop.create_future())
+        task = asyncio.ensure_future(_as_coroutine(resumed(begun, begun.send(None))))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return future.cancelled() and inspect.getcoroutinestate(begun) == inspect.CORO_CLOSED
+
+    assert asyncio.run(run())
+
+
+async def _as_coroutine(waiting: Any) -> Answer:
+    answer: Answer = await waiting
+    return answer
