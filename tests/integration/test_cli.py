@@ -244,6 +244,7 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
         "golden add": ("churn", files / "cases.jsonl"),
         "gate set": ("churn", write_yaml(files / "policy.yaml", {**POLICY, "max_flips": 2})),
         "gate check": ("churn@1",),
+        "gate mitigation": ("churn@2", "--column", "plan", "--before", "churn@1"),
         "deployment deploy": ("churn@2", "--tenant", "acme", "--threshold", "0.6"),
         "deployment promote": (KEY,),
         "deployment reject": (KEY,),

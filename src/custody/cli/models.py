@@ -163,6 +163,26 @@ def _gate(noun: click.Group) -> None:
         """Show the newest verdict on a version, check by check."""
         show(client.gate_explain(model), _verdict_text)
 
+    @verb(
+        noun,
+        "mitigation",
+        dry=True,
+        examples=[
+            "custody gate mitigation churn@2 --column region --before churn@1",
+            "custody gate mitigation churn@1 --column region        # what a threshold for each group would do",
+        ],
+    )
+    @click.argument("model")
+    @click.option("--column", required=True, help="Column of groups, or two joined: sex*region.")
+    @click.option("--before", help="Version without the treatment; without it, thresholds by group are tried.")
+    @click.option("--threshold", type=click.FloatRange(0, 1), help="Where both decide; default: the policy's first.")
+    def mitigation(client: "Client", model: str, column: str, before: str | None, threshold: float | None, dry_run: bool) -> None:
+        """Measure what a treatment of bias did: gaps between groups and accuracy before and after, on held-out rows.
+
+        Train the treated version with `run.dataset(..., reweigh=COLUMN)`. The answer is kept for the cards of model and data.
+        """
+        show(client.gate_mitigation(model, column, before=before, threshold=threshold, dry_run=dry_run), _mitigation_text)
+
     @verb(noun, "ls", examples=["custody gate ls churn"])
     @click.argument("model", required=False)
     @click.option("--limit", type=int, default=50, show_default=True)
@@ -193,6 +213,25 @@ def _policy_text(data: dict[str, Any]) -> str:
             "a verdict lasts": f"{policy['valid_days']} days",
         }
     )
+
+
+def _mitigation_text(data: dict[str, Any]) -> str:
+    after = {one["measure"]: one for one in data["after"]}
+    lines = {
+        f"{one['measure'].replace('_', ' ')} gap": f"{_share(one)} -> {_share(after[one['measure']])}"
+        for one in data["before"]
+        if one["measure"] in after
+    }
+    costs = {
+        "accuracy": f"{_share(data['accuracy_before'])} -> {_share(data['accuracy_after'])}",
+        "it cost": _share(data["cost"]),
+    }
+    told = {"treatment": f"{data['method']} by {data['column']}", "held-out rows": data["rows"], **lines, **costs}
+    return facts({**told, "thresholds": data["thresholds"], "too few rows of": data["suppressed"]})
+
+
+def _share(one: dict[str, Any]) -> str:
+    return f"{one['value']:.1%} [{one['low']:.1%}, {one['high']:.1%}]"
 
 
 def _verdict_text(verdict: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from custody.core.digest import Json
 from custody.core.errors import IntegrityBroken
+from custody.core.page import MOST
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role, TenantId
 from custody.data.card import Card, card_digest
@@ -15,6 +16,7 @@ from custody.data.sentences import sentences
 from custody.data.signature import SIGNED, document, holds
 from custody.data.standards.formats import standard
 from custody.data.standards.places import About
+from custody.lifecycle.mitigate import KIND, told_of
 from custody.lifecycle.scan import report_of_scan
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.scans.report import ScanReport, report_of
@@ -87,6 +89,8 @@ def plain_card(ports: Ports, caller: Caller, ref: DatasetRef) -> dict[str, Any]:
     """Return a version's card in sentences, with what blocks it, its waivers, its digest and its checked signature."""
     version = ports.stores.of(caller.may(Role.VIEWER).tenant).datasets.get(ref)
     told = sentences(described(ports, caller.tenant, version), version.schema.groups)
+    treated = ports.stores.ledger.page(caller.tenant, subject=None, kind=KIND, after=None, limit=MOST).items
+    told += [("What treatments of bias did to models", lines)] if (lines := told_of(treated, str(ref))) else []
     waivers = ports.stores.ledger.page(caller.tenant, subject=str(ref), kind="card.waived", after=None, limit=50).items
     lines = [
         f"{one.actor} allowed more than its source on {one.at:%Y-%m-%d}: {'; '.join(map(str, _list(one.body['faults'])))}. "

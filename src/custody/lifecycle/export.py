@@ -15,6 +15,7 @@ from custody.data.export import Export, Match, marked, match
 from custody.lifecycle.access import access, bucket
 from custody.lifecycle.consent import decide, people_of
 from custody.lifecycle.forget import stores_rows
+from custody.lifecycle.mitigate import mitigations_of
 from custody.lifecycle.rows import table_of
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.pseudonym import tokens
@@ -34,7 +35,7 @@ def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
     shelf = ports.stores.of(caller.tenant)
     model, verdict = shelf.models.get(ref), shelf.gates.verdict(ref)
     run = shelf.runs.get(model.run_id)
-    datasets = [shelf.datasets.get(use.ref) for use in model.datasets]
+    datasets, treated = [shelf.datasets.get(use.ref) for use in model.datasets], mitigations_of(ports, caller.tenant, ref)
     made: dict[str, Any] = msgspec.to_builtins(
         {
             "version": 1,
@@ -47,6 +48,7 @@ def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
             "run": {"id": run.id, "code_version": run.code_version, "params": run.params, "environment": run.environment},
             "datasets": [{"ref": str(one.ref), "digest": one.digest, "rows": one.rows, "card": one.card} for one in datasets],
             "verdict": verdict,
+            "mitigation": [{"sentence": one.sentence, **msgspec.to_builtins(one)} for one in treated],
         }
     )
     return made

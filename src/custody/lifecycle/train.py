@@ -8,13 +8,15 @@ import pyarrow as pa
 from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict, Denied, InvalidInput
 from custody.core.refs import DatasetRef, name_of
+from custody.core.schema import Schema
 from custody.core.tenancy import Role
 from custody.data.dataset import DatasetVersion
+from custody.data.reweigh import WEIGHT, weights
 from custody.data.split import Split, part_of
 from custody.lifecycle.access import bucket
 from custody.lifecycle.cards import check_card
 from custody.lifecycle.consent import decide, people_of
-from custody.lifecycle.rows import table_of
+from custody.lifecycle.rows import group_columns, spoken, table_of
 from custody.lifecycle.scan import cleared
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.purposes import purpose_of
@@ -56,15 +58,17 @@ def begin(
     return run, entry.seq
 
 
-def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Split) -> pa.Table:
+def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Split, *, reweigh: str = "") -> pa.Table:
     """Hand a run the rows of a dataset version that it may use, and record the use.
 
     Rows of people who did not consent to the run's purpose, or objected to it, are left out and counted, as of now. Denied if
-    the provenance card forbids training, or the caller may not see rows.
+    the provenance card forbids training, or the caller may not see rows. reweigh: a column of groups; the rows then carry weights
+    (`custody_weight`) under which the target no longer depends on it.
     """
     caller.may(Role.CONTRIBUTOR).may_see_rows()
     version = ports.stores.of(caller.tenant).datasets.get(ref)
     _trainable(ports, version, caller)
+    _reweighable(version, reweigh)
     cleared(ports.stores.of(caller.tenant), ref)
     table = part_of(table_of(version, ports.stores.objects.of(caller.tenant), ports.tables), split, version.holdout)
     people = people_of(ports, caller.tenant, version, table)
@@ -72,11 +76,28 @@ def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Spli
         change.datasets.get(ref).standing()
         run = _running(change.runs.get(run_id))
         admission, rows = decide(ports, change, version, table, people, run.purpose, caller.now)
-        use = DatasetUse(ref, version.digest, split.value, admission)
+        use = DatasetUse(ref, version.digest, split.value, admission, reweigh)
         if not any(use.same(known) for known in run.datasets):
             change.runs.save(replace(run, datasets=(*run.datasets, use)))
         change.record("dataset.read", str(ref), _read_facts(run, use, rows.num_rows))
-    return rows
+    return weighted(rows, version.schema, reweigh) if reweigh else rows
+
+
+def _reweighable(version: DatasetVersion, column: str) -> None:
+    names, schema = version.schema.names, version.schema
+    if column and (schema.target is None or any(part not in names for part in column.split("*")) or WEIGHT in names):
+        raise InvalidInput(
+            f"{version.ref} cannot be reweighed by '{column}'.",
+            why="It has no target column." if schema.target is None else f"It has the columns {', '.join(names)}.",
+            fix="Name a column of groups, and add the dataset with --target COLUMN.",
+        )
+
+
+def weighted(rows: pa.Table, schema: Schema, column: str) -> pa.Table:
+    """Return rows with a column of weights under which the target no longer depends on a column of groups."""
+    groups = group_columns({name: rows.column(name).to_pylist() for name in column.split("*")}, [column])[column]
+    labels = [spoken(value) for value in rows.column(str(schema.target)).to_pylist()]
+    return rows.append_column(WEIGHT, pa.array(weights(groups, labels)))
 
 
 def _trainable(ports: Ports, version: DatasetVersion, caller: Caller) -> None:
@@ -104,6 +125,7 @@ def _read_facts(run: Run, use: DatasetUse, rows: int) -> dict[str, Json]:
         "run": run.id,
         "digest": use.digest,
         "split": use.split,
+        "reweigh": use.reweigh,
         "rows": bucket(rows),
         "purpose": run.purpose or "train",
         "as_of": admission.at.isoformat() if admission else None,

@@ -26,12 +26,14 @@ class DatasetUse:
     """A dataset version that a run read, which split, and the digest that proves it.
 
     admission: which of its rows the run got, and why not the others; None for data about nobody, read for no stated purpose.
+    reweigh: the column of groups for which the run got weights; empty for none.
     """
 
     ref: DatasetRef
     digest: Digest
     split: str
     admission: Admission | None = None
+    reweigh: str = ""
 
     def same(self, other: "DatasetUse") -> bool:
         """Tell whether two uses differ in nothing but their time."""

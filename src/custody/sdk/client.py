@@ -142,9 +142,10 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
         """Add params, metrics, models and the purpose to a running run."""
         return self.wire.call("POST", f"/runs/{segment(id)}/log", json=log)
 
-    def run_data(self, id: str, dataset: str, *, split: str = "train") -> bytes:  # noqa: A002 - the field's word
+    def run_data(self, id: str, dataset: str, *, split: str = "train", reweigh: str = "") -> bytes:  # noqa: A002 - the field's word
         """Return rows of a dataset version as Parquet, recorded as read by the run."""
-        return self.wire.send("GET", f"/runs/{segment(id)}/data/{version_path(dataset)}", params={"split": split}).content
+        params = {"split": split, "reweigh": reweigh or None}
+        return self.wire.send("GET", f"/runs/{segment(id)}/data/{version_path(dataset)}", params=params).content
 
     def run_end(self, id: str, status: str = "finished") -> Result:  # noqa: A002 - the field's word
         """End a run: finished, failed or killed."""
@@ -195,6 +196,13 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
         return self.wire.call(
             "POST", f"/gates/{version_path(ref)}/check", json={"baseline": baseline}, params={"dry_run": dry_run}
         )
+
+    def gate_mitigation(
+        self, ref: str, column: str, *, before: str | None = None, threshold: float | None = None, dry_run: bool = False
+    ) -> Result:
+        """Measure what a treatment of bias did to the gaps between groups and to accuracy, against the version before it."""
+        body = {"column": column, "before": before, "threshold": threshold}
+        return self.wire.call("POST", f"/gates/{version_path(ref)}/mitigation", json=body, params={"dry_run": dry_run})
 
     def gate_explain(self, ref: str) -> Result:
         """Show the newest verdict on a model version, check by check."""

@@ -30,10 +30,11 @@ class ActiveRun:
     def __init__(self, client: Client, id: str) -> None:  # noqa: A002 - the field's word
         self.client, self.id = client, id
 
-    def dataset(self, ref: str | None = None, *, split: str = "train") -> "pa.Table":
+    def dataset(self, ref: str | None = None, *, split: str = "train", reweigh: str = "") -> "pa.Table":
         """Return rows of a dataset version and record that this run read them.
 
-        ref: `tickets@3`; CUSTODY_DATASET wins over it, so that a retraining runs the same script on newer data.
+        ref: `tickets@3`; CUSTODY_DATASET wins over it, so that a retraining runs the same script on newer data. reweigh: a column
+        of groups; the rows then have a column `custody_weight` to fit with, under which the target does not depend on the group.
         Raises Denied if the dataset's provenance card does not allow training.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415 - half a second that the command line never needs
@@ -41,7 +42,7 @@ class ActiveRun:
         chosen = os.environ.get("CUSTODY_DATASET") or ref
         if not chosen:
             raise InvalidInput("Which dataset?", fix="run.dataset('tickets@1'), or set CUSTODY_DATASET=tickets@1")
-        return pq.read_table(io.BytesIO(self.client.run_data(self.id, chosen, split=split)))
+        return pq.read_table(io.BytesIO(self.client.run_data(self.id, chosen, split=split, reweigh=reweigh)))
 
     def param(self, **params: object) -> None:
         """Log parameters; each is written once."""

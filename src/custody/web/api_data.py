@@ -170,9 +170,17 @@ def show_run(ports: Wired, caller: Called, id: str) -> Response:  # noqa: A002 -
 
 
 @router.get("/runs/{id}/data/{dataset}/{version}")
-def read_data(ports: Wired, caller: Called, id: str, dataset: str, version: Version, split: Split = Split.TRAIN) -> Response:  # noqa: A002
-    """Hand a run the rows of a dataset version as Parquet, and record that it read them."""
-    table = train.read(ports, caller, id, DatasetRef(name_of("dataset", dataset), version), split)
+def read_data(
+    ports: Wired,
+    caller: Called,
+    id: str,  # noqa: A002 - the field's word
+    dataset: str,
+    version: Version,
+    split: Split = Split.TRAIN,
+    reweigh: str = "",
+) -> Response:
+    """Hand a run the rows of a dataset version as Parquet, with weights by a column of groups if asked, and record that it read them."""
+    table = train.read(ports, caller, id, DatasetRef(name_of("dataset", dataset), version), split, reweigh=reweigh)
     return Response(ports.tables.to_parquet(table), media_type="application/vnd.apache.parquet")
 
 

@@ -2,12 +2,14 @@
 
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Body, Response
 
 from custody.core.errors import NotFound
 from custody.core.refs import ModelRef, name_of
 from custody.lifecycle.convert import convert
 from custody.lifecycle.export import artifact, card
+from custody.lifecycle.mitigate import measure_mitigation
 from custody.lifecycle.promote import golden_of, promote, set_golden, set_policy
 from custody.web.callers import Called, Version, Wired
 from custody.web.wire import answer, page
@@ -120,6 +122,25 @@ def check_gate(
     verdict, entry = promote(ports, caller, ref, baseline=ModelRef.parse(baseline) if baseline else None, dry_run=dry_run)
     follow = f"custody deployment deploy {ref} --tenant TENANT --env prod" if verdict.passed else f"custody gate explain {ref}"
     return answer(verdict, ledger=entry, next=follow)
+
+
+@router.post("/gates/{model}/{version}/mitigation")
+def post_mitigation(
+    ports: Wired,
+    caller: Called,
+    model: str,
+    version: Version,
+    column: Annotated[str, Body()],
+    before: Annotated[str | None, Body()] = None,
+    threshold: Annotated[float | None, Body(ge=0, le=1)] = None,
+    dry_run: bool = False,
+) -> Response:
+    """Measure what a treatment of bias did to the gaps between groups and to accuracy, on held-out rows."""
+    ref = ref_of(model, version)
+    old = ModelRef.parse(before) if before else None
+    found, entry = measure_mitigation(ports, caller, ref, column, before=old, threshold=threshold, dry_run=dry_run)
+    body = {"sentence": found.sentence, **msgspec.to_builtins(found)}
+    return answer(body, ledger=entry, next=f"custody export card {ref}")
 
 
 @router.get("/gates/{model}/{version}")

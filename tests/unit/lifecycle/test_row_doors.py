@@ -75,6 +75,7 @@ AGGREGATES: Mapping[Route, str] = {
     ("GET", "/gates/{model}"): "/gates/churn",
     ("GET", "/gates/{model}/{version}"): "/gates/churn/1",
     ("POST", "/gates/{model}/{version}/check"): "/gates/churn/1/check?dry_run=true",
+    ("POST", "/gates/{model}/{version}/mitigation"): "/gates/churn/1/mitigation?dry_run=true",
     ("GET", "/verdicts"): "/verdicts",
     ("GET", "/deployments"): "/deployments",
     ("GET", "/overview"): "/overview",
@@ -109,6 +110,7 @@ PAGES = {"/", "/datasets/people@1", "/datasets/people/1/report"}
 BODIES: Mapping[str, Any] = {
     "/subjects/export": {"subject": "p7@example.org"},
     "/datasets/people/1/scrub?dry_run=true": {"columns": {"plan": "remove"}},
+    "/gates/churn/1/mitigation?dry_run=true": {"column": "left"},
     "/erasures?dry_run=true": {"subject": "p7@example.org"},
     f"/monitors/{DEPLOYMENT}/preview": {"metric": "accuracy"},
 }
