@@ -73,7 +73,7 @@ def test_a_database_that_is_newer_than_the_code_is_left_alone(stores: SqlStores)
 
 
 def test_every_key_and_index_of_a_tenants_table_begins_with_the_tenant() -> None:
-    of_the_project = {"tenants", "keys", "ledger", "checkpoints"}
+    of_the_project = {"tenants", "keys", "ledger", "checkpoints", "sealings"}
     for table in metadata.sorted_tables:
         keys = [] if table.name in of_the_project else [[*table.primary_key.columns]]
         keys += [] if table.name == "keys" else [[*index.columns] for index in table.indexes]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from custody.adapters.blobs.keys.texts import SealedTexts
 from custody.adapters.connectors import files
 from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
@@ -35,7 +36,7 @@ def wire(settings: Settings) -> Ports:
     """Make the ports of a project; its database is brought up to date first."""
     ring = open_ring(settings.keyring_url, settings.master_urls, os.environ)
     objects = open_sealed(settings.objects_url, ring, os.environ, sealing=settings.encrypt)
-    stores = SqlStores(settings.database_url, objects)
+    stores = SqlStores(settings.database_url, objects, SealedTexts(ring, sealing=settings.encrypt))
     stores.upgrade()
     _ensure_house(stores)
     return Ports(
@@ -48,6 +49,7 @@ def wire(settings: Settings) -> Ports:
         PseudonymFiles(settings.pseudonym_keys),
         ring,
         detectors(settings.names_model),
+        settings.backup_days,
     )
 
 

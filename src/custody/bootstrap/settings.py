@@ -23,6 +23,7 @@ class Settings:
     names_model: a spaCy model that scans for personal data ask for names; none without it.
     encrypt: seal what is stored in objects. master_key: file:PATH, env:NAME or a key service's URL; former_master_key: the one
     before, until `custody encryption rotate --master`. keyring: folder or bucket of the data keys, apart from the objects.
+    backup_days: days after which no backup, log archive or replica of database and objects is kept; 0 if nobody said.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class Settings:
     master_key: str = "file:keys/master.key"
     former_master_key: str = ""
     keyring: str = "keys/ring"
+    backup_days: float = 0.0
     sources: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -158,4 +160,5 @@ trust_recipes = true         # the worker may run the training commands that run
 encrypt = true               # seal everything in objects, each tenant under its own keys
 master_key = "file:keys/master.key"  # or env:NAME, or https://HOST/v1/transit/keys/NAME; keep a copy elsewhere
 keyring = "keys/ring"        # the data keys; never back them up together with objects
+# backup_days = 30.0         # days after which you keep no backup of database and objects; receipts of erasures name the date
 """

@@ -24,6 +24,27 @@ class KeyInfo:
     destroyed_at: datetime | None = None
 
 
+class Texts(Protocol):
+    """Seals single texts of people where they stand in a database, so that none is ever in its files or logs in the clear."""
+
+    @property
+    def seals(self) -> bool:
+        """Tell whether what is written from now on is sealed."""
+        ...
+
+    def seal(self, tenant: TenantId, place: str, text: str) -> str:
+        """Return a text sealed for one place (table and column); the same text gives the same, so that it can be looked up."""
+        ...
+
+    def open(self, tenant: TenantId, place: str, text: str) -> str:
+        """Return what was sealed, and any other text as it is; Denied once the tenant's keys are destroyed."""
+        ...
+
+    def spelled(self, tenant: TenantId, place: str, text: str) -> Sequence[str]:
+        """Return how a text may be stored, to look for it; never plainly where texts are sealed: servers log what is looked for."""
+        ...
+
+
 class Keys(Protocol):
     """Data keys of all tenants, each wrapped by the project's master key."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -23,6 +23,10 @@ from custody.privacy.erasure.obligation import Obligation, due_of
 from custody.privacy.erasure.ports import Erasure, ErasureState
 
 SYSTEM = Actor("custody", Role.ADMIN)
+_KEPT = (
+    "backups of the database, its write-ahead log, archives and replicas, and backups of objects, made before. Where the project "
+    "seals, they hold callers' keys, golden cases, detectors' states and all rows only under the tenant's keys"
+)
 _LEAST = 6  # characters a name must have for the proof to search it as it is: shorter ones stand everywhere by chance
 _STORES = {"SVM": "support vectors", "KNeighbors": "the rows of its neighbours", "GaussianProcess": "its training rows"}
 
@@ -186,7 +190,8 @@ def _finish(person: Person, erasure: Erasure, now: datetime, searched: int) -> E
         "obligations": [[one.id, str(one.model), one.due_at.isoformat()] for one in owed],
         "texts_searched": searched,
         "found_again": 0,
-        "keeps_until_expiry": "backups of the database, its write-ahead archives and replicas, made before",
+        "keeps_until_expiry": _KEPT,
+        "backups_gone_by": (now + timedelta(days=ports.backup_days)).isoformat() if ports.backup_days else "",
     }
     text = msgspec.json.encode(body).decode()
     signed = {"receipt": text, "key": ports.signer.key_id, "signature": ports.signer.sign(text.encode()).hex()}

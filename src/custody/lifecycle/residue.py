@@ -10,6 +10,7 @@ import pyarrow as pa
 from custody.core.errors import CustodyError
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Ports
+from custody.privacy.erasure.spelling import spellings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,10 @@ def search(ports: Ports, tenant: TenantId, needles: Sequence[str]) -> tuple[Resi
     What is sealed for another tenant is searched as well: nothing is presumed clean.
     """
     found = [Residue("database", n) for n, needle in enumerate(needles) if ports.stores.holds(needle)]
+    wanted = [spellings(needle) for needle in needles]
     for place, body in _bodies(ports, tenant):
         texts = _decoded(ports, body)
-        found += [Residue(place, n) for n, needle in enumerate(needles) if any(needle.encode() in text for text in texts)]
+        found += [Residue(place, n) for n, each in enumerate(wanted) if any(one in text for one in each for text in texts)]
     return tuple(found)
 
 

@@ -197,7 +197,10 @@ class Signer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All that a step of the lifecycle reaches the world through; subject_key: the key that makes tokens of a tenant's people."""
+    """All that a step of the lifecycle reaches the world through.
+
+    backup_days: after so many days no backup of the database or the objects is kept; 0 where nobody said.
+    """
 
     stores: Stores
     tables: Tables
@@ -208,6 +211,7 @@ class Ports:
     pseudonyms: PseudonymKeys
     keys: Keys
     detectors: Detectors = field(default_factory=pattern_detectors)
+    backup_days: float = 0.0
 
     def new_id(self, now: datetime) -> str:
         """Return a new id of 26 characters that sort by time."""

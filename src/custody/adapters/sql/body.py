@@ -26,13 +26,18 @@ def body_of(noun: object) -> dict[str, Any]:
 
 def read(kind: type[T], row: Row[Any]) -> T:
     """Read a noun from the columns `format` and `body`."""
-    if row.format != FORMAT:
+    return parsed(kind, row.format, row.body)
+
+
+def parsed(kind: type[T], stored: int, body: str) -> T:
+    """Read a noun from its JSON text; stored: the format that it was written in."""
+    if stored != FORMAT:
         raise Conflict(
-            f"A {kind.__name__} was stored in format {row.format}, and this version of custody reads {FORMAT}.",
+            f"A {kind.__name__} was stored in format {stored}, and this version of custody reads {FORMAT}.",
             fix="pip install --upgrade custody-ml",
         )
     wanted: Any = kind
-    noun: T = _reader_of(wanted)(json.loads(row.body))
+    noun: T = _reader_of(wanted)(json.loads(body))
     return noun
 
 

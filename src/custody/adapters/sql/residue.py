@@ -1,14 +1,24 @@
 """What a database keeps of deleted rows: how it is given back to the disk, and how one looks for it."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Column, ColumnElement, Connection, Table, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import Text
 
 from custody.adapters.sql.engine import Engines
 from custody.adapters.sql.failure import translated
-from custody.adapters.sql.tables import metadata
-from custody.core.errors import Unavailable
+from custody.adapters.sql.tables import SEALED, metadata
+from custody.core.errors import Denied, Unavailable
+from custody.core.keys import Texts
+from custody.core.tenancy import TenantId
+from custody.privacy.erasure.spelling import spellings
+
+_NOT_ALLOWED, _LOCKED = "42501", "55P03"  # PostgreSQL's codes
+_MANY = 1000  # rows in memory at once
+_OPENABLE = frozenset(SEALED)
 
 _HELD_ROWS = (
     "datasets",
@@ -27,8 +37,9 @@ _HELD_ROWS = (
 def scrub(engines: Engines) -> None:
     """Rewrite the files that held deleted rows.
 
-    SQLite: VACUUM, then the write-ahead log is emptied. PostgreSQL: VACUUM FULL of the tables that held rows of people; its
-    own log, archives, replicas and base backups keep old pages until they expire.
+    SQLite: VACUUM, then the write-ahead log is emptied. PostgreSQL: VACUUM FULL of the tables that held rows of people, new
+    statistics in place of those that quote values, and, where this role may, a checkpoint and a new segment of the log.
+    Its old segments, archives, replicas and base backups keep pages until they expire.
     """
     with translated():
         if engines.write.dialect.name == "sqlite":
@@ -36,8 +47,18 @@ def scrub(engines: Engines) -> None:
             return
         with engines.write.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             for name in _HELD_ROWS:
-                connection.execute(text(f'vacuum full "{name}"'))
-            connection.execute(text("checkpoint"))
+                connection.execute(text(f'vacuum (full, analyze) "{name}"'))
+            for statement in ("vacuum full pg_statistic", "checkpoint", "select pg_switch_wal()"):
+                _where_allowed(connection, statement)
+
+
+def _where_allowed(connection: Connection, statement: str) -> None:
+    """Run a statement that only some roles may run, or that waits for a lock on a catalogue; without it more is left to expiry."""
+    try:
+        connection.execute(text(statement))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in {_NOT_ALLOWED, _LOCKED}:
+            raise
 
 
 def _scrub_sqlite(engines: Engines) -> None:
@@ -58,17 +79,39 @@ def _scrub_sqlite(engines: Engines) -> None:
         )
 
 
-def holds(engines: Engines, needle: str) -> int:
-    """Return in how many tables and, for SQLite, files a text still stands."""
-    found = 0
+def holds(engines: Engines, texts: Texts, needle: str) -> int:
+    """Return in how many columns and, for SQLite, files a text still stands, in any spelling; sealed columns are opened.
+
+    Rows are searched here and not by the database: what a statement looks for may end in a server's log.
+    """
+    wanted = spellings(needle)
     with translated(), engines.read.connect() as connection:
-        for table in metadata.sorted_tables:
-            texts = [column for column in table.columns if isinstance(column.type, Text)]
-            hits = [func.strpos(column, needle) > 0 for column in texts]
-            if connection.dialect.name == "sqlite":
-                hits = [func.instr(column, needle) > 0 for column in texts]
-            found += sum(connection.execute(select(func.count()).select_from(table).where(hit)).scalar_one() > 0 for hit in hits)
-    return found + sum(needle.encode() in path.read_bytes() for path in files_of(engines))
+        found = sum(_hits(connection, texts, table, wanted) for table in metadata.sorted_tables if _texts_in(table))
+    return found + sum(any(one in body for one in wanted) for body in (path.read_bytes() for path in files_of(engines)))
+
+
+def _hits(connection: Connection, texts: Texts, table: Table, wanted: Sequence[bytes]) -> int:
+    columns = _texts_in(table)
+    hit: set[str] = set()
+    for row in connection.execution_options(yield_per=_MANY).execute(select(*columns)):
+        for column, value in zip(columns, row, strict=True):
+            if value is not None and column.name not in hit:
+                body = (_opened(texts, row.tenant, column, value) if column in _OPENABLE else value).encode(
+                    "utf-8", "surrogatepass"
+                )
+                hit |= {column.name} if any(one in body for one in wanted) else set()
+    return len(hit)
+
+
+def _texts_in(table: Table) -> list[Column[Any]]:
+    return [column for column in table.columns if isinstance(column.type, Text)]
+
+
+def _opened(texts: Texts, tenant: str, column: ColumnElement[Any], value: str) -> str:
+    try:
+        return texts.open(TenantId(tenant), str(column), value)
+    except Denied:  # a destroyed key: nobody can read it, whoever it is about
+        return ""
 
 
 def files_of(engines: Engines) -> list[Path]:

@@ -26,6 +26,7 @@ from custody.adapters.sql.body import body_of, read
 from custody.adapters.sql.failure import translated
 from custody.adapters.sql.tables import reach
 from custody.core.errors import InvalidInput, NotFound
+from custody.core.keys import Texts
 from custody.core.page import Page, cursor_of, key_of, limit_of
 from custody.core.refs import DatasetRef, DeploymentKey
 from custody.core.tenancy import TenantId
@@ -34,8 +35,34 @@ T = TypeVar("T")
 Values = Mapping[str, Any]
 
 
+class Plain:
+    """Stores texts of people as they are: for a database without keys."""
+
+    seals = False
+
+    def seal(self, tenant: TenantId, place: str, text: str) -> str:  # noqa: ARG002 - the port's words
+        """Return the text."""
+        return text
+
+    def open(self, tenant: TenantId, place: str, text: str) -> str:  # noqa: ARG002 - the port's words
+        """Return the text."""
+        return text
+
+    def spelled(self, tenant: TenantId, place: str, text: str) -> list[str]:  # noqa: ARG002 - the port's words
+        """Return the text."""
+        return [text]
+
+
+PLAIN = Plain()
+
+
 class Access(Protocol):
     """Runs statements."""
+
+    @property
+    def texts(self) -> Texts:
+        """Return what seals texts of people."""
+        ...
 
     def rows(self, statement: Executable) -> Sequence[Row[Any]]:
         """Return all rows of a query."""
@@ -53,8 +80,8 @@ class Access(Protocol):
 class Outside:
     """Reads outside of a change."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, texts: Texts = PLAIN) -> None:
+        self._engine, self.texts = engine, texts
 
     def rows(self, statement: Executable) -> Sequence[Row[Any]]:
         """Return all rows of a query, on a connection of its own."""
@@ -73,8 +100,8 @@ class Outside:
 class Inside:
     """Reads and writes inside a change."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, texts: Texts = PLAIN) -> None:
+        self._connection, self.texts = connection, texts
 
     def rows(self, statement: Executable) -> Sequence[Row[Any]]:
         """Return all rows of a query, this change's own writes included."""
@@ -139,6 +166,18 @@ class OfTenant:
     def __init__(self, access: Access, tenant: TenantId) -> None:
         self._access = access
         self._tenant = tenant
+
+    def _seal(self, column: ColumnElement[Any], text: str) -> str:
+        """Seal a text of people for its column."""
+        return self._access.texts.seal(self._tenant, str(column), text)
+
+    def _spelled(self, column: ColumnElement[Any], text: str) -> Sequence[str]:
+        """Return how a text may stand in its column."""
+        return self._access.texts.spelled(self._tenant, str(column), text)
+
+    def _open(self, column: ColumnElement[Any], text: str) -> str:
+        """Open what was sealed for a column; a plain text stays as it is."""
+        return self._access.texts.open(self._tenant, str(column), text)
 
     def _select(self, table: Table, *columns: ColumnElement[Any]) -> Select[Any]:
         """Select a table's columns, `format` and `body` unless told otherwise."""

@@ -24,9 +24,11 @@ from custody.adapters.sql.nouns.scans import SqlScans
 from custody.adapters.sql.nouns.subjects import SqlSubjects
 from custody.adapters.sql.nouns.tenants import SqlTenants
 from custody.adapters.sql.residue import holds, scrub
-from custody.adapters.sql.session import Access, Inside, Outside
+from custody.adapters.sql.sealing import seal_old
+from custody.adapters.sql.session import PLAIN, Access, Inside, Outside
 from custody.adapters.sql.upgrade import upgrade
 from custody.core.digest import Json
+from custody.core.keys import Texts
 from custody.core.objects import Objects
 from custody.core.tenancy import Actor, TenantId
 from custody.ledger.entry import Draft, Entry
@@ -65,18 +67,21 @@ class SqlChange(SqlShelf):
 
 
 class SqlStores:
-    """Every store of a project; one change writes at a time, whatever the number of processes."""
+    """Every store of a project; one change writes at a time, whatever the number of processes.
 
-    def __init__(self, url: str, objects: Objects) -> None:
-        self._engines = open_engines(url)
+    texts: seals the few columns that hold texts of people, on the way in.
+    """
+
+    def __init__(self, url: str, objects: Objects, texts: Texts = PLAIN) -> None:
+        self._engines, self._texts = open_engines(url), texts
         self.objects = objects
-        outside = Outside(self._engines.read)
-        self.ledger = SqlLedger(outside, partial(_alone, self._engines.write))
+        outside = Outside(self._engines.read, texts)
+        self.ledger = SqlLedger(outside, partial(_alone, self._engines.write, texts))
         self.tenants = SqlTenants(outside)
 
     def of(self, tenant: TenantId) -> SqlShelf:
         """Return one tenant's stores, for reading."""
-        return SqlShelf(Outside(self._engines.read), tenant)
+        return SqlShelf(Outside(self._engines.read, self._texts), tenant)
 
     @contextmanager
     def change(self, tenant: TenantId, actor: Actor, now: datetime) -> Iterator[SqlChange]:
@@ -84,20 +89,24 @@ class SqlStores:
 
         Keep it short, and never open one inside another: the inner would wait for the outer until it is Unavailable.
         """
-        with _alone(self._engines.write) as access:
+        with _alone(self._engines.write, self._texts) as access:
             yield SqlChange(access, tenant, actor, now)
 
     def upgrade(self) -> None:
-        """Create the tables or bring them to this version of custody; Conflict if the database is newer."""
+        """Create the tables or bring them to this version of custody; Conflict if the database is newer.
+
+        Texts of people that were stored before the project sealed are sealed then.
+        """
         upgrade(self._engines)
+        seal_old(self._engines, self._texts)
 
     def scrub(self) -> None:
         """Give back to the disk what deleted rows left in the database's own files; Unavailable while others hold it."""
         scrub(self._engines)
 
     def holds(self, needle: str) -> int:
-        """Return in how many places of the database a text still stands: rows, and for SQLite its files byte by byte."""
-        return holds(self._engines, needle)
+        """Return in how many places of the database a text still stands: rows, opened, and for SQLite its files byte by byte."""
+        return holds(self._engines, self._texts, needle)
 
     def close(self) -> None:
         """Close all connections."""
@@ -105,7 +114,7 @@ class SqlStores:
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[Inside]:
+def _alone(engine: Engine, texts: Texts) -> Iterator[Inside]:
     with translated(), engine.begin() as connection:
         begin_alone(connection)
-        yield Inside(connection)
+        yield Inside(connection, texts)

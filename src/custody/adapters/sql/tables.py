@@ -213,3 +213,10 @@ obligations = Table(
     Index("obligations_by_state", "tenant", "state", "due_at", "id"),
 )
 redirects = Table("redirects", metadata, *_key("tenant", "old"), *_texts("new"))
+
+# Keys: since when texts of people are sealed, and where the work of sealing objects anew stands.
+sealings = Table("sealings", metadata, _number("version"))
+reseals = Table("reseals", metadata, *_key("tenant"), *_body())
+
+# What holds texts of people: sealed under the tenant's key on the way in, opened on the way out.
+SEALED = (labels.c.prediction, golden_sets.c.body, monitor_states.c.state)

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row, Table, func, select
 
-from custody.adapters.sql.body import body_of, read, text_of
+from custody.adapters.sql.body import body_of, parsed, read, text_of
 from custody.adapters.sql.session import OfTenant, first, paged
 from custody.adapters.sql.tables import gate_policies, golden_sets
 from custody.adapters.sql.tables import verdicts as table
@@ -32,7 +32,7 @@ class SqlGates(OfTenant):
     def golden(self, model: str) -> GoldenSet | None:
         """Return the newest golden set of a model name."""
         row = self._newest(golden_sets, model)
-        return None if row is None else read(GoldenSet, row)
+        return None if row is None else self._golden(row)
 
     def add_golden(self, golden: GoldenSet) -> None:
         """Store a new golden set version; Conflict if the number is taken."""
@@ -41,11 +41,19 @@ class SqlGates(OfTenant):
     def golden_sets(self) -> Sequence[GoldenSet]:
         """Return every version of every golden set, by model name."""
         query = self._select(golden_sets).order_by(golden_sets.c.model, golden_sets.c.version)
-        return [read(GoldenSet, row) for row in self._access.rows(query)]
+        return [self._golden(row) for row in self._access.rows(query)]
 
     def replace_golden(self, golden: GoldenSet) -> None:
         """Store a version of a golden set again, without an erased person's cases."""
-        self._replace(golden_sets, {"model": golden.model, "version": golden.version}, body_of(golden))
+        self._replace(golden_sets, {"model": golden.model, "version": golden.version}, self._body(golden_sets, golden))
+
+    def _golden(self, row: Row[Any]) -> GoldenSet:
+        return parsed(GoldenSet, row.format, self._open(golden_sets.c.body, row.body))
+
+    def _body(self, versions: Table, item: Policy | GoldenSet) -> dict[str, Any]:
+        """Write an item; cases of a golden set may be rows of people, so that they are sealed."""
+        made = body_of(item)
+        return made if versions is not golden_sets else {**made, "body": self._seal(golden_sets.c.body, made["body"])}
 
     def verdict(self, model: ModelRef) -> Verdict | None:
         """Return the newest verdict on a version."""
@@ -95,4 +103,6 @@ class SqlGates(OfTenant):
                 why="Somebody else stored it in the meantime.",
                 fix="Look at what is stored now, then try again.",
             )
-        self._add(versions, model=item.model, version=item.version, created_at=text_of(item.created_at), **body_of(item))
+        self._add(
+            versions, model=item.model, version=item.version, created_at=text_of(item.created_at), **self._body(versions, item)
+        )

@@ -8,6 +8,8 @@ from custody.adapters.sql.body import body_of, read, text_of, time_of
 from custody.adapters.sql.session import OfTenant, first
 from custody.adapters.sql.tables import draws
 from custody.adapters.sql.tables import labels as table
+from custody.core.errors import InvalidInput
+from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey
 from custody.feedback.draw import Draw
 from custody.feedback.label import SOURCES, Label
@@ -37,7 +39,7 @@ class SqlLabels(OfTenant):
             {
                 "tenant": self._tenant,
                 **self._place(label.deployment),
-                "prediction": label.prediction,
+                "prediction": self._stored(label.prediction),
                 "source": label.source,
                 "value": label.value,
                 "annotator": label.annotator,
@@ -60,27 +62,40 @@ class SqlLabels(OfTenant):
                     key,
                     table.c.source == source,
                     table.c.value == value,
-                    table.c.prediction.in_(names[start : start + _MANY]),
+                    table.c.prediction.in_(self._wanted(names[start : start + _MANY])),
                 )
 
     def forget(self, key: DeploymentKey, names: Sequence[str]) -> int:
         """Delete all labels under these names, and return how many rows that were."""
         found = 0
         for start in range(0, len(names), _MANY):
-            some = table.c.prediction.in_(names[start : start + _MANY])
+            some = table.c.prediction.in_(self._wanted(names[start : start + _MANY]))
             found += int(self._access.rows(self._select_of(table, key, func.count()).where(some))[0][0])
             self._remove(table, key, some)
         return found
 
     def names(self, key: DeploymentKey) -> Sequence[str]:
-        """Return every name that has a label of any source."""
-        query = self._select_of(table, key, table.c.prediction).distinct().order_by(table.c.prediction)
-        return [row.prediction for row in self._access.rows(query)]
+        """Return every name that has a label of any source, sorted."""
+        query = self._select_of(table, key, table.c.prediction).distinct()
+        return sorted({self._named(row.prediction) for row in self._access.rows(query)})
+
+    def _stored(self, name: str) -> str:
+        """Return a name as it is stored: a prediction's id plainly, a caller's own key, which may name a person, sealed."""
+        return name if is_id(name) else self._seal(table.c.prediction, name)
+
+    def _named(self, stored: str) -> str:
+        return self._open(table.c.prediction, stored)
+
+    def _wanted(self, names: Sequence[str]) -> list[str]:
+        """Return names as they may be stored."""
+        return [one for name in names for one in ([name] if is_id(name) else self._spelled(table.c.prediction, name))]
 
     def of(self, key: DeploymentKey, *, sources: Sequence[str] = SOURCES[:2]) -> dict[str, str]:
         """Return the newest value per prediction id or caller's key; of one batch, the later line."""
         query = self._select_of(table, key, table.c.prediction, table.c.value).where(table.c.source.in_(sources))
-        return {row.prediction: row.value for row in self._access.rows(query.order_by(table.c.received_at, table.c.line))}
+        return {
+            self._named(row.prediction): row.value for row in self._access.rows(query.order_by(table.c.received_at, table.c.line))
+        }
 
     def count(self, key: DeploymentKey) -> int:
         """Return how many predictions have a label; a report is none."""
@@ -89,11 +104,11 @@ class SqlLabels(OfTenant):
 
     def value_of(self, key: DeploymentKey, names: Sequence[str]) -> Label | None:
         """Return the newest label stored under any of these names of one prediction."""
-        query = self._select_of(table, key, *table.c).where(table.c.prediction.in_(names))
+        query = self._select_of(table, key, *table.c).where(table.c.prediction.in_(self._wanted(names)))
         row = first(self._access, query.order_by(table.c.received_at.desc(), table.c.line.desc()))
         if row is None:
             return None
-        return Label(key, row.prediction, row.value, row.source, time_of(row.received_at), row.annotator)
+        return Label(key, self._named(row.prediction), row.value, row.source, time_of(row.received_at), row.annotator)
 
     def add_draw(self, draw: Draw) -> None:
         """Store a draw."""
@@ -109,3 +124,12 @@ class SqlLabels(OfTenant):
     def draws(self, key: DeploymentKey, *, limit: int = 1000) -> Sequence[Draw]:
         """Return the newest draws of a deployment, oldest first."""
         return self._tail(Draw, draws, key, limit)
+
+
+def is_id(name: str) -> bool:
+    """Tell whether a label's name is the id of a prediction, which tells nothing about people."""
+    try:
+        PredictionId.parse(name)
+    except InvalidInput:
+        return False
+    return True

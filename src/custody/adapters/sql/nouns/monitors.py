@@ -31,11 +31,12 @@ class SqlMonitors(OfTenant):
         """Return a detector's stored state, as text."""
         query = self._select_of(monitor_states, key, monitor_states.c.state).where(monitor_states.c.detector == name)
         row = first(self._access, query)
-        return None if row is None else str(row.state)
+        return None if row is None else self._open(monitor_states.c.state, str(row.state))
 
     def set_state(self, key: DeploymentKey, name: str, text: str) -> None:
-        """Replace a detector's state."""
-        self._replace(monitor_states, {**self._place(key), "detector": name}, {"state": text})
+        """Replace a detector's state; one that is more than a digest or a number may hold a value of the data, and is sealed."""
+        stored = self._seal(monitor_states.c.state, text) if is_telling(text) else text
+        self._replace(monitor_states, {**self._place(key), "detector": name}, {"state": stored})
 
     def add_look(self, key: DeploymentKey, look: Look) -> None:
         """Store a look."""
@@ -85,3 +86,8 @@ class SqlMonitors(OfTenant):
     def set_cost(self, key: DeploymentKey, matrix: CostMatrix) -> None:
         """Replace the costs."""
         self._replace(costs, self._place(key), body_of(matrix))
+
+
+def is_telling(state: str) -> bool:
+    """Tell whether a state is more than a digest or a number."""
+    return state.startswith(("{", "["))

@@ -1,0 +1,25 @@
+"""Version 6: whether texts of people are sealed, and where the work of sealing objects anew stands."""
+
+from collections.abc import Sequence
+
+from alembic import op
+from sqlalchemy import Column, Integer, Text
+from sqlalchemy.dialects.postgresql import TEXT
+
+revision = "0006"
+down_revision: str | None = "0005"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+TEXTS = Text().with_variant(TEXT(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    """Add the tables."""
+    op.create_table("sealings", Column("version", Integer, primary_key=True, autoincrement=False))
+    op.create_table(
+        "reseals",
+        Column("tenant", TEXTS, primary_key=True),
+        Column("format", Integer, nullable=False),
+        Column("body", Text, nullable=False),
+    )
