@@ -49,10 +49,12 @@ class Front(HttpToolsProtocol):
         self._answered_at = 0.0
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """End, and let go of the requests: they hold the connection, and it holds them, so that their bodies would stay."""
         if self._idle is not None:
             self._idle.cancel()
         super().connection_lost(exc)
+        self.pipeline.clear()
+        self.cycle = None  # type: ignore[assignment]  # as before the first request
 
     def data_received(self, data: bytes) -> None:
         """Take what came; a request that is not whole by now goes uvicorn's way."""

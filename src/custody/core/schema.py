@@ -64,7 +64,10 @@ class Schema:
         raise InvalidInput(f"There is no column '{name}'.", why=f"The columns are: {', '.join(self.names)}.")
 
 
-DATATYPES = ("BOOL", "INT32", "INT64", "FP32", "FP64", "BYTES")
+DATATYPES = (
+    *("BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"),
+    *("FP16", "BF16", "FP32", "FP64", "BYTES"),
+)
 
 
 @dataclass(frozen=True, slots=True)

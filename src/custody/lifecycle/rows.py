@@ -17,7 +17,9 @@ from custody.data.dataset import DatasetVersion
 from custody.data.ports import Tables
 from custody.registry.ports import Scorer
 
-_DTYPES: dict[str, Any] = {"FP32": np.float32, "FP64": np.float64, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}
+_FLOATS: dict[str, Any] = {"FP16": np.float16, "BF16": np.float32, "FP32": np.float32, "FP64": np.float64}
+_WHOLE = {name: np.dtype(name.lower()) for name in ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")}
+_DTYPES: dict[str, Any] = {**_FLOATS, **_WHOLE, "BOOL": np.bool_}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def _array(tensor: Tensor, values: Sequence[Any]) -> NDArray[Any]:
     try:
         if tensor.datatype == "BYTES":
             flat: NDArray[Any] = np.array(["" if value is None else str(value) for value in values], dtype=object)
-        elif tensor.datatype in {"FP32", "FP64"}:
+        elif tensor.datatype in _FLOATS:
             flat = np.array([np.nan if value is None else float(value) for value in values], dtype=_DTYPES[tensor.datatype])
         else:
             flat = np.array(list(values), dtype=_DTYPES[tensor.datatype])

@@ -17,7 +17,7 @@ from custody.serving.parameters import Parameters, read_parameters
 from custody.serving.ports import Arrays, Loader, Model
 from custody.serving.routing import canary_answers, point_of
 from custody.serving.scrubbing import scrubbed
-from custody.serving.tensors import Given, check_inputs, dtype_of
+from custody.serving.tensors import Given, bf16_of, check_inputs, dtype_of, floats_of
 
 __all__ = [
     "Arrays",
@@ -29,6 +29,7 @@ __all__ = [
     "Model",
     "Parameters",
     "Scores",
+    "bf16_of",
     "canary_answers",
     "check_inputs",
     "check_parity",
@@ -38,6 +39,7 @@ __all__ = [
     "decided",
     "dtype_of",
     "fixture_arrays",
+    "floats_of",
     "line_after",
     "line_head",
     "line_of",

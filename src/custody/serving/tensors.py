@@ -13,8 +13,16 @@ from custody.core.schema import Signature, Tensor
 
 _DTYPES: dict[str, Any] = {
     "BOOL": np.dtype(np.bool_),
+    "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
     "INT32": np.dtype("<i4"),
     "INT64": np.dtype("<i8"),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "FP16": np.dtype("<f2"),
+    "BF16": np.dtype("<f4"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
     "BYTES": np.dtype(object),
@@ -22,12 +30,24 @@ _DTYPES: dict[str, Any] = {
 
 
 def dtype_of(datatype: str) -> "np.dtype[Any]":
-    """Return the numpy type of a protocol datatype; BYTES is an array of str objects."""
+    """Return the numpy type of a protocol datatype; BYTES is an array of str objects, BF16 is held as the floats that it shortens."""
     try:
         found: np.dtype[Any] = _DTYPES[datatype]
     except KeyError:
         raise InvalidInput(f"The datatype '{datatype[:40]}' is not supported.", why=f"Supported: {', '.join(_DTYPES)}.") from None
     return found
+
+
+def bf16_of(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Return the upper halves of floats, rounded to the nearest, ties to even: bfloat16, which numpy does not have."""
+    bits = np.ascontiguousarray(values, "<f4").view("<u4")
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return np.where(np.isnan(values), 0x7FC0, rounded).astype("<u2")
+
+
+def floats_of(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Return the floats whose upper halves these are; exact."""
+    return (halves.astype("<u4") << 16).view("<f4")
 
 
 @dataclass(slots=True)  # not frozen: made for every request, and that costs three times as much

@@ -1,5 +1,6 @@
 """ONNX Runtime on the run side: load a model, compare it with its signature, score rows."""
 
+import ctypes
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -7,22 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
-from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession
+from onnxruntime.capi.onnxruntime_inference_collection import InferenceSession, OrtValue
 
 from custody.core.errors import InvalidInput
 from custody.core.schema import Signature, Tensor
 from custody.serving.decision import positive
 from custody.serving.ports import Arrays
-from custody.serving.tensors import dtype_of
+from custody.serving.tensors import bf16_of, dtype_of, floats_of
 
 _DATATYPES = {
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
+    **{f"tensor({name})": name.upper() for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")},
     "tensor(bool)": "BOOL",
     "tensor(string)": "BYTES",
 }
+_BF16 = 16  # its number among ONNX element types
 _NOWHERE = "/dev/null/outside"  # weights beside the file would be read from the working folder, and no digest covers them
 _FAILURES = (
     native.Fail,
@@ -67,6 +70,7 @@ class OnnxModel:
         self._native = self._session._sess  # noqa: SLF001 - the same run without the checks that were made at loading
         self._signature = signature
         self._feeds = [(one.name, dtype_of(one.datatype), len(one.shape), one.shape[1:]) for one in signature.inputs]
+        self._short = {one.name for one in (*signature.inputs, *signature.outputs) if one.datatype == "BF16"}
         problems = [*_input_problems(self._session, signature), *_output_problems(self._session, signature)]
         if problems:
             raise InvalidInput(
@@ -84,7 +88,7 @@ class OnnxModel:
         names = list(outputs) if outputs is not None else [tensor.name for tensor in self._signature.outputs]
         try:
             feed = {name: _fed(inputs[name], dtype, rank, more) for name, dtype, rank, more in self._feeds}
-            found = self._native.run(names, feed, None)
+            found = self._halves(names, feed) if self._short else self._native.run(names, feed, None)
         except KeyError as error:
             raise InvalidInput(f"The input '{error.args[0]}' is missing.") from error
         except _FAILURES as error:
@@ -94,6 +98,24 @@ class OnnxModel:
                 facts={"error": type(error).__name__},
             ) from error
         return dict(zip(names, found, strict=True))
+
+    def _halves(self, names: list[str], feed: Arrays) -> list[NDArray[Any]]:
+        """Run a model that takes or gives bfloat16, which numpy does not have."""
+        given = {name: _value(array, short=name in self._short)._ortvalue for name, array in feed.items()}  # noqa: SLF001 - as above
+        found = self._native.run_with_ort_values(given, names, None)
+        return [_floats(one) if name in self._short else one.numpy() for name, one in zip(names, found, strict=True)]
+
+
+def _value(array: NDArray[Any], *, short: bool) -> Any:
+    if not short:
+        return OrtValue.ortvalue_from_numpy(array)
+    return OrtValue.ortvalue_from_numpy_with_onnx_type(bf16_of(array), _BF16)
+
+
+def _floats(value: Any) -> NDArray[np.float32]:
+    shape = tuple(value.shape())
+    halves = np.frombuffer(ctypes.string_at(value.data_ptr(), 2 * int(np.prod(shape))), "<u2")
+    return floats_of(halves).reshape(shape)
 
 
 def _on_gpu(body: bytes, gpu: str) -> Any:

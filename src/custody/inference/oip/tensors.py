@@ -19,8 +19,10 @@ from custody.serving import Given, dtype_of
 
 _TYPED = {
     "BOOL": "bool_contents",
-    "INT32": "int_contents",
+    **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
     "INT64": "int64_contents",
+    **dict.fromkeys(("UINT8", "UINT16", "UINT32"), "uint_contents"),
+    "UINT64": "uint64_contents",
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
@@ -56,7 +58,11 @@ def _tensor(one: wire.ModelInferRequest.InferInputTensor, part: bytes | None) ->
 
 
 def _typed(one: wire.ModelInferRequest.InferInputTensor, count: int) -> NDArray[Any]:
-    name, field = one.name[:80], _TYPED[one.datatype]
+    name, field = one.name[:80], _TYPED.get(one.datatype)
+    if field is None:  # FP16 and BF16
+        raise InvalidInput(
+            f"Input '{name}' is {one.datatype}, which typed contents cannot hold.", fix="Send it in raw_input_contents."
+        )
     if others := [found.name for found, _ in one.contents.ListFields() if found.name != field]:
         raise InvalidInput(f"Input '{name}' is {one.datatype} and has {', '.join(others)}.", fix=f"Fill {field}, or send it raw.")
     values = getattr(one.contents, field)
@@ -67,7 +73,10 @@ def _typed(one: wire.ModelInferRequest.InferInputTensor, count: int) -> NDArray[
             return np.array([value.decode() for value in values], dtype=object)
         except UnicodeDecodeError as error:
             raise InvalidInput(f"Input '{name}' holds a text that is not UTF-8.") from error
-    return finite(name, np.array(values, dtype=dtype_of(one.datatype)))
+    try:
+        return finite(name, np.array(values, dtype=dtype_of(one.datatype)))
+    except OverflowError as error:
+        raise InvalidInput(f"Input '{name}' holds a number that does not fit {one.datatype}.") from error
 
 
 def write_answer(predicted: Predicted) -> wire.ModelInferResponse:

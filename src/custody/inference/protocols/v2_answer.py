@@ -14,7 +14,7 @@ from custody.inference.exchange import Answer
 from custody.inference.models.library import Arm
 from custody.inference.models.scoring import DECISION, SCORE, own_outputs
 from custody.inference.predict import Predicted
-from custody.serving import dtype_of
+from custody.serving import bf16_of, dtype_of
 
 _LENGTH = struct.Struct("<I")
 _BINARY = (b"content-type", b"application/octet-stream")
@@ -119,6 +119,8 @@ def write_response(head: dict[str, Any], outputs: Sequence[Output]) -> tuple[byt
 
 def raw(output: Output) -> bytes:
     """Return an output's values as the protocol's bytes: row-major, little-endian, each text behind its length."""
+    if output.datatype == "BF16":
+        return bf16_of(output.values).tobytes()
     if output.datatype != "BYTES":
         return np.ascontiguousarray(output.values, dtype_of(output.datatype)).tobytes()
     texts = [str(value).encode() for value in output.values.reshape(-1)]

@@ -73,10 +73,8 @@ class InferRequest:
 _decoder, _float_decoder = msgspec.json.Decoder(_Request), msgspec.json.Decoder(_FloatRequest)
 _floats, _ints = msgspec.json.Decoder(list[float]), msgspec.json.Decoder(list[int])
 _values: dict[str, msgspec.json.Decoder[Any]] = {
-    "FP32": _floats,
-    "FP64": _floats,
-    "INT32": _ints,
-    "INT64": _ints,
+    **dict.fromkeys(("FP16", "FP32", "FP64"), _floats),
+    **dict.fromkeys(("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"), _ints),
     "BOOL": msgspec.json.Decoder(list[bool]),
     "BYTES": msgspec.json.Decoder(list[str]),
 }
@@ -187,6 +185,11 @@ def _tensor(one: _Input, body: bytes, at: int) -> tuple[Given, int]:
 
 
 def _from_json(one: _Input, count: int) -> NDArray[Any]:
+    if one.datatype == "BF16":
+        raise InvalidInput(
+            f"Input '{one.name[:80]}' is BF16, which JSON cannot hold.",
+            fix="Send it as bytes behind the JSON, with binary_data_size.",
+        )
     try:
         values = _values[one.datatype].decode(one.data)
     except (msgspec.MsgspecError, RecursionError):

@@ -9,15 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
-from custody.serving import dtype_of
+from custody.serving import bf16_of, dtype_of, floats_of
 
 _LENGTH = struct.Struct("<I")
-_LARGEST_FP32 = float(np.finfo(np.float32).max)
+_LARGEST = {
+    "FP16": float(np.finfo(np.float16).max),
+    "BF16": float(np.float32(3.3895314e38)),
+    "FP32": float(np.finfo(np.float32).max),
+}
+_FLOATS = ("FP16", "BF16", "FP32", "FP64")
+_WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 _ACCEPTED: dict[str, tuple[type, ...]] = {
-    "FP32": (float, int, type(None)),
-    "FP64": (float, int, type(None)),
-    "INT32": (int,),
-    "INT64": (int,),
+    **dict.fromkeys(_FLOATS, (float, int, type(None))),
+    **dict.fromkeys(_WHOLE, (int,)),
     "BOOL": (bool,),
     "BYTES": (str,),
 }
@@ -26,16 +30,18 @@ _ACCEPTED: dict[str, tuple[type, ...]] = {
 def array_of(name: str, datatype: str, values: Sequence[Any]) -> NDArray[Any]:
     """Return values of the right types as a flat array; InvalidInput if a number does not fit the datatype, or is infinite."""
     try:
-        if datatype == "FP32" and values and not -_LARGEST_FP32 <= min(values) <= max(values) <= _LARGEST_FP32:
-            _refuse_overflow(name, values)
+        if (most := _LARGEST.get(datatype)) and values and not -most <= min(values) <= max(values) <= most:
+            _refuse_overflow(name, values, most)
         array = np.array(values, dtype=dtype_of(datatype))
     except OverflowError as error:
         raise InvalidInput(f"Input '{name[:80]}' holds a number that does not fit {datatype}.") from error
+    if datatype == "BF16":
+        return floats_of(bf16_of(array))  # what the model is given is what is kept
     return finite(name, array) if datatype == "FP64" else array
 
 
-def _refuse_overflow(name: str, values: Sequence[float]) -> None:
-    if any(abs(value) > _LARGEST_FP32 for value in values):  # NaN (from null) passes
+def _refuse_overflow(name: str, values: Sequence[float], most: float) -> None:
+    if any(abs(value) > most for value in values):  # NaN (from null) passes
         raise OverflowError(name)
 
 
@@ -69,12 +75,13 @@ def typed(name: str, datatype: str, values: Sequence[Any]) -> list[Any]:
 def numbers(name: str, datatype: str, count: int, part: memoryview) -> NDArray[Any]:
     """Return the numbers in little-endian bytes; InvalidInput if they are not `count` finite ones."""
     dtype = dtype_of(datatype)
-    if len(part) != count * dtype.itemsize:
-        raise InvalidInput(
-            f"Input '{name[:80]}': {count} values of {datatype} take {count * dtype.itemsize} bytes, got {len(part)}."
-        )
+    size = count * (2 if datatype == "BF16" else dtype.itemsize)
+    if len(part) != size:
+        raise InvalidInput(f"Input '{name[:80]}': {count} values of {datatype} take {size} bytes, got {len(part)}.")
     if datatype == "BOOL":
         return np.frombuffer(part, np.uint8).astype(np.bool_)
+    if datatype == "BF16":
+        return finite(name, floats_of(np.frombuffer(part, "<u2")))
     return finite(name, np.frombuffer(part, dtype).copy())  # aligned, and the body can go
 
 
