@@ -17,14 +17,14 @@ def print_table(rows: Sequence[Row], found: Values, rounds: int, problems: Seque
     print(
         f"\n{_said(conditions)}\nCPU of the server's processes per request; peer / custody where nothing else is said; x = times\n"
     )
-    print(f"{'':52} {'measured [min-max]':>24} {'must':>9} {'expected':>9}")
+    print(f"{'':52} {'measured [min-max]':>24} {'must':>9} {'design':>9} {'expected':>9}")
     short = unknown = 0
     for row in rows:
-        values = row.values(found, rounds)
-        verdict = row.verdict(values)
+        verdict = row.verdict(found, rounds)
         short += verdict == "short"
         unknown += verdict == "not measured" and row.must is not None
-        print(f"{row.title:52} {_measured(row, values):>24} {_bound(row, row.must):>9} {_bound(row, row.expected):>9}  {verdict}")
+        bounds = [f"{one:>9}" for one in _bounds(row, found, rounds)]
+        print(f"{row.title:52} {_measured(row, row.values(found, rounds)):>24} {' '.join(bounds)}  {verdict}")
     for problem in problems:
         print(f"PROBLEM {problem}")
     musts = sum(row.must is not None for row in rows)
@@ -51,8 +51,10 @@ def _measured(row: Row, values: Sequence[float]) -> str:
     return f"{_number(statistics.median(values))}{row.unit} [{_number(min(values))}-{_number(max(values))}]"
 
 
-def _bound(row: Row, bound: float | None) -> str:
-    return "-" if bound is None else f"{'<=' if row.less else '>='} {bound:g}"
+def _bounds(row: Row, found: Values, rounds: int) -> Iterator[str]:
+    """Return what decides, what the design says must be reached, and what it expects."""
+    for bound in (row.bound(found, rounds), row.must, row.expected):
+        yield "-" if bound is None else f"{'<=' if row.less else '>='} {bound:.3g}"
 
 
 def publish(page: Path, rows: Sequence[Row], found: Values, rounds: int, conditions: Mapping[str, Any]) -> None:
@@ -75,13 +77,13 @@ def publish(page: Path, rows: Sequence[Row], found: Values, rounds: int, conditi
 
 
 def _ratios(rows: Sequence[Row], found: Values, rounds: int) -> Iterator[str]:
-    yield "| CPU per request, peer / custody | measured [min-max] | must | expected | |"
-    yield "| --- | --- | --- | --- | --- |"
+    yield "| CPU per request, peer / custody | measured [min-max] | must | design | expected | |"
+    yield "| --- | --- | --- | --- | --- | --- |"
     for row in rows:
         values = row.values(found, rounds)
         if values:
-            must, expected = _bound(row, row.must), _bound(row, row.expected)
-            yield f"| {row.title} | {_measured(row, values)} | {must} | {expected} | {row.verdict(values)} |"
+            bounds = " | ".join(_bounds(row, found, rounds))
+            yield f"| {row.title} | {_measured(row, values)} | {bounds} | {row.verdict(found, rounds)} |"
 
 
 def _absolute(found: Values) -> Iterator[str]:

@@ -119,6 +119,7 @@ SERVERS = {
     "custody": Server("custody", "", custody, _OWN, ("custody-ml", *_FRONT)),
     "custody-no-capture": Server("custody without capture", "", custody_without_capture, _OWN),
     "noop": Server("no-op application on the same uvicorn", "", _script("noop_app.py"), {"json": V2_JSON}, checked=False),
+    "bare": Server("the least that answers, on the same uvicorn", "", _script("bare_app.py"), {"json": V2_JSON}),
     "mlserver-0": Server("MLServer, parallel_workers=0", "mlserver", _mlserver(0), {"json": V2_JSON}, ("mlserver", *_FRONT)),
     "mlserver": Server("MLServer, default", "mlserver", _mlserver(None), {"json": V2_JSON}, ("mlserver", *_FRONT)),
     "kserve": Server("KServe SDK", "kserve", _kserve, {"json": V2_JSON}, ("kserve", *_FRONT)),
