@@ -3,7 +3,6 @@
 from custody.serving.capture import (
     Capture,
     CaptureMode,
-    columns,
     complete_lines,
     line_after,
     line_head,
@@ -33,7 +32,6 @@ __all__ = [
     "canary_answers",
     "check_inputs",
     "check_parity",
-    "columns",
     "complete_lines",
     "decide",
     "decided",

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -21,11 +22,11 @@ from custody.core.errors import InvalidInput
 from custody.core.prediction import CAPTURE_VERSION, SAMPLED_VERSION, PredictionId
 
 Value = float | int | str | bool | None
-Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the signature's rows are wider than one
+Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the signature's rows are wider than one; or [n, 1]
 _MOST_BYTES = 512 * 1024 * 1024
 _PACKED = 16  # floats from which on bytes are cheaper than digits
 _TYPES: dict[str, Any] = {"f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
-_KINDS = {dtype: kind.encode() for kind, dtype in _TYPES.items()}
+_KINDS = {dtype: b'"%b:' % kind.encode() for kind, dtype in _TYPES.items()}
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -87,23 +88,24 @@ class _Line(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Line)
 
 
-def columns(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Column]:
-    """Return a model's inputs as columns: [n, 1] becomes n values, texts become a list."""
-    return {name: _column(array.reshape(-1) if array.shape[1:] == (1,) else array) for name, array in arrays.items()}
-
-
-def _column(array: NDArray[Any]) -> Column:
-    return array.tolist() if array.dtype == object else array
+@lru_cache(4096)
+def _name(name: str) -> bytes:
+    return orjson.dumps(name) + b":"
 
 
 def _written(inputs: Mapping[str, Column]) -> bytes:
-    parts = [b"%b:%b" % (orjson.dumps(name), _packed(column)) for name, column in inputs.items()]
-    return b"{%b}" % b",".join(parts)
+    """Write inputs as columns: [n, 1] becomes n values, texts become a list."""
+    return b"{" + b",".join([_name(name) + _column(column) for name, column in inputs.items()]) + b"}"
 
 
-def _packed(column: Column) -> bytes:
-    if isinstance(column, np.ndarray) and column.size >= _PACKED and (kind := _KINDS.get(column.dtype)):
-        return b'"%b:%b"' % (kind, binascii.b2a_base64(column.data, newline=False))  # no letter of base 64 needs an escape
+def _column(column: Column) -> bytes:
+    if isinstance(column, np.ndarray):
+        if column.size >= _PACKED and (kind := _KINDS.get(column.dtype)):
+            return b"".join((kind, binascii.b2a_base64(column.data, newline=False), b'"'))  # none of these letters is escaped
+        if column.shape[1:] == (1,):
+            column = column.reshape(-1)
+        if column.dtype == object:
+            column = column.tolist()
     return orjson.dumps(column, option=_NUMPY)
 
 
@@ -136,21 +138,11 @@ def line_after(
 ) -> bytes:
     """Write a line behind its head. rest: of the id. said: at_ms, event_ms, keys. answered: scores and decisions as JSON."""
     at_ms, event_ms, keys = said
-    return b"".join(
-        (
-            head[0],
-            rest,
-            b'","at":%d,"event":%b,"keys":%b'
-            % (at_ms, b"null" if event_ms is None else b"%d" % event_ms, b"null" if keys is None else orjson.dumps(keys)),
-            head[1],
-            _written(inputs),
-            b',"score":',
-            answered[0],
-            b',"decision":',
-            answered[1],
-            b',"us":%d}\n' % latency_us,
-        )
-    )
+    when = b'","at":%d,"event":null,"keys":null' % at_ms
+    if event_ms is not None or keys is not None:
+        when = b'","at":%d,"event":%b,"keys":%b' % (at_ms, orjson.dumps(event_ms), orjson.dumps(keys))
+    written, behind = _written(inputs), b',"us":%d}\n' % latency_us
+    return b"".join((head[0], rest, when, head[1], written, b',"score":', answered[0], b',"decision":', answered[1], behind))
 
 
 def complete_lines(body: bytes) -> bytes:

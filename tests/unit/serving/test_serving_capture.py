@@ -18,7 +18,7 @@ from custody.core.errors import InvalidInput
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
-from custody.serving import Capture, CaptureMode, columns, complete_lines, line_of, read_batch, write_batch
+from custody.serving import Capture, CaptureMode, complete_lines, line_of, read_batch, write_batch
 
 GOLDEN = Path(__file__).parent / "capture_v1.ndjson"
 ID = PredictionId(DeploymentKey(TenantId("acme"), "prod", "churn"), 3, ModelRef("churn", 7), unique_at(1772366400000, bytes(10)))
@@ -128,7 +128,7 @@ def test_the_golden_line_of_format_version_2_is_read_and_written() -> None:
 )
 def test_bytes_and_digits_say_the_same_numbers(values: NDArray[Any]) -> None:
     n = len(values)
-    found = columns({"x": values})
+    found = {"x": values}
     capture = Capture(ID, 0, None, None, CaptureMode.LIVE, None, 0.5, found, [0.5] * n, [True] * n, 1)
     (read,) = read_batch(write_batch(line_of(capture)))
     said = json.loads(orjson.dumps(values.reshape(-1) if values.shape[1] == 1 else values, option=orjson.OPT_SERIALIZE_NUMPY))
@@ -136,9 +136,7 @@ def test_bytes_and_digits_say_the_same_numbers(values: NDArray[Any]) -> None:
 
 
 def test_arrays_become_columns_with_their_own_precision() -> None:
-    found = columns(
-        {"x": np.array([[0.1], [np.nan]], np.float32), "word": np.array([["a"], ["b"]], object), "wide": np.zeros((2, 2))}
-    )
+    found = {"x": np.array([[0.1], [np.nan]], np.float32), "word": np.array([["a"], ["b"]], object), "wide": np.zeros((2, 2))}
     capture = Capture(ID, 0, None, None, CaptureMode.LIVE, None, 0.5, found, np.array([0.5, 1.0]), np.array([True, True]), 1)
     (read,) = read_batch(write_batch(line_of(capture)))
     assert read.inputs == {"x": [0.1, None], "word": ["a", "b"], "wide": [[0.0, 0.0], [0.0, 0.0]]}

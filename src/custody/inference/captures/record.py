@@ -8,7 +8,7 @@ from custody.inference.captures.spool import Spool
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
 from custody.inference.models.scoring import Scored
-from custody.serving import Parameters, columns, line_after, line_head
+from custody.serving import Parameters, line_after, line_head
 
 _TAIL, _BLOCK = 16, 256
 _LETTERS = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))  # each letter for 8 bytes, so none is likelier
@@ -60,7 +60,7 @@ class Recorder:
             head,
             unique.encode(),
             (time.time_ns() // 1_000_000, parameters.event_ms, parameters.keys(rows)),
-            columns(scored.inputs),
+            scored.inputs,
             scored.written,
             (time.perf_counter_ns() - since) // 1000,
         )
