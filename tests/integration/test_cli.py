@@ -259,6 +259,7 @@ def dry_runs(home: Path) -> dict[str, tuple[str | Path, ...]]:
         "label queue": (KEY,),
         "obligation answer": ("nothing", "--exclude"),
         "encryption rotate": (),
+        "encryption reseal": (),
         "encryption destroy": ("--reason", "the contract ended"),
     }
 
@@ -269,7 +270,8 @@ REFUSED = {
     "label queue": 4,
     "obligation answer": 3,
     "dataset scrub": 4,
-}  # nothing was answered, nothing alarmed yet
+    "encryption destroy": 4,
+}  # nothing was answered, nothing alarmed yet; the team's own keys stay
 
 
 def test_a_dry_run_of_every_verb_that_has_one_says_so_and_changes_nothing(project: Project, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from custody.cli.frame import REFUSED, facts, group, ref, rows, say, show, verb, when
+from custody.cli.progress import counting
 
 if TYPE_CHECKING:
     from custody.sdk.client import Client
@@ -136,13 +137,42 @@ def _encryption(noun: click.Group) -> None:
         result = client.encryption_rotate(master=master, dry_run=dry_run)
         show(result, lambda d: f"{d['rewrapped']} keys wrapped again" if master else _newest(d["keys"]))
 
+    @verb(
+        noun,
+        "reseal",
+        dry=True,
+        examples=["custody --tenant acme encryption reseal --dry-run", "custody --tenant acme encryption reseal --retire --yes"],
+    )
+    @click.option("--retire", is_flag=True, help="Then destroy the older data keys: old copies of objects can no longer be read.")
+    @click.option("--yes", is_flag=True, help="Do not ask.")
+    def reseal(client: "Client", retire: bool, yes: bool, dry_run: bool) -> None:
+        """Seal everything of the tenant under its newest data key. Killed midway, it goes on when called again."""
+        if retire:
+            _confirm("Destroy the older keys at the end? Backups of objects made before cannot be read then.", yes=yes or dry_run)
+        with counting("sealing") as progress:
+            result = client.encryption_reseal(retire=retire, dry_run=dry_run, progress=progress)
+        show(result, _resealed_text)
+
     @verb(noun, "destroy", dry=True, examples=["custody encryption destroy --reason 'contract ended' --yes"])
     @click.option("--reason", required=True, help="Kept in the ledger.")
     @click.option("--yes", is_flag=True, help="Do not ask.")
     def destroy(client: "Client", reason: str, yes: bool, dry_run: bool) -> None:
-        """Destroy all data keys of the tenant: what they sealed, backups included, can never be read again."""
-        _confirm("Destroy the tenant's keys? Nothing that they sealed can ever be read again.", yes=yes or dry_run)
-        show(client.encryption_destroy(reason=reason, dry_run=dry_run), facts)
+        """Destroy all keys of the tenant: what they sealed, backups included, can never be read, no pseudonym be linked again."""
+        _confirm(
+            "Destroy the tenant's keys? Nothing that they sealed can be read, no pseudonym be linked, ever again.",
+            yes=yes or dry_run,
+        )
+        show(client.encryption_destroy(reason=reason, dry_run=dry_run), _destroyed_text)
+
+
+def _resealed_text(told: dict[str, Any]) -> str:
+    lines = {"key that seals": told["key"], "looked at": told["looked"], "were under an older key": told["changed"]}
+    return facts({**lines, "older keys destroyed": told["retired"] or None})
+
+
+def _destroyed_text(told: dict[str, Any]) -> str:
+    there = "yes" if told["pseudonyms"] else "no"
+    return facts({"tenant": told["tenant"], "data keys": told["destroyed"], "key for pseudonyms": there})
 
 
 def _newest(keys: list[dict[str, Any]]) -> str:

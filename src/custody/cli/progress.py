@@ -1,7 +1,7 @@
-"""Progress of a long upload, on a terminal only."""
+"""Progress of long work, on a terminal only."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, Self
@@ -47,3 +47,20 @@ def tracked(path: str) -> Iterator[BinaryIO]:
             return
         with click.progressbar(length=size, label=f"sending {Path(path).name}", file=sys.stderr) as bar:
             yield _Tracked(file, bar)  # type: ignore[misc]  # quacks like a binary file for the one reader it meets
+
+
+@contextmanager
+def counting(word: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what shows how much of a work is done: `sealing 400 of 1,200`, in one line."""
+    shown = sys.stderr.isatty()
+
+    def progress(done: int, total: int) -> None:
+        if shown:
+            sys.stderr.write(f"\r{word} {done:,} of {total:,}")
+            sys.stderr.flush()
+
+    try:
+        yield progress
+    finally:
+        if shown:
+            sys.stderr.write("\n")

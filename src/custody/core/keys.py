@@ -24,6 +24,41 @@ class KeyInfo:
     destroyed_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """One stretch of sealing a tenant's documents anew: how many were looked at, and how many were under another key.
+
+    after: the last name, where the next stretch begins; empty at the end. total: how many names there are.
+    """
+
+    after: str
+    looked: int
+    changed: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reseal:
+    """Where sealing a tenant's objects anew stands: for which key, since when, and when nothing older was left."""
+
+    number: int
+    key: str
+    started_at: datetime
+    done_at: datetime | None = None
+
+
+class Reseals(Protocol):
+    """One tenant's work of sealing anew."""
+
+    def get(self) -> Reseal | None:
+        """Return the newest one."""
+        ...
+
+    def save(self, reseal: Reseal) -> None:
+        """Store it in place of the one before."""
+        ...
+
+
 class Texts(Protocol):
     """Seals single texts of people where they stand in a database, so that none is ever in its files or logs in the clear."""
 
@@ -62,6 +97,14 @@ class Keys(Protocol):
 
     def rotate(self, tenant: TenantId, now: datetime) -> KeyInfo:
         """Make a new data key that seals from now on; older ones still open what they sealed."""
+        ...
+
+    def has(self, tenant: TenantId) -> bool:
+        """Tell whether a tenant has keys that are not destroyed, and make none."""
+        ...
+
+    def retire(self, tenant: TenantId) -> int:
+        """Destroy a tenant's older data keys, all but the one that seals, and return how many; nothing may need them."""
         ...
 
     def rewrap(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from custody.core.digest import Digest
+from custody.core.keys import Resealed
 from custody.core.tenancy import TenantId
 
 
@@ -45,6 +46,10 @@ class Objects(Protocol):
         That is: older versions and delete markers of a bucket, uploads that never ended, a folder's temporary files. What
         was written in the last ten minutes is spared where it may belong to a writer at work.
         """
+        ...
+
+    def reseal(self, after: str, limit: int, *, dry_run: bool = False) -> Resealed:
+        """Seal up to `limit` of this tenant's documents behind the name `after` under its newest key; nothing where none seals."""
         ...
 
     def publish(self, name: str, body: bytes) -> None:

@@ -72,7 +72,7 @@ def explain_alert(ports: Ports, caller: Caller, key: DeploymentKey, id: str) -> 
     if entry is None:
         raise NotFound.of("evidence of the alert", id, ls=f"custody alert ls {key}")
     digest = parse_digest(str(entry.body["evidence"]))
-    body = ports.stores.objects.get(digest)
+    body = ports.stores.objects.of(key.tenant).get(digest)
     match alert.check.name.partition(":")[0]:
         case "performance":
             found, again = _performance(body)

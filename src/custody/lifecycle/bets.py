@@ -53,7 +53,7 @@ def judge_bet(ports: Ports, head: Revision, target: Target) -> tuple[Check, Bet]
     places = tuple((str(one.frame), str(one.sample)) for one in draws)
     bet, sequence = _replayed(ports, bet, places, answers)
     proof = BetEvidence(bet.metric, bet.limit, bet.alpha, places, answers, bet.peak)
-    check = _check(bet, answers, ports.stores.objects.put(msgspec.json.encode(proof)) if bet.alarm else "")
+    check = _check(bet, answers, ports.stores.objects.of(head.key.tenant).put(msgspec.json.encode(proof)) if bet.alarm else "")
     return check, Bet(check.outcome, check.sentence, sequence.estimate)
 
 

@@ -54,7 +54,7 @@ def _ask(ports: Ports, key: DeploymentKey, now: datetime) -> None:
     proof = StaleEvidence(last.last_at, now, gaps_of(shelf.captures.hours(key)))
     check, opened = proof.check, _open(shelf.monitors.open_alerts(key))
     if check.outcome is Outcome.FAIL and not opened:
-        digest = ports.stores.objects.put(msgspec.json.encode(proof))
+        digest = ports.stores.objects.of(key.tenant).put(msgspec.json.encode(proof))
         check = replace(check, facts={**check.facts, "evidence": digest})
         with ports.stores.change(key.tenant, WORKER, now) as change:
             alert = Alert(ports.new_id(now), key, AlertKind.DATA_QUALITY, check, now)

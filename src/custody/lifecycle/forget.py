@@ -10,7 +10,7 @@ import msgspec
 from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict
 from custody.core.refs import ModelRef
-from custody.core.tenancy import Actor, Role
+from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.dataset import DatasetVersion
 from custody.lifecycle.erase import erase_captures, erase_datasets, erase_fixtures, erase_golden, erase_labels, erase_quarantined
 from custody.lifecycle.publish import publish, tenants_of
@@ -153,7 +153,7 @@ def _carry_out(person: Person, erasure: Erasure, now: datetime, needles: Sequenc
     erase_captures(person, with_now)
     erase_datasets(person, closed, people, with_now, now)
     publish(ports, now)
-    _delete_bytes(person)
+    delete_bytes(ports, person.tenant)
     ports.stores.scrub()
     left = search(ports, person.tenant, needles) if needles else ()
     if left:
@@ -169,15 +169,15 @@ def _closed(person: Person, erasure: str) -> list[DatasetVersion]:
     return [one for ref in refs if (one := person.shelf.datasets.get(ref)).erasure == erasure]
 
 
-def _delete_bytes(person: Person) -> None:
+def delete_bytes(ports: Ports, tenant: TenantId) -> None:
     """Delete the objects that others stand in for, unless another tenant's record names the same plain object."""
-    objects = person.ports.stores.objects.of(person.tenant)
-    others = [person.ports.stores.of(one) for one in tenants_of(person.ports.stores) if one != person.tenant]
-    for old in person.shelf.subjects.redirects():
+    objects = ports.stores.objects.of(tenant)
+    others = [ports.stores.of(one) for one in tenants_of(ports.stores) if one != tenant]
+    for old in ports.stores.of(tenant).subjects.redirects():
         if not any(shelf.datasets.holds(old) for shelf in others):
             objects.discard(old)
     for folder in ("captures", "quarantine", "sealed"):
-        objects.purge(f"{folder}/{person.tenant}")
+        objects.purge(f"{folder}/{tenant}")
 
 
 def _finish(person: Person, erasure: Erasure, now: datetime, searched: int) -> Erasure:

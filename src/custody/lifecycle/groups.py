@@ -53,7 +53,7 @@ def raise_groups(ports: Ports, change: Change, head: Revision, checks: Sequence[
     opened = [alert for alert in change.monitors.open_alerts(head.key) if alert.kind is AlertKind.BIAS]
     failed = [check for check in checks if check.outcome is Outcome.FAIL]
     if failed and not opened:
-        proof = ports.stores.objects.put(msgspec.json.encode(failed[0].facts))
+        proof = ports.stores.objects.of(head.key.tenant).put(msgspec.json.encode(failed[0].facts))
         check = replace(failed[0], facts={**failed[0].facts, "evidence": proof})
         alert = Alert(ports.new_id(now), head.key, AlertKind.BIAS, check, now)
         change.monitors.save_alert(alert)

@@ -80,10 +80,12 @@ def _drift(ports: Ports, key: DeploymentKey, looks: Sequence[Look], policy: Moni
     for detector in dict.fromkeys(one.detector.rpartition(":")[0] for one in looks):
         mine = [one for one in looks if one.detector.rpartition(":")[0] == detector]
         kind, _, version = detector.partition(":")
-        on = references(ports.stores.objects, _compared(ports.stores.of(key.tenant).monitors, key, kind, version, policy))
+        on = references(
+            ports.stores.objects.of(key.tenant), _compared(ports.stores.of(key.tenant).monitors, key, kind, version, policy)
+        )
         state, found = started(on(mine[0].day)), list[Would]()
         for one in mine:
-            reference, batch = on(one.day), read_summary(ports.stores.objects, one.batch)
+            reference, batch = on(one.day), read_summary(ports.stores.objects.of(key.tenant), one.batch)
             state = look(reference, state, batch)
             found += _would(report(reference, state, batch), kind, one.at)
             check = stuck(reference, batch, looks=state.looks)

@@ -1,11 +1,12 @@
-"""Data keys: listed, made anew, wrapped again, destroyed; each with its entry."""
+"""Keys: listed, made anew, wrapped again, destroyed; each with its entry."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from custody.core.digest import Json
 from custody.core.errors import Denied
 from custody.core.keys import KeyInfo
-from custody.core.tenancy import Role
+from custody.core.tenancy import Role, TenantId
 from custody.lifecycle.stores import Caller, Ports
 
 
@@ -42,17 +43,29 @@ def rewrap(ports: Ports, caller: Caller, *, dry_run: bool = False) -> tuple[int,
     return changed, entry.seq
 
 
-def destroy(ports: Ports, caller: Caller, *, reason: str, dry_run: bool = False) -> tuple[int, int | None]:
-    """Destroy all data keys of a tenant: what they sealed, wherever copies lie, can never be read again.
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """What a destruction reaches: how many data keys, and whether the key for pseudonyms was there."""
+
+    tenant: TenantId
+    destroyed: int
+    pseudonyms: bool
+
+
+def destroy(ports: Ports, caller: Caller, *, reason: str, dry_run: bool = False) -> tuple[Destroyed, int | None]:
+    """Destroy all keys of a tenant, the one for pseudonyms with them: what they sealed can never be read or linked again.
 
     The entry comes first: a process killed in between leaves the entry and the keys, and the same call destroys them.
     """
     caller.may(Role.ADMIN)
     there = [key for key in ports.keys.ls(caller.tenant) if key.destroyed_at is None]
-    if dry_run or not there:
-        return len(there), None
-    facts: dict[str, Json] = {"keys": len(there), "because": reason}
+    found = Destroyed(caller.tenant, len(there), ports.pseudonyms.has(caller.tenant))
     ports.keys.check_destroyable(caller.tenant)
+    if dry_run or not (there or found.pseudonyms or ports.keys.has(caller.tenant)):
+        return found, None
+    facts: dict[str, Json] = {"keys": found.destroyed, "pseudonyms": found.pseudonyms, "because": reason}
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         entry = change.record("encryption.destroyed", caller.tenant, facts)
-    return ports.keys.destroy(caller.tenant, caller.now), entry.seq
+    ports.keys.destroy(caller.tenant, caller.now)
+    ports.pseudonyms.destroy(caller.tenant)
+    return found, entry.seq

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from custody.core.digest import Digest, Json
-from custody.core.keys import Keys
+from custody.core.keys import Keys, Reseals
 from custody.core.objects import Objects
 from custody.core.page import Page
 from custody.core.prediction import CaptureBatch, unique_at
@@ -145,6 +145,8 @@ class Shelf(Protocol):
     def monitors(self) -> Monitors: ...
     @property
     def subjects(self) -> Subjects: ...
+    @property
+    def reseals(self) -> Reseals: ...
 
 
 class Change(Shelf, Protocol):

@@ -179,7 +179,7 @@ def _watch_one(ports: Ports, head: Revision, now: datetime) -> Found:
         change.monitors.add_evaluation(head.key, window.evaluation)
         change.monitors.set_state(head.key, looks_name(target), msgspec.json.encode(looks).decode())
         change.record("evaluation.done", str(head.key), _facts(window.evaluation, [*checks, *gaps]))
-        look_at_labels(change, ports.stores.objects, head.key, target.model, labels, now)
+        look_at_labels(change, ports.stores.objects.of(head.key.tenant), head.key, target.model, labels, now)
         _raise(ports, change, head, policy, checks, now)
         raise_groups(ports, change, head, gaps, now)
     return Found((window.evaluation,), (*checks, *gaps))
@@ -195,7 +195,7 @@ def _arrived(ports: Ports, head: Revision, target: Target, evaluation: Evaluatio
         inside = mine.filter(pc.less_equal(mine.column("event"), moment(mine, evaluation.end)))
         counts.update(labelled_values(even(inside), window_labels(ports.stores.of(head.key.tenant), head.key)))
     summary = label_summary(counts, learned.specs[0])
-    return Arrived(reference, ports.stores.objects.put(encoded(summary)), summary)
+    return Arrived(reference, ports.stores.objects.of(head.key.tenant).put(encoded(summary)), summary)
 
 
 def _measure_draws(ports: Ports, head: Revision, policy: MonitorPolicy, now: datetime) -> None:
@@ -247,7 +247,9 @@ def _raise(ports: Ports, change: Change, head: Revision, policy: MonitorPolicy, 
     failed = [check for check in checks if check.outcome is Outcome.FAIL]
     opened = [alert for alert in change.monitors.open_alerts(head.key) if alert.kind is AlertKind.PERFORMANCE]
     if failed and not opened:
-        proof = failed[0].facts.get("evidence") or ports.stores.objects.put(msgspec.json.encode(failed[0].facts))
+        proof = failed[0].facts.get("evidence") or ports.stores.objects.of(head.key.tenant).put(
+            msgspec.json.encode(failed[0].facts)
+        )
         check = replace(failed[0], facts={**failed[0].facts, "evidence": proof})
         alert = Alert(ports.new_id(now), head.key, AlertKind.PERFORMANCE, check, now)
         change.monitors.save_alert(alert)

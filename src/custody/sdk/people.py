@@ -1,6 +1,7 @@
 """The client's verbs for people's rights and for the keys that seal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +42,24 @@ class People:
         """Make a new data key for the tenant; master: wrap every data key again under the master key that is set now."""
         return self.wire.call("POST", "/encryption/rotate", params={"master": master, "dry_run": dry_run})
 
+    def encryption_reseal(
+        self, *, retire: bool = False, dry_run: bool = False, progress: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> Result:
+        """Seal everything of the tenant under its newest data key, stretch by stretch; retire: then destroy the older keys.
+
+        progress: called with how many documents were looked at, and how many there are. Killed, it goes on when called again.
+        """
+        after, looked, changed = "", 0, 0
+        while True:
+            given: dict[str, Any] = {"after": after, "retire": retire, "dry_run": dry_run}
+            part = self.wire.call("POST", "/encryption/reseal", params=given)
+            looked, changed, after = looked + part.data["looked"], changed + part.data["changed"], part.data["after"]
+            progress(looked, looked - part.data["looked"] + part.data["total"])
+            if part.data["done"]:
+                data = {**part.data, "looked": looked, "changed": changed}
+                del data["after"], data["total"]
+                return replace(part, data=data)
+
     def encryption_destroy(self, *, reason: str, dry_run: bool = False) -> Result:
-        """Destroy all data keys of the tenant: nothing that they sealed can ever be read again."""
+        """Destroy all keys of the tenant: nothing that they sealed can ever be read, no pseudonym be linked again."""
         return self.wire.call("POST", "/encryption/destroy", params={"dry_run": dry_run}, json={"reason": reason})

@@ -1,11 +1,14 @@
 """API of people's rights and of the keys that seal: erasure, obligations, access requests, encryption."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import forget
 from custody.lifecycle.owed import answer_obligation, owed
+from custody.lifecycle.reseal import MANY, reseal
 from custody.lifecycle.sealing import destroy, list_keys, rewrap, rotate
 from custody.privacy.erasure.obligation import Answer
 from custody.web.callers import Called, Wired
@@ -86,6 +89,20 @@ def post_rotate(ports: Wired, caller: Called, master: bool = False, dry_run: boo
     return answer({"keys": keys}, ledger=entry, next="custody encryption ls")
 
 
+@router.post("/encryption/reseal")
+def post_reseal(
+    ports: Wired,
+    caller: Called,
+    after: str = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = MANY,
+    retire: bool = False,
+    dry_run: bool = False,
+) -> Response:
+    """Seal the tenant's next documents under its newest data key; call again with `after` until `done`."""
+    made, entry = reseal(ports, caller, after, limit=limit, retire=retire, dry_run=dry_run)
+    return answer(made, ledger=entry, next="custody encryption ls" if made.done else "")
+
+
 class DestroyBody(BaseModel):
     """Why a tenant's keys are destroyed."""
 
@@ -95,6 +112,6 @@ class DestroyBody(BaseModel):
 
 @router.post("/encryption/destroy")
 def post_destroy(ports: Wired, caller: Called, body: DestroyBody, dry_run: bool = False) -> Response:
-    """Destroy all data keys of the tenant: nothing that they sealed can ever be read again."""
-    count, entry = destroy(ports, caller, reason=body.reason, dry_run=dry_run)
-    return answer({"tenant": caller.tenant, "destroyed": count}, ledger=entry, next="custody encryption ls")
+    """Destroy all keys of the tenant: nothing that they sealed can ever be read, no pseudonym be linked again."""
+    made, entry = destroy(ports, caller, reason=body.reason, dry_run=dry_run)
+    return answer(made, ledger=entry, next="custody encryption ls")

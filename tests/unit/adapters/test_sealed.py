@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from custody.adapters.blobs.keys.ring import KeyRing
 from custody.adapters.blobs.sealed import SealedObjects
 from custody.core.digest import digest_of
 from custody.core.errors import Conflict, Denied, IntegrityBroken, InvalidInput, NotFound, Unavailable
+from custody.core.keys import Resealed
 from custody.core.tenancy import HOUSE, TenantId
 
 KEY = DataKey(b"k" * 16, bytes(range(32)))
@@ -232,6 +234,70 @@ def test_a_damaged_file_of_the_ring_is_named(home: Path) -> None:
         path.write_text("{}")
     with pytest.raises(IntegrityBroken, match="ring"):
         ring_in(home).current(HOUSE)
+
+
+class _Killing(FolderObjects):
+    """A folder whose process is killed when it is asked to replace a document for the fifth time."""
+
+    asked = 0
+
+    def publish(self, name: str, body: bytes) -> None:
+        self.asked += 1
+        if self.asked == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().publish(name, body)
+
+
+def keys_used(home: Path) -> set[bytes]:
+    return {
+        key_id_of(body)
+        for path in (home / "store").rglob("*")
+        if "acme" in str(path) and path.is_file()
+        for body in [path.read_bytes()]
+    }
+
+
+def test_sealing_anew_that_was_killed_goes_on_and_then_the_older_key_can_go(home: Path) -> None:
+    ring = ring_in(home)
+    objects = store_in(home, ring)
+    digests = [objects.of(ACME).put(bytes([n]) * 100) for n in range(10)]
+    objects.publish("captures/acme/b1", b"shipped")
+    objects.of(BETA).put(b"another's")
+    new = ring.rotate(ACME, NOW)
+    assert objects.of(ACME).reseal("", 100, dry_run=True) == Resealed("", 11, 11, 11)
+    child = os.fork()
+    if child == 0:
+        SealedObjects(_Killing(home / "store"), ring_in(home)).of(ACME).reseal("", 100)
+        os._exit(0)  # never reached
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert len(keys_used(home)) == 2
+    first = objects.of(ACME).reseal("", 6)
+    rest = objects.of(ACME).reseal(first.after, 6)
+    assert (first.looked + rest.looked, first.changed + rest.changed, rest.after) == (11, 7, "")
+    assert {one.hex()[:8] for one in keys_used(home)} == {new.id}
+    assert ring.retire(ACME) == 1
+    again = store_in(home, ring_in(home))
+    assert [again.of(ACME).get(one) for one in digests] == [bytes([n]) * 100 for n in range(10)]
+    assert again.read("captures/acme/b1") == b"shipped"
+    assert len(ring.ls(BETA)) == 1
+
+
+def test_a_document_that_was_replaced_or_removed_meanwhile_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = ring_in(home)
+    objects = store_in(home, ring)
+    objects.publish("captures/acme/b1", b"old")
+    ring.rotate(ACME, NOW)
+    read = FolderObjects.read
+
+    def removing(self: FolderObjects, name: str) -> bytes | None:
+        body = read(self, name)
+        self.remove(name)
+        return body
+
+    monkeypatch.setattr(FolderObjects, "read", removing)
+    monkeypatch.setattr(ring, "find", lambda tenant, _: ring._read(tenant).data[1])
+    assert objects.of(ACME).reseal("", 10).changed == 0
+    assert list(objects.names("captures/")) == []
 
 
 # master keys

@@ -118,7 +118,7 @@ BODIES: Mapping[str, Any] = {
 ACTS = {
     *(("POST", path) for path in ("/datasets", "/objects", "/runs", "/runs/{id}/log", "/runs/{id}/end", "/models", "/tenants")),
     *(("POST", path) for path in ("/keys", "/ledger/checkpoint", "/deployments", "/exports", "/exports/identify", "/consents")),
-    *(("POST", f"/encryption/{path}") for path in ("rotate", "destroy")),
+    *(("POST", f"/encryption/{path}") for path in ("rotate", "reseal", "destroy")),
     *(("PUT", path) for path in ("/goldens/{model}", "/gates/{model}", "/privacy")),
     *(("PUT", f"/{noun}/{{tenant}}/{{environment}}/{{name}}") for noun in ("monitors", "values")),
     *(("POST", f"/deployments/{{tenant}}/{{environment}}/{{name}}/{one}") for one in ("retrain", "{action}")),

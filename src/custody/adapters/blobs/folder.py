@@ -14,6 +14,7 @@ from typing import Self
 from custody.adapters.blobs.naming import DOCUMENTS, OBJECTS, digest_at, document_path, is_name, object_path, prefix_path
 from custody.core.digest import Digest, digest_of, verified
 from custody.core.errors import IntegrityBroken, InvalidInput, NotFound, Unavailable
+from custody.core.keys import Resealed
 from custody.core.tenancy import TenantId
 
 _PARTS = "tmp"
@@ -80,6 +81,10 @@ class FolderObjects:
         """Remove what killed writers left in `tmp/`; a folder keeps no older versions."""
         prefix_path(prefix)
         return self.sweep(older_than_seconds=_LEASE_S, now=datetime.fromtimestamp(time.time(), UTC))
+
+    def reseal(self, after: str, limit: int, *, dry_run: bool = False) -> Resealed:  # noqa: ARG002 - the port's words
+        """Do nothing: nothing is sealed here."""
+        return Resealed("", 0, 0, 0)
 
     def publish(self, name: str, body: bytes) -> None:
         """Write a document, replacing an older one in one step."""

@@ -11,6 +11,7 @@ from custody.adapters.blobs.history import purge
 from custody.adapters.blobs.naming import DOCUMENTS, OBJECTS, digest_at, document_path, is_name, object_path, prefix_path
 from custody.core.digest import Digest, digest_of, verified
 from custody.core.errors import InvalidInput, NotFound, Unavailable
+from custody.core.keys import Resealed
 from custody.core.tenancy import TenantId
 
 _SETTINGS = (
@@ -94,6 +95,10 @@ class S3Objects:
     def purge(self, prefix: str) -> int:
         """Remove older versions, delete markers and unfinished uploads at or below a name."""
         return self._purge(prefix_path(prefix))
+
+    def reseal(self, after: str, limit: int, *, dry_run: bool = False) -> Resealed:  # noqa: ARG002 - the port's words
+        """Do nothing: nothing is sealed here."""
+        return Resealed("", 0, 0, 0)
 
     def publish(self, name: str, body: bytes) -> None:
         """Write a document, replacing an older one in one step."""

@@ -13,16 +13,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from custody.adapters.blobs.keys.envelope import broken, is_sealed, seal, unseal
+from custody.adapters.blobs.keys.envelope import DataKey, broken, is_sealed, key_id_of, seal, unseal
 from custody.adapters.blobs.keys.ring import KeyRing
 from custody.adapters.blobs.naming import parse_name
 from custody.core.digest import Digest, digest_of, parse_digest, verified
 from custody.core.errors import InvalidInput, NotFound
+from custody.core.keys import Resealed
 from custody.core.objects import Objects
 from custody.core.tenancy import HOUSE, TenantId
 
 FOLDER = "sealed"
-_OWNED = re.compile(r"(?:captures|quarantine|uploads)/([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9]))/.+")
+_OWNED = re.compile(r"(?:captures|quarantine|sealed|uploads)/([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9]))/.+")
 
 
 class SealedObjects:
@@ -90,6 +91,38 @@ class SealedObjects:
     def purge(self, prefix: str) -> int:
         """Remove physically what is left of documents that were replaced or removed."""
         return self._inner.purge(prefix)
+
+    def reseal(self, after: str, limit: int, *, dry_run: bool = False) -> Resealed:
+        """Seal up to `limit` of this tenant's documents behind the name `after` under its newest key.
+
+        Documents that are plain are sealed as well, where the store seals; plain objects tell nobody's tenant and stay. Each is
+        replaced in one step, and older versions of it are deleted. dry_run: counts only.
+        """
+        names = [name for name in self._own() if name > after]
+        some, key = names[:limit], self._ring.current(self._tenant)
+        changed = sum(self._reseal_one(name, key, dry_run=dry_run) for name in some)
+        left = len(names) - len(some)
+        return Resealed(some[-1] if left else "", len(some), changed, len(names))
+
+    def _own(self) -> list[str]:
+        """Return the names of what is sealed for this tenant, sorted."""
+        if self._tenant != HOUSE:
+            folders = ("captures", "quarantine", FOLDER, "uploads")
+            return [name for folder in folders for name in self._inner.names(f"{folder}/{self._tenant}/")]
+        return sorted(name for name in self._inner.names("") if _owner(name) == HOUSE)
+
+    def _reseal_one(self, name: str, key: DataKey, *, dry_run: bool) -> bool:
+        stamp, body = self._inner.stamp(name), self._inner.read(name)
+        if body is None or (key_id_of(body) == key.id if is_sealed(body) else not self._sealing):
+            return False
+        if dry_run:
+            return True
+        plain = self._open(self._tenant, name, body) if is_sealed(body) else body
+        if self._inner.stamp(name) != stamp:  # somebody replaced or removed it: theirs is sealed with the newest key
+            return False
+        self._inner.publish(name, seal(plain, key, _place(self._tenant, name)))
+        self._inner.purge(name)
+        return True
 
     def publish(self, name: str, body: bytes) -> None:
         """Write a document, replacing an older one in one step."""

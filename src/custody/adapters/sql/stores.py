@@ -19,6 +19,7 @@ from custody.adapters.sql.nouns.labels import SqlLabels
 from custody.adapters.sql.nouns.ledger import SqlLedger, append
 from custody.adapters.sql.nouns.models import SqlModels
 from custody.adapters.sql.nouns.monitors import SqlMonitors
+from custody.adapters.sql.nouns.reseals import SqlReseals
 from custody.adapters.sql.nouns.runs import SqlRuns
 from custody.adapters.sql.nouns.scans import SqlScans
 from custody.adapters.sql.nouns.subjects import SqlSubjects
@@ -51,6 +52,7 @@ class SqlShelf:
         self.labels = SqlLabels(access, tenant)
         self.monitors = SqlMonitors(access, tenant)
         self.subjects = SqlSubjects(access, tenant)
+        self.reseals = SqlReseals(access, tenant)
 
 
 class SqlChange(SqlShelf):

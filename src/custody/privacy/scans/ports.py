@@ -39,5 +39,13 @@ class PseudonymKeys(Protocol):
     """Keeps each tenant's key for pseudonyms outside of the data's store."""
 
     def of(self, tenant: TenantId) -> PseudonymKey:
-        """Return a tenant's key, made when it is first asked for."""
+        """Return a tenant's key, made when it is first asked for; Denied once it is destroyed."""
+        ...
+
+    def has(self, tenant: TenantId) -> bool:
+        """Tell whether a tenant has a key, and make none."""
+        ...
+
+    def destroy(self, tenant: TenantId) -> bool:
+        """Destroy a tenant's key for good and tell whether there was one: its pseudonyms link to nobody any more."""
         ...

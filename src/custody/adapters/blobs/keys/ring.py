@@ -103,6 +103,15 @@ class KeyRing:
         self._make(tenant, name, now)
         return self._info(tenant, f"ring/{tenant}/{name}", current=True)
 
+    def retire(self, tenant: TenantId) -> int:
+        """Destroy all data keys of a tenant but the one that seals, and return how many; nothing may need them any more."""
+        names = [name for name in self._store.names(f"ring/{tenant}/") if "/data-" in name][:-1]
+        for name in names:
+            self._store.remove(name)
+            self._store.purge(name)
+        self._held.pop(tenant, None)
+        return len(names)
+
     def rewrap(self) -> int:
         """Wrap every key again under the current master, and return how many were not."""
         changed = 0
