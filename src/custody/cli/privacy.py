@@ -139,10 +139,15 @@ def _scrubbed_text(data: dict[str, Any]) -> str:
 
 
 def _review(noun: click.Group) -> None:
-    @verb(noun, "ls", examples=["custody review ls tickets@1"])
+    @verb(noun, "ls", examples=["custody review ls tickets@1", "custody review ls tickets@1 --spans --unmasked"])
     @click.argument("dataset")
-    def ls(client: "Client", dataset: str) -> None:
+    @click.option("--spans", is_flag=True, help="List single places, each with the item by which to answer about it alone.")
+    @click.option("--unmasked", is_flag=True, help="Show the places as they are; approvers only, and the ledger says so.")
+    def ls(client: "Client", dataset: str, spans: bool, unmasked: bool) -> None:
         """List what waits for a person: what blocks first, then what is doubtful, each with masked examples."""
+        if spans:
+            _spans(client, dataset, unmasked=unmasked)
+            return
         columns = {
             "item": lambda i: i["item"],
             "standing": lambda i: i["standing"],
@@ -151,7 +156,7 @@ def _review(noun: click.Group) -> None:
             "first row": lambda i: i["places"][0]["row"] if i["places"] else None,
             "masked": lambda i: i["places"][0]["context"][:60] if i["places"] else None,
         }
-        rows(client.review_ls(dataset), columns)
+        rows(client.review_ls(dataset, unmasked=unmasked), columns)
 
     @verb(
         noun,
@@ -159,6 +164,7 @@ def _review(noun: click.Group) -> None:
         dry=True,
         examples=[
             "custody review answer tickets@1 sku/PHONE --as harmless --reason 'numbers of the catalogue'",
+            "custody review answer tickets@1 note/PHONE@12:4-16 --as personal",
             "custody review answer tickets@1 --as reviewed",
         ],
     )
@@ -167,9 +173,23 @@ def _review(noun: click.Group) -> None:
     @click.option("--as", "word", required=True, type=click.Choice(["personal", "harmless", "reviewed"]), help="What they are.")
     @click.option("--reason", default="", help="Why; kept with the answer.")
     def answer(client: "Client", dataset: str, items: tuple[str, ...], word: str, reason: str, dry_run: bool) -> None:
-        """Decide about findings, or sign the scan; then the version is scanned again with that."""
+        """Decide about findings or single spans, or sign the scan; then the version is scanned again with that.
+
+        The next `custody dataset scrub` takes personal spans out and leaves harmless ones.
+        """
         result = client.review_answer(dataset, items, word, reason=reason, dry_run=dry_run)
         show(result, scan_text, quiet=result.data["state"])
+
+
+def _spans(client: "Client", dataset: str, *, unmasked: bool) -> None:
+    columns = {
+        "item": lambda p: p["item"],
+        "standing": lambda p: p["standing"],
+        "in context": lambda p: p["context"],
+        **({"text": lambda p: p["text"]} if unmasked else {}),
+    }
+    found = client.review_ls(dataset, unmasked=unmasked)
+    rows([{**place, "standing": item["standing"]} for item in found for place in item["places"]], columns)
 
 
 def _privacy(noun: click.Group) -> None:

@@ -21,6 +21,7 @@ from custody.lifecycle.scan import Examined, examine, kept, save
 from custody.lifecycle.stores import Caller, Change, Ports
 from custody.lifecycle.subjects import check_nobody_erased, index_parts, tokens_for, without_erased
 from custody.privacy.policy import ScrubPolicy
+from custody.privacy.scans.scan import Answer
 from custody.privacy.scrub import scrub
 
 ROWS_PER_PART = 1_000_000
@@ -49,12 +50,14 @@ def ingest(
     derived_from: Sequence[str] = (),
     removed: Mapping[str, int] | None = None,
     waiver: Waiver | None = None,
+    answers: Sequence[Answer] = (),
     dry_run: bool = False,
 ) -> tuple[DatasetVersion, int | None]:
     """Store rows as the next version of a dataset; the same rows and schema again return the version they already have.
 
     Returns the version and the number of its new ledger entry (None if nothing changed). The rows are scanned for personal
-    data in passing; the scan is stored with the version. removed: what was scrubbed out of them before, by type. waiver: an
+    data in passing; the scan is stored with the version. removed: what was scrubbed out of them before, by type; answers:
+    what people decided about spans of them. waiver: an
     approver's, where the card allows more than its source; it is signed and in the ledger. Objects are written first and named
     last: a process killed in between leaves no version.
     """
@@ -87,7 +90,7 @@ def ingest(
     shelf = ports.stores.of(caller.tenant)
     if (same := shelf.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
         return same, None
-    examined = None if dry_run else examine(ports, shelf, table, card, schema, data=digest, removed=removed)
+    examined = None if dry_run else examine(ports, shelf, table, card, schema, data=digest, removed=removed, answers=answers)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         if (same := change.datasets.by_digest(name, digest)) and same.card == card and same.closed_at is None:
             return same, None
@@ -113,15 +116,17 @@ def ingest(
         entry = change.record("dataset.ingested", str(version.ref), _facts(version))
         if waiver:
             change.record("card.waived", str(version.ref), _waiver_facts(ports, version, waiver, waived))
-        save(change, kept(ports, caller.tenant, examined, version.ref, caller.now), None)
+        save(change, kept(ports, caller.tenant, examined, version.ref, caller.now, answers), None)
     return version, entry.seq
 
 
-def look_ahead(ports: Ports, caller: Caller, table: pa.Table, card: Card, roles: Roles) -> Examined:
+def look_ahead(
+    ports: Ports, caller: Caller, table: pa.Table, card: Card, roles: Roles, answers: Sequence[Answer] = ()
+) -> Examined:
     """Look at rows as ingesting would, and store nothing."""
     caller.may(Role.CONTRIBUTOR)
     schema = schema_of(ports, table, replace(roles, subject=card.subject_key or roles.subject))
-    return examine(ports, ports.stores.of(caller.tenant), table, card, schema, data=content_digest((), schema))
+    return examine(ports, ports.stores.of(caller.tenant), table, card, schema, data=content_digest((), schema), answers=answers)
 
 
 def schema_of(ports: Ports, table: pa.Table, roles: Roles) -> Schema:

@@ -9,13 +9,17 @@ from custody.core.digest import Json
 from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role
+from custody.data.dataset import DatasetVersion
 from custody.lifecycle.access import access
 from custody.lifecycle.rows import spoken, table_of
-from custody.lifecycle.scan import scan, stands
+from custody.lifecycle.scan import scan, stands, text_at
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.policy import ScrubPolicy
+from custody.privacy.pseudonym import tokens
 from custody.privacy.scans.scan import REVIEWED, Answer, Found, Place, Scan
+from custody.privacy.scans.spans import Marked, marked
 from custody.privacy.scrub import scrub
+from custody.privacy.tags import TYPES
 
 AROUND = 32  # characters of a text that a reviewer sees on each side
 ANSWERS = ("personal", "harmless", REVIEWED)
@@ -23,12 +27,17 @@ ANSWERS = ("personal", "harmless", REVIEWED)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A place that a reviewer may look at: row, offsets, and the text around it with every letter and digit masked inside."""
+    """A place that a reviewer may look at: row, offsets, and the text around it with every letter and digit masked inside.
+
+    item: how to answer about this place alone. text: the place as it is, for who asked to see it.
+    """
 
     row: int
     start: int
     end: int
     context: str
+    item: str = ""
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +52,44 @@ class Item:
     places: tuple[Seen, ...]
 
 
-def queue(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[Item, ...]:
+def queue(ports: Ports, caller: Caller, ref: DatasetRef, *, unmasked: bool = False) -> tuple[Item, ...]:
     """Return what waits for a person: what blocks first, then what is doubtful.
 
     Who may see rows also sees the text around each place, scrubbed, with the place itself masked: `99/99` for `12/05`; the
-    ledger says that they did.
+    ledger says that they did. unmasked: with the place as it is, for approvers who may see rows, since they decide.
+    Places that somebody decided about are left out, and the next ones follow.
     """
     caller.may(Role.VIEWER)
+    if unmasked:
+        caller.may(Role.APPROVER).may_see_rows()
     shelf = ports.stores.of(caller.tenant)
     version, found = shelf.datasets.get(ref), shelf.scans.get(ref)
     if found is None:
         raise InvalidInput(f"{ref} was never scanned.", fix=f"Scan it: custody dataset scan {ref}")
     table = table_of(version, ports.stores.objects, ports.tables) if caller.actor.sees_rows else None
     items = tuple(
-        Item(one.item, one.standing.value, one.category, one.rows, one.sentence, _seen(one, table)) for one in found.open
+        Item(one.item, one.standing.value, one.category, one.rows, one.sentence, _seen(one, table, unmasked))
+        for one in found.open
     )
     if shown := {place.row for one in items for place in one.places if place.context}:
-        access(ports, caller, str(ref), {"rows": [*sorted(shown)]}, rows=len(shown), purpose="review")
+        access(
+            ports,
+            caller,
+            str(ref),
+            {"rows": [*sorted(shown)]},
+            rows=len(shown),
+            purpose="review, unmasked" if unmasked else "review",
+        )
     return items
 
 
-def _seen(found: Found, table: pa.Table | None) -> tuple[Seen, ...]:
-    return tuple(Seen(place.row, place.start, place.end, _context(found, place, table)) for place in found.places)
+def _seen(found: Found, table: pa.Table | None, unmasked: bool) -> tuple[Seen, ...]:
+    made = []
+    for place in found.places:
+        span = Marked(found.column, found.type, place.row, place.start, place.end)
+        text = text_at(table, span) if unmasked and table is not None else ""
+        made.append(Seen(place.row, place.start, place.end, _context(found, place, table), span.item, text))
+    return tuple(made)
 
 
 def _context(found: Found, place: Place, table: pa.Table | None) -> str:
@@ -88,9 +113,10 @@ def masked(text: str) -> str:
 def answer(
     ports: Ports, caller: Caller, ref: DatasetRef, items: Sequence[str], word: str, *, reason: str = "", dry_run: bool = False
 ) -> tuple[Scan, int | None]:
-    """Record what a person decided about findings, and scan again with that.
+    """Record what a person decided about findings, or about single spans (`note/PHONE@12:4-16`), and scan again with that.
 
     word: `personal` makes a doubtful finding block; `harmless` says that it is none; `reviewed`, without items, signs the scan.
+    An answer about a span counts before one about its finding; the next scrubbing takes it out, or leaves it.
     Raises: InvalidInput for an unknown word, no item or no reason; Denied below approver, since an answer can clear data.
     """
     caller.may(Role.APPROVER)
@@ -101,21 +127,36 @@ def answer(
     if word == "harmless" and not reason.strip():
         raise InvalidInput("Say why this is not personal data.", fix="Add it: --reason 'part numbers of the catalogue'")
     shelf = ports.stores.of(caller.tenant)
-    shelf.datasets.get(ref)
-    found = shelf.scans.get(ref)
+    version, found = shelf.datasets.get(ref), shelf.scans.get(ref)
     if found is None:
         raise InvalidInput(f"{ref} was never scanned.", fix=f"Scan it: custody dataset scan {ref}")
-    said = scrub(reason, _SIDES).text
+    said, names = scrub(reason, _SIDES).text, _tokens(ports, caller, version, items)
     for item in items or ("",):
-        found = found.answered(Answer(item, word, said, caller.actor.name, caller.now))
+        found = found.answered(Answer(item, word, said, caller.actor.name, caller.now, names.get(item, "")))
     if dry_run:
         return found, None
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         change.scans.save(found)
-        types: list[Json] = [*sorted({one.rpartition("/")[2] for one in items})]
-        facts: dict[str, Json] = {"answer": word, "items": len(items), "types": types}
+        types: list[Json] = [*sorted({one.rpartition("/")[2].partition("@")[0] for one in items})]
+        facts: dict[str, Json] = {"answer": word, "items": len(items), "spans": len(names), "types": types}
         change.record("review.answered", str(ref), facts)
     return scan(ports, caller, ref)
+
+
+def _tokens(ports: Ports, caller: Caller, version: DatasetVersion, items: Sequence[str]) -> dict[str, str]:
+    """Return keyed tokens of the characters that items about single spans name; InvalidInput for a place that is not there."""
+    spans = {item: span for item in items if (span := marked(item, personal=True))}
+    if not spans:
+        return {}
+    table, token = table_of(version, ports.stores.objects, ports.tables), tokens(ports.pseudonyms.of(caller.tenant))
+    for item, span in spans.items():
+        if span.type not in TYPES or not text_at(table, span):
+            raise InvalidInput(
+                f"{version.ref} has no text at '{item[:120]}'.",
+                why="A span is written COLUMN/TYPE@ROW:START-END, as the queue writes it; rows count from 0.",
+                fix=f"List them: custody review ls {version.ref} --spans",
+            )
+    return {item: token(text_at(table, span), span.type) for item, span in spans.items()}
 
 
 def standing(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[Scan | None, str, tuple[str, ...]]:

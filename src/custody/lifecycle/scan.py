@@ -24,10 +24,12 @@ from custody.privacy.columns.anonymity import anonymity
 from custody.privacy.patterns.pack import PACK
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import ScrubPolicy
+from custody.privacy.pseudonym import tokens
 from custody.privacy.scans.inspection import Inspection, inspect
 from custody.privacy.scans.measured import recall_of
 from custody.privacy.scans.report import Grouping, Residual, ScanReport, report_json
 from custody.privacy.scans.scan import REVIEWED, UNKNOWN, Answer, Found, Scan, Standing, check_categories
+from custody.privacy.scans.spans import Marked, marked
 from custody.privacy.scans.state import Decided, Finished, ScanState, Step, advance
 
 SCANNER = Actor("scanner", Role.ADMIN)
@@ -88,7 +90,8 @@ def examine(
     policy = shelf.scans.policy().scan
     said = {one.item: one.answer for one in answers if one.answer != REVIEWED}
     rng = random.Random(int(data[:12], 16))  # noqa: S311 - canaries are no secrets, and the same data gets the same ones
-    look = inspect(table, policy, declared(card, schema), said, ports.detectors, rng=rng)
+    spans = spans_of(ports, shelf.tenant, table, answers)
+    look = inspect(table, policy, declared(card, schema), said, ports.detectors, rng=rng, spans=spans)
     reviewer = next((one.by for one in answers if one.answer == REVIEWED), None)
     report = replace(_report(look, policy, table.num_rows), data=data, counts=dict(removed or {}))
     report = replace(report, reviewer=reviewer, grouping=_grouping(table, card, schema, policy))
@@ -100,6 +103,24 @@ def examine(
     blocking = (*look.of(Standing.FOUND), *look.of(Standing.UNKNOWN))
     told = tuple(f"{one.sentence[0].upper()}{one.sentence[1:]}, and the card does not declare it." for one in blocking)
     return Examined(report, look.found, Step(step.state, (*told, *step.reasons)))
+
+
+def spans_of(ports: Ports, tenant: TenantId, table: pa.Table, answers: Sequence[Answer]) -> list[Marked]:
+    """Return the answers about single spans that still hold: where they point to, the same characters stand."""
+    token, found = tokens(ports.pseudonyms.of(tenant)), list[Marked]()
+    for one in answers:
+        span = marked(one.item, personal=one.answer == "personal") if one.token else None
+        if span is not None and token(text_at(table, span), span.type) == one.token:
+            found.append(span)
+    return found
+
+
+def text_at(table: pa.Table, span: Marked) -> str:
+    """Return the characters that a span names; empty if there are none."""
+    if span.column not in table.column_names or span.row >= table.num_rows:
+        return ""
+    value = table.column(span.column)[span.row].as_py()
+    return value[span.start : span.end] if isinstance(value, str) and span.end <= len(value) else ""
 
 
 def _report(look: Inspection, policy: ScrubPolicy, rows: int) -> ScanReport:

@@ -15,14 +15,17 @@ from custody.data.dataset import DatasetVersion
 from custody.lifecycle.cards import PSEUDONYM
 from custody.lifecycle.ingest import Roles, ingest, look_ahead
 from custody.lifecycle.rows import table_of
-from custody.lifecycle.scan import Examined, scan, stands
+from custody.lifecycle.scan import Examined, scan, spans_of, stands, text_at
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.columns.table import is_scrubbable, pseudonymised, scrub_table
+from custody.privacy.detect import PatternDetector
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import Mode, ScrubPolicy
-from custody.privacy.pseudonym import PseudonymKey
-from custody.privacy.scans.scan import COLUMN, Found, Scan, Standing
+from custody.privacy.pseudonym import PseudonymKey, tokens
+from custody.privacy.scans.scan import COLUMN, Answer, Found, Scan, Standing
+from custody.privacy.scans.spans import Marked, rewritten
 from custody.privacy.scans.state import ScanState
+from custody.privacy.scrub import scrub
 
 
 class Treatment(StrEnum):
@@ -30,12 +33,14 @@ class Treatment(StrEnum):
 
     remove: the column goes. tag: what is found becomes its type, `[EMAIL]`. pseudonymise: a keyed token stands in its place,
     or in place of the whole value where the column identifies people. keep: nothing; the card must then declare it.
+    marked: only the spans that people found personal become their type.
     """
 
     REMOVE = "remove"
     TAG = "tag"
     PSEUDONYMISE = "pseudonymise"
     KEEP = "keep"
+    MARKED = "marked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,17 @@ def scrub_version(
     policy = shelf.scans.policy().scan
     policy = replace(policy, tier=tier or policy.tier)
     table = table_of(version, ports.stores.objects, ports.tables)
-    made, removed = treated(table, treatments, seen.found, policy, ports.pseudonyms.of(caller.tenant))
+    key, spans = ports.pseudonyms.of(caller.tenant), spans_of(ports, caller.tenant, table, seen.answers)
+    made, removed = treated(table, treatments, seen.found, policy, key)
+    made, more, left = respected(table, made, treatments, spans, policy, key)
+    removed = {kind: n for kind in removed.keys() | more.keys() if (n := removed.get(kind, 0) + more.get(kind, 0)) > 0}
+    answers = _carried(seen, left, made, key)
     if made.equals(table):
         raise Conflict(f"Nothing in {ref} is to be removed.", why="Its texts hold nothing that this tier finds.", fix=_else(ref))
     card = _card(version, treatments, policy)
     schema = version.schema
     roles = Roles(schema.target, schema.positive, schema.subject, schema.time, schema.groups)
-    examined = look_ahead(ports, caller, made, card, roles)
+    examined = look_ahead(ports, caller, made, card, roles, answers)
     told = Scrubbing(ref, treatments, removed, examined)
     if dry_run:
         return None, told, None
@@ -91,6 +100,7 @@ def scrub_version(
         holdout=version.holdout,
         derived_from=(str(ref), *version.derived_from[1:]),
         removed=removed,
+        answers=answers,
     )
     if entry is not None:
         with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
@@ -110,7 +120,8 @@ def _scanned(ports: Ports, caller: Caller, ref: DatasetRef) -> Scan:
 def _usual(seen: Scan) -> dict[str, Treatment]:
     """Return what usually happens to the columns in which something undeclared was found."""
     blocking = [one for one in seen.found if one.standing is Standing.FOUND]
-    usual = {one.column: Treatment.TAG for one in blocking}
+    usual = {one.column: Treatment.MARKED for one in blocking}
+    usual |= {one.column: Treatment.TAG for one in blocking if one.marked < one.rows}
     return usual | {one.column: Treatment.PSEUDONYMISE for one in blocking if one.whole}
 
 
@@ -141,6 +152,8 @@ def treated(
         match treatment:
             case Treatment.KEEP:
                 continue
+            case Treatment.MARKED:
+                continue
             case Treatment.REMOVE:
                 table = table.remove_column(at)
                 removed[COLUMN] = removed.get(COLUMN, 0) + rows
@@ -154,6 +167,49 @@ def treated(
                 for kind, count in done.counts.get(name, {}).items():
                     removed[kind] = removed.get(kind, 0) + count
     return table, removed
+
+
+def respected(
+    before: pa.Table,
+    made: pa.Table,
+    treatments: Mapping[str, Treatment],
+    spans: Sequence[Marked],
+    policy: ScrubPolicy,
+    key: PseudonymKey,
+) -> tuple[pa.Table, dict[str, int], list[tuple[Marked, Marked]]]:
+    """Write the values about whose spans people decided once more, with that; and say where the harmless spans stand now.
+
+    Columns that are removed, kept or pseudonymised whole have no spans left. Counts are of rows from which more,
+    or less, was taken out because of that, by type.
+    """
+    removed: dict[str, int] = {}
+    left: list[tuple[Marked, Marked]] = []
+    patterns = PatternDetector(policy.tier)
+    for name in {one.column for one in spans if one.column in made.column_names}:
+        done, mine = treatments.get(name, Treatment.KEEP), [one for one in spans if one.column == name]
+        if done is Treatment.KEEP or (done is Treatment.PSEUDONYMISE and not is_scrubbable(made.column(name).type)):
+            left += [(one, one) for one in mine if not one.personal] if done is Treatment.KEEP else []
+            continue
+        values, old = made.column(name).to_pylist(), before.column(name)
+        for row in sorted({one.row for one in mine}):
+            text, answers = old[row].as_py(), [one for one in mine if one.row == row]
+            rules = replace(policy, mode=Mode.PSEUDONYM if done is Treatment.PSEUDONYMISE else Mode.TAG)
+            found = (
+                () if done is Treatment.MARKED else scrub(text, replace(rules, mode=Mode.TAG), patterns=patterns, hint=name).spans
+            )
+            values[row], kept, counts = rewritten(text, found, answers, rules, tokens(key))
+            left += kept
+            was = {span.type for span in found}
+            for kind in was ^ counts.keys():
+                removed[kind] = removed.get(kind, 0) + (1 if kind in counts else -1)
+        made = made.set_column(made.column_names.index(name), name, pa.chunked_array([pa.array(values, pa.string())]))
+    return made, removed, left
+
+
+def _carried(seen: Scan, left: Sequence[tuple[Marked, Marked]], made: pa.Table, key: PseudonymKey) -> tuple[Answer, ...]:
+    """Return the answers that the next version starts with: the harmless spans, where they stand there."""
+    token, said = tokens(key), {one.item: one for one in seen.answers if one.token}
+    return tuple(replace(said[old.item], item=new.item, token=token(text_at(made, new), new.type)) for old, new in left)
 
 
 def _kind(column: str, found: tuple[Found, ...]) -> str:

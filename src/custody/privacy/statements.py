@@ -1,5 +1,6 @@
 """Reads what consent systems hand over: one row a statement, each turned into a record that holds a token for the person."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ COLUMNS = ("subject", "purpose", "status", "valid_from", "valid_to", "source", "
 NEEDED = ("subject", "purpose", "status", "valid_from")
 _YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False, "": False}
 _SHOWN = 20  # faults in a message
+_WORD = re.compile(r"[A-Za-z][A-Za-z_]{0,30}")
 
 
 def records_of(
@@ -23,7 +25,7 @@ def records_of(
     source: of rows that name none. Times are ISO 8601, a date means its first moment, without a zone UTC is meant.
     """
     unknown = sorted({name for row in rows for name in row} - set(COLUMNS))
-    faults = [f"unknown column '{name}'{_hint(name)}" for name in unknown]
+    faults = [f"unknown column {_shown(name)}{_hint(name)}" for name in unknown]
     made = [record for line, row in enumerate(rows, 1) if (record := _record(line, row, token, now, source, faults)) is not None]
     if faults or not rows:
         raise InvalidInput(
@@ -38,6 +40,11 @@ def records_of(
 def set_aside() -> list[str]:
     """Return the columns that a file may leave out."""
     return [name for name in COLUMNS if name not in NEEDED]
+
+
+def _shown(name: str) -> str:
+    """Quote a name that reads like a column's; what else stands there may be a person, as in a file without a header."""
+    return f"'{name}'" if _WORD.fullmatch(name) else "whose name is no column name (is there a header line?)"
 
 
 def _hint(name: str) -> str:
@@ -84,7 +91,7 @@ def _time(text: str, name: str, wrong: list[str]) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the first hour of the year 1 has no time in UTC
         wrong.append(f"'{name}' is not a time such as 2026-03-01 or 2026-03-01T09:00:00Z")
         return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)

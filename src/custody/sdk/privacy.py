@@ -34,13 +34,14 @@ class PrivacyCalls:
         body = {"columns": dict(columns or {}), "tier": tier}
         return self.wire.call("POST", f"/datasets/{version_path(ref)}/scrub", json=body, params={"dry_run": dry_run})
 
-    def review_ls(self, ref: str) -> list[Any]:
-        """List what waits for a person in a version, with masked context if the key may read rows."""
-        found: list[Any] = self.wire.call("GET", f"/datasets/{version_path(ref)}/review").data
+    def review_ls(self, ref: str, *, unmasked: bool = False) -> list[Any]:
+        """List what waits for a person in a version, with masked context if the key may see rows; unmasked for approvers."""
+        params = {"unmasked": unmasked or None}
+        found: list[Any] = self.wire.call("GET", f"/datasets/{version_path(ref)}/review", params=params).data
         return found
 
     def review_answer(self, ref: str, items: Sequence[str], answer: str, *, reason: str = "", dry_run: bool = False) -> Result:
-        """Decide that findings are `personal` or `harmless`, or sign the scan as `reviewed` without items; scans again."""
+        """Decide that findings or single spans are `personal` or `harmless`, or sign the scan as `reviewed` without items."""
         body = {"items": list(items), "answer": answer, "reason": reason}
         return self.wire.call("POST", f"/datasets/{version_path(ref)}/review", json=body, params={"dry_run": dry_run})
 

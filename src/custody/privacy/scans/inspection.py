@@ -3,12 +3,11 @@
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from custody.privacy.columns.classify import ColumnClass, Handling, classify
 from custody.privacy.columns.table import BATCH, bytes_of, coded, is_plain, is_scrubbable
@@ -20,6 +19,7 @@ from custody.privacy.ports import Detector
 from custody.privacy.scans.canary import canaries, missed, planted
 from custody.privacy.scans.report import Fault
 from custody.privacy.scans.scan import COLUMN, UNKNOWN, Found, Place, Standing, standing_of
+from custody.privacy.scans.spans import Marked, decided, forced
 from custody.privacy.scrub import Span, scrub_all
 from custody.privacy.tags import TAG
 
@@ -69,12 +69,16 @@ def inspect(
     detectors: Detectors,
     *,
     rng: random.Random,
+    spans: Sequence[Marked] = (),
 ) -> Inspection:
     """Look at every column of a table.
 
-    declared: category by column. answers: what people said, by `column/TYPE`. Pseudonyms of ours are left alone.
+    declared: category by column. answers: what people said, by `column/TYPE`; spans: about single spans, which counts first.
+    Pseudonyms of ours are left alone.
     """
     look = _Look(replace(policy, mode=Mode.TAG), declared, answers, detectors)
+    for one in spans:
+        look.spans.setdefault(one.column, {}).setdefault(one.row, []).append(one)
     for name in table.column_names:
         look.at(name, table.column(name))
     names = [name.replace("_", " ") for name in table.column_names]
@@ -105,6 +109,7 @@ class _Look:
         self.policy, self.declared, self.answers, self.names = policy, declared, answers, detectors.names
         self.first = detectors.patterns[policy.tier]
         self.second = detectors.patterns[Tier.STRICT] if policy.tier is Tier.DEFAULT else None
+        self.spans: dict[str, dict[int, list[Marked]]] = {}
         self.found: list[Found] = []
         self.unread: list[str] = []
         self.faults: list[Fault] = []
@@ -152,30 +157,23 @@ class _Look:
         otherwise = found.standing if sure else Standing.DOUBTFUL
         answer = self.answers.get(found.item)
         standing = standing_of(found.category, self.declared.get(found.column), answer, otherwise)
+        standing = Standing.FOUND if found.marked else standing
         self.found.append(replace(found, standing=standing))
 
     def _texts(self, name: str, values: pa.DictionaryArray, distinct: Sequence[str], whole: str | None) -> Sequence[str]:
         """Search each distinct value; return the categories of what was surely found. whole: the column's own category."""
-        codes = values.indices
-        occurs = Counter({entry["values"]: entry["counts"] for entry in pc.value_counts(codes.drop_null()).to_pylist()})
-        rows: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
-        seen: dict[tuple[bool, str], list[tuple[int, Span]]] = {}
+        tally = _Tally(values.indices, self.spans.get(name, {}))
         for start in range(0, len(distinct), BATCH):
             for code, sure, doubtful in self._batch(distinct[start : start + BATCH], name, start):
-                for certain, spans in ((True, sure), (False, doubtful)):
-                    for kind in {span.type for span in spans}:
-                        rows[certain][kind] += occurs[code]
-                    for span in spans:
-                        if len(known := seen.setdefault((certain, span.type), [])) < SHOWN:
-                            known.append((code, span))
-        for certain, counts in rows.items():
+                tally.add(code, sure, doubtful)
+        tally.rest()
+        for certain, counts in tally.rows.items():
             for kind, count in sorted(counts.items()):
-                if certain or not rows[True][kind]:  # one line for each type, the surer one
-                    places = _places(codes, seen[certain, kind])
-                    category = category_of(kind)
-                    found = Found(name, kind, category, count, Standing.FOUND, tuple(places), whole=certain and category == whole)
-                    self._add(found, sure=certain)
-        return [category_of(kind) for kind in rows[True]]
+                if count and (certain or not tally.rows[True][kind]):  # one line for each type, the surer one
+                    places, category = tuple(tally.seen.get((certain, kind), ())), category_of(kind)
+                    found = Found(name, kind, category, count, Standing.FOUND, places, whole=certain and category == whole)
+                    self._add(replace(found, marked=tally.marked[kind]) if certain else found, sure=certain)
+        return [category_of(kind) for kind, count in tally.rows[True].items() if count]
 
     def _batch(self, texts: Sequence[str], name: str, start: int) -> list[tuple[int, Sequence[Span], Sequence[Span]]]:
         """Return, for each text in which something is, its code, the sure and the doubtful spans."""
@@ -202,7 +200,50 @@ def category_of(kind: str) -> str:
     return CATEGORIES.get(kind, ("identifier", "user"))[1]
 
 
-def _places(codes: pa.Array, seen: Sequence[tuple[int, Span]]) -> list[Place]:
-    """Return where the first examples stand: the first row of each value."""
-    numbers = codes.fill_null(-1).to_numpy(zero_copy_only=False)
-    return [Place(int(np.argmax(numbers == code)), span.start, span.end) for code, span in seen]
+class _Tally:
+    """Counts the findings of one text column: value by value, but rows about whose spans a person decided one by one."""
+
+    def __init__(self, codes: pa.Array, decided_rows: Mapping[int, Sequence[Marked]]) -> None:
+        self._numbers = codes.fill_null(-1).to_numpy(zero_copy_only=False).copy()
+        self._own: dict[int, list[tuple[int, Sequence[Marked]]]] = {}
+        for row, answers in decided_rows.items():
+            if row < len(self._numbers):
+                self._own.setdefault(int(self._numbers[row]), []).append((row, answers))
+        self._numbers[[row for row in decided_rows if row < len(self._numbers)]] = -1
+        values, counts = np.unique(self._numbers, return_counts=True)
+        self._occurs = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        self.rows: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
+        self.marked: Counter[str] = Counter()
+        self.seen: dict[tuple[bool, str], list[Place]] = {}
+
+    def add(self, code: int, sure: Sequence[Span], doubtful: Sequence[Span]) -> None:
+        """Count what was found in a value, in all rows that hold it."""
+        for row, answers in self._own.pop(code, []):
+            self._row(row, answers, sure, doubtful)
+        if many := self._occurs.get(code, 0):
+            self._count(many, lambda: int(np.argmax(self._numbers == code)), sure, doubtful)
+
+    def rest(self) -> None:
+        """Count the rows with answers in whose values nothing was found."""
+        for row, answers in [one for rows in self._own.values() for one in rows]:
+            self._row(row, answers, (), ())
+        self._own = {}
+
+    def _row(self, row: int, answers: Sequence[Marked], sure: Sequence[Span], doubtful: Sequence[Span]) -> None:
+        personal = forced(answers)
+        left = [
+            span
+            for span in decided(doubtful, answers)
+            if not any(one.start < span.end and span.start < one.end for one in personal)
+        ]
+        self._count(1, lambda: row, (*decided(sure, answers), *personal), left)
+        for kind in {one.type for one in personal}:
+            self.marked[kind] += 1
+
+    def _count(self, many: int, row: Callable[[], int], sure: Sequence[Span], doubtful: Sequence[Span]) -> None:
+        for certain, spans in ((True, sure), (False, doubtful)):
+            for kind in {span.type for span in spans}:
+                self.rows[certain][kind] += many
+            for span in spans:
+                if len(known := self.seen.setdefault((certain, span.type), [])) < SHOWN:
+                    known.append(Place(row(), span.start, span.end))

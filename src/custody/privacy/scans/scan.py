@@ -45,7 +45,8 @@ class Place:
 class Found:
     """Personal data of a type in a column: in how many rows, of which category (a fideslang key), and where to look; no value.
 
-    whole: the column as such is of this type, so that its values are identifiers and not texts that hold some.
+    whole: the column as such is of this type, so that its values are identifiers and not texts that hold some. marked: rows of
+    them in which a person found a span personal.
     """
 
     column: str
@@ -55,6 +56,7 @@ class Found:
     standing: Standing
     places: tuple[Place, ...] = ()
     whole: bool = False
+    marked: int = 0
 
     @property
     def item(self) -> str:
@@ -76,13 +78,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person decided about a finding; item `` with the answer `reviewed` signs the whole scan."""
+    """What a person decided about a finding, or about one span of it; item `` with the answer `reviewed` signs the whole scan.
+
+    token: of a span, keyed: the answer holds only where the same characters still stand.
+    """
 
     item: str
     answer: str  # personal, harmless, or reviewed
     reason: str
     by: str
     at: datetime
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,8 @@ class Scan:
         Raises: InvalidInput for an item that is not among the findings.
         """
         items = {one.item for one in self.found}
-        if answer.answer != REVIEWED and answer.item not in items:
+        known = items | {one.item for one in self.answers}
+        if answer.answer != REVIEWED and not answer.token and answer.item not in known:
             raise InvalidInput(
                 f"{self.ref} has no finding '{answer.item}'.",
                 why=f"Its findings: {', '.join(sorted(items)) or 'none'}.",
