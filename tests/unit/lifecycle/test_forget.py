@@ -182,7 +182,7 @@ def test_the_receipt_names_nobody_and_is_signed(world: World) -> None:
     key.verify(bytes.fromhex(body["signature"]), body["receipt"].encode())
 
 
-STEPS = ["erase_golden", "erase_labels", "erase_datasets", "_delete_bytes", "_finish"]
+STEPS = ["erase_golden", "erase_labels", "erase_datasets", "delete_bytes", "_finish"]
 
 
 @pytest.mark.parametrize("step", STEPS)
