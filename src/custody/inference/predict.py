@@ -1,5 +1,6 @@
 """Answering an inference request: choose the arm, check, score, decide, capture."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -102,7 +103,7 @@ class Predictor:
         parameters.keys(rows)  # a wrong count is refused before the model runs
         wanted = _wanted(arm, request)
         own = tuple(one.name for one in wanted if one.name not in {SCORE, DECISION}) if request.outputs else ()
-        loaded = arm.slot.loaded or await self._loaded(arm)
+        loaded = arm.slot.loaded or await self._loaded(arm, parameters.timeout_us, since)
         arm.slot.used = since
         if self._batches and (batch := self._batches[id(arm)]).takes(rows):
             scored = await batch.scored(loaded, inputs, rows, own)
@@ -111,7 +112,7 @@ class Predictor:
         else:
             scored = score(arm, loaded, inputs, own)
         if parameters.timeout_us and (time.perf_counter_ns() - since) // 1000 > parameters.timeout_us:
-            raise Refused(504, f"The answer was ready after the {parameters.timeout_us} microseconds that the request allows.")
+            raise _late(parameters.timeout_us)
         predicted = Predicted(arm, unique, request.id, scored, wanted, not request.outputs)
         written = write(predicted)
         self._desk.recorder.record(arm, scored, parameters, unique, of=None, since=since)
@@ -123,9 +124,15 @@ class Predictor:
         """Do work that takes long off the event loop."""
         return await self.turn.away(self._desk.pool, work)
 
-    async def _loaded(self, arm: Arm) -> Loaded:
+    async def _loaded(self, arm: Arm, timeout_us: int | None, since: int) -> Loaded:
+        left_s = timeout_us / 1e6 - (time.perf_counter_ns() - since) / 1e9 if timeout_us else None
+        loading = asyncio.ensure_future(self._desk.memory.ready(arm.slot, arm.key.tenant))
+        await asyncio.wait((loading,), timeout=left_s)  # no `asyncio.timeout`: this may run outside a task
+        if not loading.done():
+            loading.cancel()  # others who wait for the model go on
+            raise _late(timeout_us or 0)
         try:
-            return await self._desk.memory.ready(arm.slot, arm.key.tenant)
+            return loading.result()
         except Unavailable as error:
             raise Refused(503, f"Model '{arm.key.name}' is not loaded: {error}") from error
 
@@ -136,6 +143,10 @@ class Predictor:
         if served.candidate is not None and canary_answers(served.service.candidate, point_of(served.live.key, entity)):
             return served.candidate
         return served.live
+
+
+def _late(timeout_us: int) -> Refused:
+    return Refused(504, f"The answer was not ready within the {timeout_us} microseconds that the request allows.")
 
 
 def _checked(signature: Signature, request: Asked) -> tuple[dict[str, NDArray[Any]], int]:

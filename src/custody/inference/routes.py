@@ -8,6 +8,7 @@ import orjson
 
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import HOUSE, TenantId
+from custody.inference.by_hand import load, unload
 from custody.inference.exchange import Answer, Exchange, Headers, Refused, error_answer
 from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.library import Arm, Served, State
@@ -86,8 +87,9 @@ def _below(place: _Place, here: DeploymentKey, state: State, desk: Desk) -> dict
     for name in failures.keys() - served.keys():
         routes |= _unloaded(replace(here, name=name), failures[name], desk.metrics)
     for name in {*served, *failures}:
-        for verb in ("load", "unload"):
-            routes[f"/v2/repository/models/{name}/{verb}"] = Route(tenant, "POST", _manifest_rules)
+        by_hand = _by_hand(served[name], state, desk) if name in served else _broken(name, failures[name])
+        for verb, handler in by_hand.items():
+            routes[f"/v2/repository/models/{name}/{verb}"] = Route(tenant, "POST", handler)
         routes[f"/deployments/{name}/version"] = Route(tenant, "GET", same(VERSION))
     return routes
 
@@ -139,9 +141,7 @@ def _unloaded(key: DeploymentKey, why: str, metrics: Metrics) -> dict[str, Route
     """Return the routes of a deployment that is not served at all."""
     meter = metrics.meter(key)
 
-    async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
-        raise Refused(503, f"Model '{key.name}' is not loaded: {why}")
-
+    handler = _broken(key.name, why)["load"]
     routes = {
         f"/v2/models/{key.name}{path}": Route(key.tenant, method, handler, meter)
         for path, method in {"": "GET", "/ready": "GET", "/config": "GET", "/stats": "GET", "/infer": "POST"}.items()
@@ -164,10 +164,17 @@ def same(answer: Answer) -> Handler:
     return handler
 
 
-async def _manifest_rules(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
-    raise Refused(
-        400, "Models are not loaded or unloaded by hand: this server serves what its signed manifest says. Use: custody deploy"
-    )
+def _by_hand(served: Served, state: State, desk: Desk) -> dict[str, Handler]:
+    return {"load": load(served, desk.memory), "unload": unload(served, state, desk.memory)}
+
+
+def _broken(name: str, why: str) -> dict[str, Handler]:
+    """Return what answers load and unload, and everything else, of a model that is not served at all."""
+
+    async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
+        raise Refused(503, f"Model '{name}' is not loaded: {why}")
+
+    return dict.fromkeys(("load", "unload"), handler)
 
 
 def _server(state: State, failures: dict[str, str], desk: Desk) -> Handler:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from custody.core.errors import InvalidInput
 
 _LONGEST = 256
+_SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 _LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 
@@ -46,8 +47,10 @@ def read_parameters(identifier: str, parameters: Mapping[str, object]) -> Parame
     key = _key(parameters.get("key", identifier or None))
     if not parameters:
         return Parameters(key)
-    if parameters.get("sequence_id"):
-        raise InvalidInput("Sequences are not supported.", fix="Leave out 'sequence_id': each request stands alone.")
+    if any(parameters.get(name) for name in _SEQUENCE):
+        raise InvalidInput(
+            "Sequences are not supported.", fix=f"Leave out {', '.join(map(repr, _SEQUENCE))}: each request stands alone."
+        )
     entity = parameters.get("entity")
     return Parameters(
         key=key,

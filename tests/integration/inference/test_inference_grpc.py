@@ -167,10 +167,15 @@ def test_keys_tenants_and_environments_come_as_metadata(client: Any) -> None:
     assert client.infer("toxicity", [texts], headers=staging).as_numpy("decision").tolist() == [True]
 
 
-def test_models_are_not_loaded_by_hand_and_the_refusal_says_so(client: Any) -> None:
-    for call in (client.load_model, client.unload_model):
+def test_a_model_is_loaded_and_unloaded_but_not_changed(client: Any) -> None:
+    client.unload_model("churn", unload_dependents=True, headers=key_of(ACME))
+    client.load_model("churn", headers=key_of(ACME))
+    for more in ({"config": "{}"}, {"config": "{}", "files": {"file:1/model.onnx": b"x"}}):
         with pytest.raises(InferenceServerException, match="signed manifest"):
-            call("churn", headers=key_of(ACME))
+            client.load_model("churn", headers=key_of(ACME), **more)
+    for call in (client.load_model, client.unload_model):
+        with pytest.raises(InferenceServerException, match="There is no"):
+            call("nothing", headers=key_of(ACME))
 
 
 def test_what_is_not_supported_says_so(client: Any) -> None:
@@ -257,7 +262,8 @@ def edited(**changes: Any) -> Any:
     [
         (edited(name="ega"), "'ega' is unknown"),
         (edited(datatype="FP64"), "fp32_contents"),
-        (edited(datatype="FP16"), "not supported"),
+        (edited(datatype="FP16"), "typed contents cannot hold"),
+        (edited(datatype="FP8"), "not supported"),
         (edited(shape=[2, 1]), "holds 2 values, fp32_contents has 1"),
         (edited(shape=[-1, 1]), "impossible shape"),
         (edited(shape=[2**40, 2**40]), "values, fp32_contents has 1"),

@@ -69,6 +69,11 @@ def with_age(**changes: Any) -> bytes:
         (json.dumps(body(parameters={"event_time": "soon"})).encode(), "event_time"),
         (json.dumps(body(2, parameters={"key": ["a"]})).encode(), "1 keys for 2 rows"),
         (json.dumps(body(parameters={"sequence_id": 3})).encode(), "Sequences"),
+        (json.dumps(body(parameters={"sequence_id": "a"})).encode(), "Sequences"),
+        (json.dumps(body(parameters={"sequence_id": 0, "sequence_end": True})).encode(), "Sequences"),
+        (json.dumps(body(parameters={"timeout": -1})).encode(), "microseconds"),
+        (json.dumps(body(parameters={"binary_data_output": "false"})).encode(), "must be true or false"),
+        (json.dumps(body(outputs=[{"name": "score", "parameters": {"binary_data": 1}}])).encode(), "must be true or false"),
         (json.dumps(body(id=7)).encode(), "not an inference request"),
     ],
 )

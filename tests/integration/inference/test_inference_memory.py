@@ -1,11 +1,13 @@
 """Many models in little memory: loaded when asked for, dropped when others need the room, and never each other's trouble."""
 
 import asyncio
+import json
 import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -18,7 +20,9 @@ from custody.core.digest import Digest
 from custody.core.errors import Unavailable
 from custody.core.manifest import Mode, Service, Target
 from custody.core.refs import DeploymentKey, ModelRef
+from custody.core.schema import Signature
 from custody.core.tenancy import TenantId
+from custody.inference.app import InferenceApp
 from custody.inference.models.memory import Loaded, Memory, Slot, cost_of
 from custody.serving import Model, fixture_arrays
 
@@ -312,3 +316,33 @@ def test_one_file_of_two_tenants_is_in_memory_once(world: World) -> None:
     world.publish([world.service(replace(same, threshold=at / 4), key=key) for at, key in enumerate(keys, start=1)])
     with world.server() as server:
         assert metric(server, "custody_models_loaded") == 1
+
+
+def test_a_timeout_ends_the_wait_for_a_cold_model_and_not_its_loading(world: World, tmp_path: Path) -> None:
+    world.publish([world.service(world.target(tabular(1)))])
+    go, loads = threading.Event(), list[int]()
+
+    def load(body: bytes, signature: Signature) -> OnnxModel:
+        loads.append(1)
+        if len(loads) > 1:
+            assert go.wait(20)
+        return OnnxModel(body, signature)
+
+    async def calls() -> list[int]:
+        app = InferenceApp(world.objects, load, world.public_key, tmp_path / "state")
+        headers = [(name.encode(), value.encode()) for name, value in bearer(ACME).items()]
+
+        async def asked(path: str, content: dict[str, Any]) -> int:
+            return (await app.respond(app.exchange("POST", path.encode(), headers, json.dumps(content).encode()))).status
+
+        infer = "/tenants/acme/v2/models/churn/infer"
+        await app._start()
+        found = [await asked("/tenants/acme/v2/repository/models/churn/unload", {})]
+        found.append(await asked(infer, body(parameters={"timeout": 20_000})))
+        go.set()
+        found.append(await asked(infer, body(parameters={"timeout": 20_000_000})))
+        await app._stop()
+        return found
+
+    assert asyncio.run(calls()) == [200, 504, 200]
+    assert len(loads) == 2

@@ -2,7 +2,7 @@
 
 import importlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -59,10 +59,42 @@ def test_health_and_metadata_are_what_the_client_expects(client: Any) -> None:
     assert {"name": "churn", "version": "7", "state": "READY", "reason": ""} in index
 
 
-def test_models_are_not_loaded_by_hand_and_the_refusal_says_so(client: Any) -> None:
+def test_a_model_that_is_unloaded_is_loaded_when_it_is_asked_for_or_by_hand(client: Any) -> None:
+    def reason() -> str:
+        (split,) = {one["reason"] for one in client.get_model_repository_index(headers=bearer(ACME)) if one["version"] == "8"}
+        return str(split)
+
+    ways: tuple[Callable[[], Any], ...] = (
+        lambda: client.load_model("split", headers=bearer(ACME)),
+        lambda: client.infer("split", tensors(1, binary=True), model_version="8", headers=bearer(ACME)),
+    )
+    for again in ways:
+        client.unload_model("split", unload_dependents=True, headers=bearer(ACME))
+        assert "not in memory" in reason()
+        assert client.is_model_ready("split", "8", headers=bearer(ACME))
+        again()
+        assert reason() == ""
+
+
+def test_a_model_that_another_tenant_uses_too_stays_in_memory(client: Any) -> None:
+    client.unload_model("churn", headers=bearer(ACME))
+    index = client.get_model_repository_index(headers=bearer(ACME))
+    assert [one["reason"] for one in index if one["name"] == "churn"] == [""]
+
+
+def test_what_the_manifest_says_is_not_said_with_a_load(client: Any, acme: httpx.Client) -> None:
+    for more in ({"config": "{}"}, {"config": "{}", "files": {"file:1/model.onnx": b"x"}}):
+        with pytest.raises(InferenceServerException, match="signed manifest") as caught:
+            client.load_model("churn", headers=bearer(ACME), **more)
+        assert caught.value.status() == "400"
     for call in (client.load_model, client.unload_model):
-        with pytest.raises(InferenceServerException, match="signed manifest"):
-            call("churn", headers=bearer(ACME))
+        with pytest.raises(InferenceServerException, match="There is no"):
+            call("nothing", headers=bearer(ACME))
+    for body_ in (b"x", b"[]", b'{"parameters":1}'):
+        for verb in ("load", "unload"):
+            answer = acme.post(f"/v2/repository/models/churn/{verb}", content=body_)
+            assert (answer.status_code, "parameters" in answer.json()["error"]) == (400, True)
+    assert acme.post("/v2/repository/models/churn/load").status_code == 200
 
 
 def test_what_is_not_supported_says_so(client: Any) -> None:

@@ -153,6 +153,12 @@ class Memory:
             slot.loading.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(slot.loading)
 
+    def release(self, slot: Slot) -> None:
+        """Take a model out of memory; it is loaded again when it is asked for."""
+        with self._room:
+            self._drop(slot)
+            self._room.notify_all()
+
     def keep(self, targets: Iterable[Target]) -> None:
         """Forget the models that none of these targets needs."""
         needed = {identity(target) for target in targets}

@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 import grpc
 import orjson
 from google.protobuf.json_format import ParseDict
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from custody.core.digest import Digest
 from custody.core.errors import Conflict, InvalidInput
 from custody.core.tenancy import HOUSE, TenantId
 from custody.inference.app import InferenceApp
+from custody.inference.by_hand import REFUSAL
 from custody.inference.exchange import Answer, Refused
 from custody.inference.oip import open_inference_pb2 as wire
 from custody.inference.oip.service import Call, Service
@@ -133,7 +135,12 @@ class GrpcDoor:
 
     def _by_hand(self, verb: str) -> Call:
         def call(request: Any, context: grpc.ServicerContext) -> Any:
-            return self._document(f"/repository/models/{request.model_name}/{verb}", context, method="POST")
+            route = self._route(f"/repository/models/{request.model_name}/{verb}", "POST", context)
+            if verb == "load" and len(UnknownFieldSet(request)):  # parameters, which only say what the manifest must say
+                raise Refused(400, REFUSAL)
+            answer = self._asked(route, context)
+            assert answer.status == 200  # what is refused was raised
+            return wire.RepositoryModelLoadResponse() if verb == "load" else wire.RepositoryModelUnloadResponse()
 
         return call
 

@@ -115,7 +115,7 @@ def _floats_of(one: _FloatInput) -> Given:
 
 
 def _asked(request: _Request | _FloatRequest, tensors: tuple[Given, ...], size: int) -> InferRequest:
-    binary = bool(request.parameters.get("binary_data_output", False)) if request.parameters else False
+    binary = _flag("binary_data_output", request.parameters, default=False) if request.parameters else False
     outputs = tuple(_wanted(output, binary) for output in request.outputs) if request.outputs else ()
     return InferRequest(request.id, request.parameters, tensors, outputs, binary, size)
 
@@ -164,7 +164,14 @@ def check_shape(name: str, shape: Sequence[int]) -> tuple[int, ...]:
 
 def _wanted(output: _Output, binary: bool) -> Wanted:
     refuse_classification(output.name, output.parameters)
-    return Wanted(output.name, bool(output.parameters.get("binary_data", binary)))
+    return Wanted(output.name, _flag("binary_data", output.parameters, default=binary))
+
+
+def _flag(name: str, parameters: Mapping[str, object], *, default: bool) -> bool:
+    found = parameters.get(name, default)
+    if not isinstance(found, bool):
+        raise InvalidInput(f"Parameter '{name}' must be true or false.")
+    return found
 
 
 def _tensor(one: _Input, body: bytes, at: int) -> tuple[Given, int]:
