@@ -3,6 +3,7 @@
 import ast
 import csv
 import random
+import re
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,17 @@ def people(seed: int, count: int) -> list[Labelled]:
         if number % 3 == 2:
             made.append(Labelled(rng.choice(HARMLESS), ()))
     return made
+
+
+def parts_of(name: str) -> set[str]:
+    """Return the words of a name in small letters."""
+    return {part.lower() for part in re.findall(r"[^\W\d_]+", name)}
+
+
+def held_out_parts() -> frozenset[str]:
+    """Return the words of all people and places of the set, and the first of each organization, whose others are trades."""
+    names = [name for given, surnames in NAMES.values() for name in (*given, *surnames)]
+    return frozenset().union(*map(parts_of, (*names, *CITIES)), (company.split()[0].lower() for company in COMPANIES))
 
 
 def prose(limit: int) -> list[str]:

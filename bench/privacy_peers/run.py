@@ -47,19 +47,44 @@ def scrubadub() -> Run:
     return lambda texts: [[(one.beg, one.end) for one in scrubber.iter_filth(text)] for text in texts]
 
 
-def custody(tier: str) -> Run:
-    """custody's patterns and the same md model, each text once."""
+def custody(tier: str, *, taught: str = "") -> Run:
+    """custody's patterns and the same md model, and a taught model if there is one; each text once."""
     from custody.adapters.privacy.names import Names
     from custody.privacy.patterns.pattern import Tier
     from custody.privacy.policy import ScrubPolicy
     from custody.privacy.scrub import scrub_all
 
-    names, policy = Names(model_folder()), ScrubPolicy(tier=Tier(tier))
+    names, policy = [Names(model) for model in (model_folder(), taught) if model], ScrubPolicy(tier=Tier(tier))
 
     def run(texts: list[str]) -> Spans:
-        return [[(span.start, span.end) for span in one.spans] for one in scrub_all(texts, policy, detectors=[names])]
+        return [[(span.start, span.end) for span in one.spans] for one in scrub_all(texts, policy, detectors=names)]
 
     return run
+
+
+def names_only(*, plainly: bool) -> Run:
+    """The md model's people, places and organizations: as spaCy runs it, or as custody does."""
+    from custody.adapters.privacy.names import LABELS, UNUSED, Names
+
+    if not plainly:
+        names = Names(model_folder())
+        return lambda texts: [sorted((one.start, one.end) for one in found) for found in names.find(texts)]
+    import spacy
+
+    nlp = spacy.load(model_folder(), exclude=UNUSED)
+    return lambda texts: [
+        sorted((one.start_char, one.end_char) for one in document.ents if one.label_ in LABELS)
+        for document in nlp.pipe(texts, batch_size=256)
+    ]
+
+
+def teach(order: dict[str, Any]) -> None:
+    """Teach a model whose names have none of the parts that are held out."""
+    from pathlib import Path
+
+    from custody.adapters.privacy.teaching.teach import teach
+
+    teach(Path(order["folder"]), seed=order["seed"], avoid=frozenset(order["avoid"]))
 
 
 SYSTEMS: dict[str, Callable[[], Run]] = {
@@ -68,12 +93,18 @@ SYSTEMS: dict[str, Callable[[], Run]] = {
     "scrubadub": scrubadub,
     "custody default + names": lambda: custody("default"),
     "custody strict + names": lambda: custody("strict"),
+    "spaCy names": lambda: names_only(plainly=True),
+    "custody names": lambda: names_only(plainly=False),
 }
 
 
 def main(lines: Iterable[str]) -> None:
     order = json.loads("".join(lines))
-    run, texts = SYSTEMS[order["system"]](), order["texts"]
+    if order["system"] == "teach":
+        teach(order)
+        return
+    taught = order.get("taught")
+    run, texts = custody("strict", taught=taught) if taught else SYSTEMS[order["system"]](), order["texts"]
     run(texts[:5])
     seconds = []
     spans: Spans = []

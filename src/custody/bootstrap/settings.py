@@ -20,7 +20,7 @@ class Settings:
     database: a SQLAlchemy URL or a file. objects: a folder or s3://bucket/prefix. port: control plane; inference_port: data plane.
     interval: seconds between two rounds of the worker. seal_interval: seconds between two ledger entries about captures.
     trust_recipes: the worker may run stored training commands.
-    names_model: a spaCy model that scans for personal data ask for names; none without it.
+    names_model: a spaCy model that scans for personal data ask for names, or several with commas between; none without it.
     encrypt: seal what is stored in objects. master_key: file:PATH, env:NAME or a key service's URL; former_master_key: the one
     before, until `custody encryption rotate --master`. keyring: folder or bucket of the data keys, apart from the objects.
     backup_days: days after which no backup, log archive or replica of database and objects is kept; 0 if nobody said.

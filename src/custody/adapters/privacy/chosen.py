@@ -59,5 +59,6 @@ class NamesWhenAsked:
 
 
 def detectors(names_model: str = "") -> Detectors:
-    """Return a project's detectors; names_model: a spaCy model's folder or name, empty for none."""
-    return Detectors({tier: Patterns(tier) for tier in Tier}, (NamesWhenAsked(names_model),) if names_model else ())
+    """Return a project's detectors; names_model: folders or names of spaCy models with commas between, empty for none."""
+    models = [model.strip() for model in names_model.split(",") if model.strip()]
+    return Detectors({tier: Patterns(tier) for tier in Tier}, tuple(NamesWhenAsked(model) for model in models))

@@ -1,16 +1,21 @@
 """spaCy as a detector of people, places and organizations: only its entity recognizer runs, in batches."""
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from custody.adapters.privacy.batches import batches
+from custody.adapters.privacy.recognizer import UNUSED, Recognizer
 from custody.core.errors import InvalidInput
 from custody.privacy.finding import Finding
 
 LABELS = {  # OntoNotes and the usual four, to the types of tags
     "PERSON": "PERSON", "PER": "PERSON", "ORG": "ORGANIZATION", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "ADDRESS", "NORP": "NRP",
 }  # fmt: skip
-UNUSED = ["tagger", "parser", "lemmatizer", "attribute_ruler", "senter", "morphologizer"]
+MOST = 200_000  # characters of a batch
+_LETTER = re.compile(r"[^\W\d_]")
 WINDOW, OVERLAP = 20_000, 256  # characters; a name across a border is whole in one of two windows
 
 
@@ -28,25 +33,34 @@ class Names:
         except ImportError as error:
             raise InvalidInput("Finding names needs spaCy.", fix="pip install 'custody-ml[ner]'") from error
         try:
-            self._nlp: Any = spacy.load(model, exclude=UNUSED)
+            nlp: Any = spacy.load(model, exclude=UNUSED)
         except OSError as error:
             raise InvalidInput(
                 f"There is no spaCy model '{Path(model).name}'.", fix="Give the folder of an installed model."
             ) from error
-        self._batch = batch_size
-        meta = self._nlp.meta
-        self.name = f"spacy {meta['lang']}_{meta['name']} {meta['version']}"
+        self._recognizer, self._batch = Recognizer(nlp), batch_size
+        self.name = f"spacy {nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
 
     def find(self, texts: Sequence[str], *, hint: str = "") -> Sequence[Sequence[Finding]]:  # noqa: ARG002 - a model needs no hint
-        """Return the entities of each text whose label has a type."""
-        found: list[list[Finding]] = [[] for _ in texts]
-        pieces = [(index, at, piece) for index, text in enumerate(texts) for at, piece in windows(text, WINDOW, OVERLAP)]
-        documents = self._nlp.pipe((piece for _, _, piece in pieces), batch_size=self._batch)
-        for (index, at, _), document in zip(pieces, documents, strict=True):
-            for entity in document.ents:
-                if kind := LABELS.get(entity.label_):
-                    found[index].append(Finding(at + entity.start_char, at + entity.end_char, kind))
-        return found
+        """Return the entities of each text whose label has a type; equal texts are asked once, texts without a letter never."""
+        pieces = {text: list(windows(text, WINDOW, OVERLAP)) for text in dict.fromkeys(texts) if _LETTER.search(text)}
+        asked = list(dict.fromkeys(piece for each in pieces.values() for _, piece in each))
+        entities: dict[str, list[Finding]] = {}
+        for batch in batches(asked, MOST, self._batch):
+            for piece, document in zip(batch, self._recognizer.documents(batch), strict=True):
+                entities[piece] = _found(document)
+        found = {
+            text: [replace(one, start=at + one.start, end=at + one.end) for at, piece in each for one in entities[piece]]
+            for text, each in pieces.items()
+        }
+        return [found.get(text, ()) for text in texts]
+
+
+def _found(document: Any) -> list[Finding]:
+    """Return the entities of a document whose label has a type."""
+    return [
+        Finding(entity.start_char, entity.end_char, LABELS[entity.label_]) for entity in document.ents if entity.label_ in LABELS
+    ]
 
 
 def windows(text: str, size: int, overlap: int) -> Iterator[tuple[int, str]]:
