@@ -1,7 +1,8 @@
-"""Held-out sentences, forms and addresses of the privacy benchmark, the third of their kind.
+"""Held-out sentences, forms and addresses of the privacy benchmark, the fourth of their kind.
 
-Written after pattern pack 3 was frozen, and not used to tune it. Packs 4 and 5 changed telephone rows only, each after one set of
-their forms had been seen; they are measured on the third set, which was written before the rows of pack 5.
+The forms were written after pattern pack 3 was frozen. The sentences were written before pack 6, which lets a word count at a greater
+distance after a number: the third sentences had shown that "... is what the portal shows for ..." was too far. Pack 5 changed telephone
+rows only, after two sets of their forms had been seen; they are measured on the third set, which was written before its rows.
 The first file judged pack 1: of about 31 each it missed 10 Chinese, 9 French, 9 Norwegian and 7 South African numbers in groups
 that those rows did not expect. The second judged pack 2, about 60 each: PESEL .86, TCKN .89, NIR .89, BSN .92, by three causes (a wrapped
 line that is indented, a label in the plural, a first digit of another script). Each was mended, so each file is spent and was
@@ -16,20 +17,20 @@ Rng = random.Random
 
 # {v}: the value, {l}: how its number is called
 SENTENCES = (
-    "On the envelope it said: {l} {v}. Nothing else.",
-    "{v} ... that is what the portal shows for {l}",
-    "Q: {l}? A: {v}",
-    "Please correct my {l} from {v} to the right one!",
-    "{l}\t{v}\tchecked",
-    "#### {l}\n> {v}",
-    "{{'{l}': '{v}', 'ok': true}}",
-    "With {l} {v} the login works, without it not.",
-    "(see {l} {v}, attached)",
-    "I spelled the {l} out for him: {v}...",
-    "id_type={l}&id_value={v}&step=2",
-    "The form wants a {l}; mine, {v}, is refused.",
-    "Fwd: proof of identity [{l} {v}]",
-    "His {l} is {v}; hers is missing.",
+    "I need to change the {l} on file; it should read {v}.",
+    "{v}\n(this is my {l}, please delete it after use)",
+    "Could you check why {v} is not accepted as a valid {l}?",
+    "<td>{l}</td><td>{v}</td>",
+    "{l}={v}; expires=never",
+    "Two people cannot have the same {l}, yet {v} is in your system twice.",
+    "{l}   : {v}",
+    "- {v} [{l}]",
+    "My husband's {l} ends in 7 but you printed {v}.",
+    "As requested: {l} - {v}.",
+    "{v} was typed where the {l} belongs",
+    '{{"kind": "{l}", "number": "{v}"}}',
+    "What the clerk wrote down ({v}) is not my {l}.",
+    "the scan shows {l}: {v} and a signature",
 )
 # how the digits of a long number stand: each takes the number and the generator
 FORMS: tuple[Callable[[str, Rng], str], ...] = (

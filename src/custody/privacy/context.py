@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-BEFORE, AFTER = 64, 32  # characters in which a context word counts
+NEAR = 64  # characters in which a context word counts
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
@@ -17,15 +17,15 @@ def near(words: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def said(words: tuple[str, ...], text: str, start: int, end: int) -> bool:
-    """Tell whether one of the words ends in the 64 characters before a stretch, or begins in the 32 after it.
+    """Tell whether one of the words ends in the 64 characters before a stretch, or begins in the 64 after it.
 
     A word counts as it stands in the text: "ext" at the border of "text" is none.
     """
     search = near(words).search
-    if search(text, max(0, start - BEFORE), start):
+    if search(text, max(0, start - NEAR), start):
         return True
-    after = search(text[end : end + 2 * AFTER])
-    return after is not None and after.start() <= AFTER
+    after = search(text[end : end + 2 * NEAR])
+    return after is not None and after.start() <= NEAR
 
 
 def spoken(hint: str) -> str:

@@ -4,31 +4,31 @@ from custody.core.digest import Digest
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.scans.measurement import Recall, recalls
 
-LABELLED_SET = "made-up numbers in held-out sentences 3"
-PACK_MEASURED = Digest("074da619f741a9f89085455c0361d2d6d64afdf7f7e538cb9ef841b2ace0f5a7")
+LABELLED_SET = "made-up numbers in held-out sentences 4"
+PACK_MEASURED = Digest("0a7880c6e2ca1bbc06ba6f7ef92ee637ba09ab0f013d23eb822723fbf3da9a03")
 # type: spans covered in full, of how many
 COUNTS: dict[Tier, dict[str, tuple[int, int]]] = {
     Tier.DEFAULT: {
         "BR_CPF": (600, 600),
         "CN_ID": (600, 600),
         "CREDIT_CARD": (600, 600),
-        "DE_TAX_ID": (555, 600),
+        "DE_TAX_ID": (600, 600),
         "EMAIL": (600, 600),
-        "ES_DNI": (590, 600),
+        "ES_DNI": (600, 600),
         "ES_NIE": (600, 600),
         "FI_HETU": (600, 600),
         "FR_NIR": (600, 600),
         "IBAN": (600, 600),
-        "IN_AADHAAR": (585, 600),
+        "IN_AADHAAR": (600, 600),
         "IP_ADDRESS": (600, 600),
-        "NL_BSN": (553, 600),
+        "NL_BSN": (600, 600),
         "NO_FODSELSNUMMER": (600, 600),
         "PHONE": (696, 800),
-        "PL_PESEL": (549, 600),
+        "PL_PESEL": (600, 600),
         "SE_PERSONNUMMER": (600, 600),
         "TR_TCKN": (600, 600),
-        "UK_NHS": (570, 600),
-        "US_SSN": (576, 600),
+        "UK_NHS": (600, 600),
+        "US_SSN": (600, 600),
         "ZA_ID": (600, 600),
     },
     Tier.STRICT: {
