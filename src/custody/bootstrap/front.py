@@ -10,7 +10,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from custody.inference.app import InferenceApp
-from custody.inference.exchange import PLAIN, Answer, Receive, Send, send_answer
+from custody.inference.exchange import PLAIN, Answer, Receive, Send
 
 _OK, _LENGTH = b"HTTP/1.1 200 OK\r\n", b"content-length: %d\r\n\r\n"
 _PLAIN = _OK + b"".join(b"%s: %s\r\n" % header for header in PLAIN) + _LENGTH
@@ -61,6 +61,8 @@ class Front(HttpToolsProtocol):
         super().data_received(data)
         if self._parts is not None:
             parts, self._parts = self._parts, None
+            if self.transport.is_closing():  # what came is not HTTP after all
+                return
             self._begin(self._inference)
             for part in parts:
                 super().on_body(part)
@@ -124,11 +126,25 @@ class Front(HttpToolsProtocol):
             head = _PLAIN % len(body)
         else:
             head = b"".join((_OK, *(b"%s: %s\r\n" % header for header in headers), _LENGTH % len(body)))
-        self.transport.write(head + body)
+        self._inference.outbox.post(self._leave, head + body)
         self.server_state.total_requests += 1
         self._answered_at = self.loop.time()
         if self._idle is None:
             self._idle = self.loop.call_later(self.timeout_keep_alive, self._end_if_idle)
+
+    def _leave(self, answer: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, behind what was answered before it."""
+        self._inference.outbox.deliver()
+        super().send_400_response(msg)
+
+    def shutdown(self) -> None:
+        """End when what was asked is answered."""
+        self._inference.outbox.deliver()
+        super().shutdown()
 
     def _end_if_idle(self) -> None:
         """Close a connection on which nothing was asked for too long; one timer looks after many requests."""
@@ -143,7 +159,7 @@ class Front(HttpToolsProtocol):
 
     def _finish(self, rest: Awaitable[Answer]) -> None:
         async def app(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI's shape
-            await send_answer(send, await rest)
+            await self._inference.send(send, await rest)
 
         self._begin(app)
         super().on_message_complete()

@@ -37,6 +37,7 @@ from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.cache import Cache
 from custody.inference.models.follow import Follower
 from custody.inference.models.library import Library, State
+from custody.inference.outbox import Outbox
 from custody.inference.predict import Desk, Predicted
 from custody.inference.protocols.mlflow import invocation_error
 from custody.inference.reception import INVOCATIONS, View
@@ -100,6 +101,7 @@ class InferenceApp:
         self._cleaner = Cleaner(lambda: self.view.state)
         self._sampler = Sampler(lambda: self.view.state, objects)
         recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
+        self.outbox = Outbox(recorder)
         library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
         self._shadow = Shadow(recorder, self.metrics, library.memory)
         self._follower = Follower(objects, public_key, library, cache, self.metrics, self._prepare)
@@ -139,6 +141,11 @@ class InferenceApp:
             answer = await self.respond(exchange)
         except ClientGone:
             return
+        await self.send(send, answer)
+
+    async def send(self, send: Send, answer: Answer) -> None:
+        """Send an answer, when what it says is recorded."""
+        self.outbox.deliver()
         await send_answer(send, answer)
 
     def exchange(self, method: str, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Exchange:
@@ -220,6 +227,7 @@ class InferenceApp:
             if crowded:
                 await turns.wait(turn)
             predicted = await route.predictor.answer(request, _as_it_is, since)
+            self.outbox.deliver()
             status, arm = 200, predicted.arm
         except Exception as error:
             status, sentence = failed(error)

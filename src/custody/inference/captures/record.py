@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections import Counter
+from dataclasses import dataclass
 
 from custody.core.prediction import ALPHABET, PredictionId, time_part
 from custody.inference.captures.spool import Spool
@@ -38,34 +40,55 @@ class _Uniques:
 new_unique = _Uniques()
 
 
+@dataclass(slots=True)  # not frozen: made for every request, and that costs three times as much
+class _Record:
+    arm: Arm
+    scored: Scored
+    parameters: Parameters
+    unique: str
+    of: PredictionId | None
+    latency_us: int
+
+
 class Recorder:
-    """Writes captures to the spool, and counts what was written and what was shed."""
+    """Writes captures to the spool, and counts what was written and what was shed.
+
+    On the event loop's thread only. Many are written at once: that costs half. Nobody may be told an answer before `flush`.
+    """
 
     def __init__(self, spool: Spool, metrics: Metrics) -> None:
         self._spool, self._metrics = spool, metrics
+        self._waiting: list[_Record] = []
 
     def record(
         self, arm: Arm, scored: Scored, parameters: Parameters, unique: str, *, of: PredictionId | None, since: int
     ) -> None:
-        """Write one capture; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
-        rows = len(scored.scores)
-        head = (
-            arm.line
-            if of is None
-            else line_head(
-                str(PredictionId(arm.key, arm.revision, arm.target.model, "")), arm.mode, arm.target.threshold, str(of)
-            )
-        )
-        line = line_after(
-            head,
-            unique.encode(),
-            (time.time_ns() // 1_000_000, parameters.event_ms, parameters.keys(rows)),
-            scored.inputs,
-            scored.written,
-            (time.perf_counter_ns() - since) // 1000,
-        )
-        if self._spool.append(arm.place, line):
-            self._metrics.counts["captured_predictions"] += rows
-        else:
-            self._metrics.counts["shed_predictions"] += rows
-            self._metrics.shed[arm.place] += rows
+        """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
+        self._waiting.append(_Record(arm, scored, parameters, unique, of, (time.perf_counter_ns() - since) // 1000))
+
+    def flush(self) -> None:
+        """Write what was recorded since the last time."""
+        waiting, self._waiting = self._waiting, []
+        lines: dict[str, list[bytes]] = {}
+        rows: Counter[str] = Counter()
+        now_ms = time.time_ns() // 1_000_000
+        for one in waiting:
+            place = one.arm.place
+            rows[place] += len(one.scored.scores)
+            lines.setdefault(place, []).append(_line(one, now_ms))
+        for place, some in lines.items():
+            if self._spool.append(place, b"".join(some)):
+                self._metrics.counts["captured_predictions"] += rows[place]
+            else:
+                self._metrics.counts["shed_predictions"] += rows[place]
+                self._metrics.shed[place] += rows[place]
+
+
+def _line(one: _Record, now_ms: int) -> bytes:
+    arm, scored, parameters = one.arm, one.scored, one.parameters
+    head = arm.line
+    if one.of is not None:
+        id_ = str(PredictionId(arm.key, arm.revision, arm.target.model, ""))
+        head = line_head(id_, arm.mode, arm.target.threshold, str(one.of))
+    said = now_ms, parameters.event_ms, parameters.keys(len(scored.scores))
+    return line_after(head, one.unique.encode(), said, scored.inputs, scored.written, one.latency_us)

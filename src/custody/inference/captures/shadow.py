@@ -60,6 +60,7 @@ class Shadow:
                 job.arm.slot.used = started
                 scored = await asyncio.get_running_loop().run_in_executor(self._thread, _score_shadowed, job, loaded)
                 self._recorder.record(job.arm, scored, job.parameters, new_unique(), of=job.of, since=started)
+                self._recorder.flush()
                 self._metrics.counts["shadow_predictions"] += len(scored.scores)
             except Exception as error:  # noqa: BLE001 - a candidate on trial may fail in any way
                 self._metrics.counts["shadow_failures"] += 1

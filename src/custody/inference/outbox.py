@@ -1,0 +1,29 @@
+"""Answers on their way out: they leave when what they say is recorded, those of one look of the event loop together."""
+
+import asyncio
+from collections.abc import Callable
+
+from custody.inference.captures.record import Recorder
+
+Write = Callable[[bytes], None]
+
+
+class Outbox:
+    """Holds answers for a moment, so that one write records many of them; on the event loop's thread only."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._waiting: list[tuple[Write, bytes]] = []
+
+    def post(self, write: Write, answer: bytes) -> None:
+        """Have an answer written when the event loop has looked at everybody."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self.deliver)
+        self._waiting.append((write, answer))
+
+    def deliver(self) -> None:
+        """Record what was answered, then write the answers that wait; who writes an answer on another way calls this before."""
+        self._recorder.flush()
+        waiting, self._waiting = self._waiting, []
+        for write, answer in waiting:
+            write(answer)
