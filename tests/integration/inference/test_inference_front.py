@@ -8,6 +8,8 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +20,11 @@ from inference_world import Server, World, bearer, body, metric, tabular
 
 from custody.bootstrap.front import resumed
 from custody.core.tenancy import TenantId
+from custody.inference.captures.record import Recorder
+from custody.inference.captures.spool import Spool
 from custody.inference.exchange import Answer
+from custody.inference.metrics import Metrics
+from custody.inference.outbox import Outbox
 
 ACME = TenantId("acme")
 INFER = "/tenants/acme/v2/models/churn/infer"
@@ -214,3 +220,32 @@ def test_a_task_that_is_cancelled_cancels_what_was_begun() -> None:
 async def _as_coroutine(waiting: Any) -> Answer:
     answer: Answer = await waiting
     return answer
+
+
+def test_garbage_behind_a_request_does_not_overtake_its_answer(shared: Server) -> None:
+    with connected(shared) as connection:
+        connection.sendall(REQUESTS["usual"] + b"this is not HTTP\r\n\r\n")
+        kept = bytearray()
+        assert [read_one(connection, kept)[0] for _ in range(2)] == [200, 400]
+        assert connection.recv(1) == b""
+
+
+def test_an_answer_leaves_when_what_it_says_is_recorded(tmp_path: Path) -> None:
+    written: list[tuple[bytes, int]] = []
+
+    def note(number: int, answer: bytes) -> None:
+        written.append((answer, number))
+
+    class Noting(Recorder):
+        def flush(self) -> None:
+            written.append((b"recorded", 0))
+
+    async def run() -> None:
+        outbox = Outbox(Noting(Spool(tmp_path, lambda: "x", most_bytes=1), Metrics()))
+        for number in (1, 2):
+            outbox.post(partial(note, number), b"answer")
+        assert not written
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert written == [(b"recorded", 0), (b"answer", 1), (b"answer", 2)]
