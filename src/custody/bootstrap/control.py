@@ -9,12 +9,14 @@ from pathlib import Path
 
 import uvicorn
 
+from custody.adapters.blobs.keys.people import PersonKeys
 from custody.adapters.blobs.keys.texts import SealedTexts
-from custody.adapters.connectors import files
+from custody.adapters.blobs.open import open_objects
 from custody.adapters.frameworks.embedding import Embeddings
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.adapters.privacy.chosen import detectors
 from custody.adapters.sql.stores import SqlStores
+from custody.bootstrap.personal import PersonalTables
 from custody.bootstrap.pseudonyms import PseudonymFiles
 from custody.bootstrap.sealing import open_ring, open_sealed
 from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
@@ -39,9 +41,10 @@ def wire(settings: Settings) -> Ports:
     stores = SqlStores(settings.database_url, objects, SealedTexts(ring, sealing=settings.encrypt))
     stores.upgrade()
     _ensure_house(stores)
+    people = PersonKeys(ring, open_objects(settings.keyring_url, environ=os.environ))
     return Ports(
         stores,
-        files,
+        PersonalTables(people),
         OnnxModel,
         KeyFile(settings.key_file),
         os.urandom,
@@ -50,6 +53,7 @@ def wire(settings: Settings) -> Ports:
         ring,
         detectors(settings.names_model),
         settings.backup_days,
+        people,
     )
 
 

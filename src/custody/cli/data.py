@@ -53,6 +53,7 @@ def _dataset_add(noun: click.Group) -> None:
     )
     @click.option("--waiver-reason", default="", help="Why; signed, and kept in the ledger.")
     @click.option("--holdout", type=float, default=0.4, show_default=True, help="Share of rows kept from training, 0..1.")
+    @click.option("--own-keys", is_flag=True, help="Seal each person's rows under a key of their own, which an erasure destroys.")
     def add(client: "Client", name: str, file: str, card: str, dry_run: bool, **given: Any) -> None:
         """Store a CSV, JSONL or Parquet file as the next version of a dataset."""
         from custody.cli.progress import tracked
@@ -71,6 +72,7 @@ def _dataset_add(noun: click.Group) -> None:
                 columns=given["columns"].split(",") if given["columns"] else None,
                 derived_from=given["derived_from"],
                 holdout=given["holdout"],
+                own_keys=given["own_keys"],
                 waive=given["waive"],
                 waiver_reason=given["waiver_reason"],
                 dry_run=dry_run,
@@ -158,6 +160,7 @@ def _dataset_text(data: dict[str, Any]) -> str:
             "groups": schema["groups"],
             "holdout": f"{data['holdout']:.0%} of rows, chosen by content",
             "derived from": data["derived_from"],
+            "keys": "one for each person" if data["own_keys"] else None,
             "scan": scan_word(data["scan"]),
             "title": card["title"],
             "sources": card["sources"],

@@ -50,7 +50,7 @@ def _erasure_text(told: dict[str, Any]) -> str:
     found = told["found"]
     lines = {
         "erasure": told["id"],
-        "state": told["state"] if told["id"] else "nothing begun",
+        "state": told["state"] if told["id"] else _not_begun(found),
         **{name: found[name] for name in ("rows", "datasets", "derived", "runs", "models", "deployments")},
         "captured predictions": found["captures"],
         **{name: found[name] for name in ("labels", "golden", "fixtures")},
@@ -59,6 +59,11 @@ def _erasure_text(told: dict[str, Any]) -> str:
         "still found in": [f"{one['place']} (text {one['text'] + 1})" for one in told["left"]],
     }
     return facts(lines)
+
+
+def _not_begun(found: dict[str, Any]) -> str:
+    known = found["rows"] or found["datasets"] or found["captures"] or found["labels"]
+    return "nothing begun" if known else "nothing begun: nobody of this name is known here"
 
 
 def _obligation(noun: click.Group) -> None:
@@ -172,7 +177,15 @@ def _resealed_text(told: dict[str, Any]) -> str:
 
 def _destroyed_text(told: dict[str, Any]) -> str:
     there = "yes" if told["pseudonyms"] else "no"
-    return facts({"tenant": told["tenant"], "data keys": told["destroyed"], "key for pseudonyms": there})
+    nothing = not (told["destroyed"] or told["pseudonyms"])
+    return facts(
+        {
+            "tenant": told["tenant"],
+            "data keys": told["destroyed"],
+            "key for pseudonyms": there,
+            "state": "no key is there; see: custody encryption ls" if nothing else None,
+        }
+    )
 
 
 def _newest(keys: list[dict[str, Any]]) -> str:

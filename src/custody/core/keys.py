@@ -24,6 +24,9 @@ class KeyInfo:
     destroyed_at: datetime | None = None
 
 
+PERSONAL = b"CUSTODYP"  # rows that are sealed under keys of single people begin so
+
+
 @dataclass(frozen=True, slots=True)
 class Resealed:
     """One stretch of sealing a tenant's documents anew: how many were looked at, and how many were under another key.

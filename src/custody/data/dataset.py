@@ -31,6 +31,7 @@ class DatasetVersion:
     closed_at: since then its rows may not be read, since a person's were among them; erasure: which one; replaced_by: the
     version that holds the rest, once it is written. Then `parts` is empty, and the digest stays as the record.
     card_signature: Ed25519 over the card's digest, by the project's key; empty for versions stored before cards were signed.
+    own_keys: each person's rows are sealed under a key of their own, which an erasure destroys.
     """
 
     ref: DatasetRef
@@ -48,6 +49,7 @@ class DatasetVersion:
     closed_at: datetime | None = None
     erasure: str = ""
     replaced_by: DatasetRef | None = None
+    own_keys: bool = False
 
     @property
     def subject_column(self) -> str | None:

@@ -17,6 +17,7 @@ from custody.core.refs import DatasetRef
 from custody.data.dataset import DatasetVersion, Part, content_digest
 from custody.feedback.draw import Draw
 from custody.gates.golden import GoldenSet
+from custody.lifecycle.personal import stored
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.reach import Person, captured, fixture_of, fixtures_of, labelled, predictions_of, row_of_fixture, rows_in
 from custody.lifecycle.rows import inputs_of
@@ -174,8 +175,9 @@ def _examined(
 def _rest(person: Person, version: DatasetVersion, kept: Sequence[pa.Table], now: datetime) -> DatasetVersion | None:
     if not kept:
         return None
-    objects, tables = person.ports.stores.objects.of(person.tenant), person.ports.tables
-    bodies = [(tables.to_parquet(part), part.num_rows) for part in kept]
+    objects = person.ports.stores.objects.of(person.tenant)
+    column, own = version.subject_column, version.own_keys
+    bodies = [(stored(person.ports, person.tenant, part, column, own_keys=own), part.num_rows) for part in kept]
     parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     whole = pa.concat_tables(kept, promote_options="permissive")
     return replace(

@@ -152,6 +152,9 @@ def _carry_out(person: Person, erasure: Erasure, now: datetime, needles: Sequenc
     erase_labels(person, with_now)
     erase_captures(person, with_now)
     erase_datasets(person, closed, people, with_now, now)
+    if ports.people is not None:
+        with with_now():  # one process at a time
+            ports.people.destroy(person.tenant, person.token)
     publish(ports, now)
     delete_bytes(ports, person.tenant)
     ports.stores.scrub()

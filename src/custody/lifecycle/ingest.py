@@ -15,6 +15,7 @@ from custody.data.card import Card
 from custody.data.dataset import HOLDOUT, DatasetVersion, Part, content_digest
 from custody.data.inherit import Waiver, inherited, weaker
 from custody.lifecycle.cards import digest_of_card, signed
+from custody.lifecycle.personal import stored
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.scan import Examined, examine, kept, save
@@ -51,6 +52,7 @@ def ingest(
     removed: Mapping[str, int] | None = None,
     waiver: Waiver | None = None,
     answers: Sequence[Answer] = (),
+    own_keys: bool = False,
     dry_run: bool = False,
 ) -> tuple[DatasetVersion, int | None]:
     """Store rows as the next version of a dataset; the same rows and schema again return the version they already have.
@@ -84,7 +86,8 @@ def ingest(
     pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
     people = index_parts(pieces, subject, tokens_for(ports, caller.tenant)) if subject else []
     profile, objects = profile_of(table), ports.stores.objects.of(caller.tenant)
-    bodies = [(ports.tables.to_parquet(piece), piece.num_rows) for piece in pieces]
+    own_keys = own_keys or (subject is not None and _sealed_before(ports, caller, derived_from))
+    bodies = [(stored(ports, caller.tenant, piece, subject, own_keys=own_keys), piece.num_rows) for piece in pieces]
     parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     digest = content_digest(parts, schema)
     shelf = ports.stores.of(caller.tenant)
@@ -107,6 +110,7 @@ def ingest(
             derived_from=tuple(derived_from),
             card_signature=signature,
             card_key_id=key_id,
+            own_keys=own_keys,
         )
         if examined is None:
             return version, None
@@ -118,6 +122,16 @@ def ingest(
             change.record("card.waived", str(version.ref), _waiver_facts(ports, version, waiver, waived))
         save(change, kept(ports, caller.tenant, examined, version.ref, caller.now, answers), None)
     return version, entry.seq
+
+
+def _sealed_before(ports: Ports, caller: Caller, derived_from: Sequence[str]) -> bool:
+    """Tell whether a source's rows stand under people's own keys: what is made of them does too."""
+    shelf = ports.stores.of(caller.tenant).datasets
+    return any(shelf.get(ref).own_keys for ref in _refs(derived_from))
+
+
+def _refs(derived_from: Sequence[str]) -> list[DatasetRef]:
+    return [DatasetRef.parse(one) for one in derived_from if re.fullmatch(r"[^@ ]+@\d+", one)]
 
 
 def look_ahead(
@@ -143,8 +157,7 @@ def _inherited(
     if waiver:
         caller.may(Role.APPROVER)
     shelf = ports.stores.of(caller.tenant)
-    refs = [DatasetRef.parse(one) for one in derived_from if re.fullmatch(r"[^@ ]+@\d+", one)]
-    sources = [(str(ref), one.card, one.created_at) for ref in refs for one in [shelf.datasets.get(ref)]]
+    sources = [(str(ref), one.card, one.created_at) for ref in _refs(derived_from) for one in [shelf.datasets.get(ref)]]
     card = inherited(card, sources)
     faults, waived = weaker(card, sources, caller.now), tuple[str, ...]()
     if waiver:

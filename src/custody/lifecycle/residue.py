@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from custody.core.errors import CustodyError
+from custody.core.keys import PERSONAL
 from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Ports
 from custody.privacy.erasure.spelling import spellings
@@ -51,7 +52,7 @@ def _decoded(ports: Ports, body: bytes) -> list[bytes]:
             found.append(gzip.decompress(body))
         except (OSError, EOFError, zlib.error):
             return found
-    if body[:4] == b"PAR1":
+    if body[:4] == b"PAR1" or body.startswith(PERSONAL):
         try:
             table = ports.tables.from_parquet(body)
             texts = [column for column in table.columns if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type)]

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from custody.core.digest import Json
 from custody.core.errors import Denied
 from custody.core.keys import KeyInfo
-from custody.core.tenancy import Role, TenantId
+from custody.core.tenancy import HOUSE, Role, TenantId
 from custody.lifecycle.stores import Caller, Ports
 
 
 def list_keys(ports: Ports, caller: Caller) -> Sequence[KeyInfo]:
-    """List data keys, never their secrets: of every tenant for the team, of its own for a tenant's key."""
+    """List data keys, never their secrets: of the tenant that the caller is in; the team in its own sees every tenant's."""
     caller.may(Role.ADMIN)
-    tenants = [caller.actor.tenant] if caller.actor.tenant else ports.keys.tenants()
+    tenants = ports.keys.tenants() if caller.tenant == HOUSE else [caller.tenant]
     return [key for tenant in tenants for key in ports.keys.ls(tenant)]
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+import pyarrow as pa
+
 from custody.core.digest import Digest, Json
 from custody.core.keys import Keys, Reseals
 from custody.core.objects import Objects
@@ -197,11 +199,24 @@ class Signer(Protocol):
     def sign(self, body: bytes) -> bytes: ...
 
 
+class PersonalRows(Protocol):
+    """Rows under keys of single people."""
+
+    def seal(self, tenant: TenantId, table: pa.Table, people: Sequence[str]) -> bytes:
+        """Return rows sealed each under the key of its person; people: a token for each row, empty for nobody."""
+        ...
+
+    def destroy(self, tenant: TenantId, person: str) -> int:
+        """Destroy the keys of one person and return how many there were; one process at a time."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All that a step of the lifecycle reaches the world through.
 
     backup_days: after so many days no backup of the database or the objects is kept; 0 where nobody said.
+    people: seals rows under keys of single people, where a dataset asks for it.
     """
 
     stores: Stores
@@ -214,6 +229,7 @@ class Ports:
     keys: Keys
     detectors: Detectors = field(default_factory=pattern_detectors)
     backup_days: float = 0.0
+    people: PersonalRows | None = None
 
     def new_id(self, now: datetime) -> str:
         """Return a new id of 26 characters that sort by time."""

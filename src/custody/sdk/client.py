@@ -64,12 +64,14 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
         columns: Sequence[str] | None = None,
         derived_from: Sequence[str] = (),
         holdout: float = 0.4,
+        own_keys: bool = False,
         waive: Sequence[str] = (),
         waiver_reason: str = "",
         dry_run: bool = False,
     ) -> Result:
         """Store a CSV, JSONL or Parquet file as the next version of a dataset, with its provenance card.
 
+        own_keys: seal each person's rows under a key of their own, which an erasure destroys.
         waive: inherited fields in which the card may allow more than its sources, by an approver who says why.
         """
         meta: dict[str, Any] = {
@@ -84,6 +86,7 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
             "columns": list(columns) if columns else None,
             "derived_from": list(derived_from),
             "holdout": holdout,
+            "own_keys": own_keys,
             "waive": list(waive),
             "waiver_reason": waiver_reason,
         }

@@ -47,6 +47,7 @@ class DatasetMeta(BaseModel):
     columns: list[str] | None = None
     derived_from: list[str] = Field(default_factory=list)
     holdout: float = HOLDOUT
+    own_keys: bool = False
     waive: list[str] = Field(default_factory=list)
     waiver_reason: str = ""
 
@@ -69,6 +70,7 @@ def add_dataset(
         roles=roles,
         holdout=wanted.holdout,
         derived_from=wanted.derived_from,
+        own_keys=wanted.own_keys,
         waiver=Waiver(tuple(wanted.waive), wanted.waiver_reason) if wanted.waive or wanted.waiver_reason else None,
         dry_run=dry_run,
     )
