@@ -12,13 +12,14 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from custody.core.manifest import Candidate, Mode
-from faults_world import KEY, Load, Server, Verdicts, World, children, median, path_of, request, until
+from faults_world import KEY, Load, Server, Verdicts, World, children, median, model, noted, path_of, request, until
 
 QUICK = os.environ.get("QUICK") == "1"
 AWAY_S = 5 if QUICK else 60
@@ -26,6 +27,7 @@ CONNECTIONS = 500 if QUICK else 2000
 GROWTH_MIB = 64.0  # what one worst request may take for a moment: a body of 16 MiB, as bytes and as values
 STEADY_MIB = 16.0
 MIB = 2**20
+LRU = ("models_loaded", "model_loads_total", "model_evictions_total")
 
 
 def revisions(world: World, say: Verdicts) -> None:
@@ -208,14 +210,21 @@ def neighbours(world: World, say: Verdicts) -> None:
 
 
 def thousand(world: World, say: Verdicts) -> None:
-    """A thousand deployments on one node, within a memory bound."""
-    targets = [world.target(seed) for seed in range(1, 21)]
+    """A thousand deployed models on one node, each a file of its own, within a memory bound that holds a quarter of them."""
     count = 200 if QUICK else 1000
-    world.publish(*(world.service(targets[n % 20], 1, f"model-{n}") for n in range(count)))
-    with world.server("--memory-mb", "64") as server:
-        statuses = {server.ask(request(), path_of(f"model-{n}"))[0] for n in range(count)}
-        say.same(f"{count} deployments of 20 models answer", statuses, {200})
-        say.at_most("memory of the process", server.rss_mib(), 256, "MiB")
+    first, body = world.target(), model(1).onnx
+    own = [replace(first, artifact=world.objects.put(body + noted(f"model-{n}"))) for n in range(count)]
+    world.publish(*(world.service(target, 1, f"model-{n}") for n, target in enumerate(own)))
+    with world.server("--memory-mb", str(room := 64 * count // 1000)) as server:
+        most, statuses = 0.0, Counter[int]()
+        for _ in range(2):
+            for n in range(count):
+                statuses[server.ask(request(), path_of(f"model-{n}"))[0]] += 1
+                most = max(most, server.rss_mib())
+        say.same(f"{count} models answer, twice each", dict(statuses), {200: 2 * count})
+        say.at_most("what the models in memory may take", server.metric("custody_models_bytes") / MIB, room, "MiB")
+        say.note("models in memory, loads, evictions", ", ".join(str(server.metric(f"custody_{name}")) for name in LRU))
+        say.at_most("memory of the process, at most", most, 256, "MiB")
 
 
 SCENES = (revisions, storage, crash, clients, bodies, neighbours, thousand)

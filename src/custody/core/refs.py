@@ -16,7 +16,14 @@ _RESERVED = frozenset({"stats"})
 
 def name_of(noun: str, text: str) -> str:
     """Accept 1 to 128 letters, digits, dots, dashes and underscores; never a path, `@`, `:` or `/`."""
-    if not _NAME.fullmatch(text) or ".." in text or text in _RESERVED:
+    if text in _RESERVED:
+        raise InvalidInput(
+            f"'{text}' is not a {noun} name.",
+            why="It is taken: a path of the serving protocol has it where models have their names.",
+            fix="Take another name.",
+            facts={"noun": noun, "name": text},
+        )
+    if not _NAME.fullmatch(text) or ".." in text:
         raise InvalidInput(
             f"'{text[:80]}' is not a {noun} name.",
             why="A name has 1 to 128 letters, digits, dots, dashes or underscores, and starts and ends with a letter or digit.",

@@ -13,6 +13,12 @@ Tenants = frozenset[TenantId | None]  # None among them: every tenant
 _UNSUPPORTED = (b"/v2/trace/", b"/trace/setting", b"/v2/logging", b"/v2/systemsharedmemory/", b"/v2/cudasharedmemory/")
 
 
+_NO_KEY = (
+    "This needs a key of the tenant that this server knows: send it as 'Authorization: Bearer KEY'. "
+    "Make one with: custody key add (it is known within a second)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A state and its routes; requests read it once, so that each finishes on what it began with.
@@ -59,7 +65,7 @@ class View:
         if self.state.sequence < 0:
             raise Refused(503, "No manifest is served yet; try again in a moment.")
         if tenants is None:
-            raise Refused(401, "This needs a key of the tenant: send it as 'Authorization: Bearer KEY'.")
+            raise Refused(401, _NO_KEY)
         if route is None or not (None in tenants or route.tenant in tenants):
             raise _missing(path)
         if method != route.method:
