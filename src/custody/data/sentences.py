@@ -15,7 +15,12 @@ _BASES = {
     "public_data": "It was public.",
     "unknown": "Nobody can name the legal basis.",
 }
+_MEASURED = {
+    *("removed", "quasi_identifiers", "k", "promised_k", "l", "promised_l"),
+    *("pseudonym_key", "policy", "pattern_pack", "reviewer", "report"),
+}
 _ENDS = {"delete": "deleted", "anonymise": "anonymised", "archive": "archived", "review": "reviewed"}
+_USES = {"train_ai_system": "training AI systems", "unknown": "nobody knows what"}
 _METHODS = {
     "survey": "People were asked.",
     "sensor": "Devices measured it.",
@@ -76,7 +81,7 @@ def _origin(card: Card) -> list[str]:
         f"It comes from {_listed(card.sources)}.",
         _METHODS.get(card.collection_method, _full(card.collection_method)),
         _unsaid(card.collection_detail, "how exactly", _full(card.collection_detail)),
-        f"It covers {card.collection_period}, and {_listed(card.geography)}.",
+        f"It covers the time {card.collection_period} and the places {_listed(card.geography)}.",
     ]
     made += [f"Missing values: {_full(card.missing_values)}"] if card.missing_values else []
     made += [f"They were filled in: {_full(card.imputation)}"] if card.imputation else []
@@ -89,15 +94,45 @@ def _people(card: Card) -> list[str]:
         return ["It is about no people."]
     made = [f"It is about {_listed(card.subjects)}."]
     if card.subject_keys:
-        made.append(f"The column {_listed(card.subject_keys)} names the person of a row.")
+        made.append(f"The column {_listed([repr(key) for key in card.subject_keys])} names the person of a row.")
     if card.categories:
-        made.append("It holds " + _listed(sorted({f"{key} ({column})" for column, key in card.categories.items()})) + ".")
-    if card.deidentification:
-        made.append(f"Identities were removed: {_pairs(card.deidentification)}.")
-    else:
-        made.append("Nothing is said about the removal of identities, so every row counts as personal data.")
+        made.append(
+            "It holds " + _listed(sorted({f"{key} (column {column!r})" for column, key in card.categories.items()})) + "."
+        )
+    made += _identities(card.deidentification)
     made += [f"Differential privacy: {_pairs(card.dp)}."] if card.dp else []
     return made
+
+
+def _identities(told: Mapping[str, Json]) -> list[str]:
+    """Say what was done to identities, and what a scan measured of it."""
+    if not told:
+        return ["Nothing is said about the removal of identities, so every row counts as personal data."]
+    rest = {name: value for name, value in told.items() if name not in _MEASURED}
+    made = [f"How identities were removed, as its owner says: {_pairs(rest)}."] if rest else []
+    if "removed" in told:
+        made.append(f"What custody found and removed: {told['removed']}.")
+    if told.get("quasi_identifiers"):
+        wanted = f"; at least {told['promised_k']} were promised" if "promised_k" in told else ""
+        made.append(f"Anybody described by {told['quasi_identifiers']} is one of at least {told['k']} alike{wanted}.")
+    elif "k" in told:
+        made.append(
+            "Nobody declared which columns tell people apart together, so how well a person hides among others is not known."
+        )
+    if "l" in told:
+        wanted = f"; at least {told['promised_l']} were promised" if "promised_l" in told else ""
+        made.append(f"Rows that look alike still hold at least this many different answers: {told['l']}{wanted}.")
+    if "pseudonym_key" in told:
+        made.append(
+            f"Where names stood, there are keyed tokens of key {told['pseudonym_key']}: whoever holds it can find the person."
+        )
+    if "report" in told:
+        seen = "nobody has signed the review" if told.get("reviewer") == "nobody" else f"{told.get('reviewer')} reviewed it"
+        made.append(
+            f"It was scanned under the policy {told.get('policy')}, with pattern pack {told.get('pattern_pack')}; {seen}. "
+            f"The signed report is {str(told['report'])[:12]}."
+        )
+    return [*made, "What is left still counts as personal data."]
 
 
 def _pairs(values: Mapping[str, Json]) -> str:
@@ -113,7 +148,8 @@ def _ground(card: Card) -> list[str]:
         if card.special_condition
         else []
     )
-    return [*made, f"It may be used for {_listed(card.purposes)}, and for what lies below, nothing else."]
+    purposes = [f"{_USES[key]} ({key})" if key in _USES else key for key in card.purposes]
+    return [*made, f"It may be used for {_listed(purposes)}, and for narrower uses of these kinds; for nothing else."]
 
 
 def _limits(card: Card) -> list[str]:

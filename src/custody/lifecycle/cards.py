@@ -63,26 +63,26 @@ def described(ports: Ports, tenant: TenantId, version: DatasetVersion) -> Card:
     if found is None or not version.card.subjects:
         return version.card
     report, measured = report_of(report_of_scan(ports, found)[1]), dict(version.card.deidentification)
-    promised = {f"promised {name}": measured.pop(name) for name in version.card.bounds}
+    promised = {f"promised_{name}": measured.pop(name) for name in version.card.bounds}
     measured |= promised | _measured(report) | {"report": found.report}
     if PSEUDONYM in version.card.categories.values():
-        measured["pseudonym key"] = ports.pseudonyms.of(tenant).id
+        measured["pseudonym_key"] = ports.pseudonyms.of(tenant).id
     return replace(version.card, deidentification=measured)
 
 
 def _measured(report: ScanReport) -> dict[str, Json]:
     group = report.grouping
-    removed = ", ".join(f"{kind} in {count:,} rows" for kind, count in sorted(report.counts.items()))
+    removed = ", ".join(f"{kind} in {count:,} row{'s' * (count != 1)}" for kind, count in sorted(report.counts.items()))
     told: dict[str, Json] = {
         "policy": f"{report.policy_name} {report.policy_digest[:12]}",
-        "pattern pack": f"{report.pack_version} {report.pack_digest[:12]}",
+        "pattern_pack": f"{report.pack_version} {report.pack_digest[:12]}",
         "reviewer": report.reviewer or "nobody",
         "removed": removed or "nothing",
     }
     if group is None:
-        return {**told, "k": "not counted: no quasi-identifiers are declared"}
-    of = ", ".join(group.quasi_identifiers)
-    return {**told, "k": f"{group.k} on {of}", **{f"l of {name}": fewest for name, fewest in group.diversity.items()}}
+        return {**told, "k": "not counted"}
+    fewest = {"l": ", ".join(f"{count} of {name}" for name, count in group.diversity.items())} if group.diversity else {}
+    return {**told, "k": group.k, "quasi_identifiers": " and ".join(group.quasi_identifiers), **fewest}
 
 
 def plain_card(ports: Ports, caller: Caller, ref: DatasetRef) -> dict[str, Any]:

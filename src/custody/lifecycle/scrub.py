@@ -224,7 +224,7 @@ def _card(version: DatasetVersion, treatments: Mapping[str, Treatment], policy: 
     tokens = {name: PSEUDONYM for name, done in treatments.items() if done is Treatment.PSEUDONYMISE}
     return replace(
         card,
-        description=f"{card.description.rstrip()} Personal data was removed from {version.ref} under policy {policy.name}.",
+        description=f"{card.description.rstrip().rstrip('.')}. Personal data was removed from {version.ref} under policy {policy.name}.",
         supersedes=str(version.ref),
         categories={name: key for name, key in {**card.categories, **tokens}.items() if name not in gone},
         quasi_identifiers=tuple(name for name in card.quasi_identifiers if name not in gone),
