@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from custody.adapters.blobs.keys.master import make_master, open_master
+from custody.adapters.blobs.keys.master import TRANSIT, make_master, open_master
 from custody.adapters.blobs.keys.ring import KeyRing
 from custody.adapters.blobs.open import open_objects
 from custody.adapters.blobs.sealed import SealedObjects
@@ -40,4 +40,4 @@ def secret_variables(settings: Settings) -> set[str]:
     """Return the environment variables without which a child process cannot open the project's keys."""
     named = {url.removeprefix("env:") for url in settings.master_urls if url.startswith("env:")}
     remote = any(url.startswith("http") for url in settings.master_urls)
-    return named | ({"BAO_TOKEN", "VAULT_TOKEN"} if remote else set())
+    return named | ({f"{kind}_{one}" for kind in ("BAO", "VAULT") for one in TRANSIT} if remote else set())

@@ -15,6 +15,8 @@ from custody.adapters.blobs.keys.once import write_once
 from custody.adapters.blobs.keys.transit import TransitMaster
 from custody.core.errors import InvalidInput, Unavailable
 
+TRANSIT = ("TOKEN", "NAMESPACE", "CACERT")  # variables of the key service, each behind BAO_ or VAULT_
+
 
 class Master(Protocol):
     """Wraps and unwraps data keys. name: told in lists and entries; it never gives the key away."""
@@ -67,6 +69,7 @@ def open_master(url: str, *, environ: Mapping[str, str], folder: Path) -> Master
     """Open a master key: `file:PATH`, `env:NAME` (64 hex digits each), or the URL of a key in a transit engine.
 
     A URL such as https://vault.example:8200/v1/transit/keys/custody speaks the transit API of OpenBao and Vault.
+    Its variables are BAO_TOKEN, BAO_NAMESPACE and BAO_CACERT, or the same with VAULT_.
     folder: where a relative path starts. Raises: InvalidInput for another address, Unavailable if the key is not there.
     """
     kind, _, rest = url.partition(":")
@@ -82,7 +85,8 @@ def open_master(url: str, *, environ: Mapping[str, str], folder: Path) -> Master
         except (KeyError, ValueError) as error:
             raise _no_key(f"the environment variable {rest}") from error
     if kind in {"https", "http"}:
-        return TransitMaster(url, environ.get("BAO_TOKEN") or environ.get("VAULT_TOKEN") or "")
+        token, namespace, ca_file = (environ.get(f"BAO_{one}") or environ.get(f"VAULT_{one}") or "" for one in TRANSIT)
+        return TransitMaster(url, token, namespace=namespace, ca_file=ca_file)
     raise InvalidInput(
         "That is not the address of a master key.",
         why="It starts with neither file:, env: nor https:.",
