@@ -6,8 +6,8 @@ rows only, after two sets of their forms had been seen; they are measured on the
 The first file judged pack 1: of about 31 each it missed 10 Chinese, 9 French, 9 Norwegian and 7 South African numbers in groups
 that those rows did not expect. The second judged pack 2, about 60 each: PESEL .86, TCKN .89, NIR .89, BSN .92, by three causes (a wrapped
 line that is indented, a label in the plural, a first digit of another script). Each was mended, so each file is spent and was
-written anew. Whoever changes a pattern because of a miss here must do the same. The author of the patterns wrote all three, which is
-a bias that no rule removes.
+written anew. Whoever changes a pattern because of a miss here must do the same. The author of the patterns wrote all of them, which
+is a bias that no rule removes.
 """
 
 import random

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable
 from datetime import date
 
 from stdnum import bitcoin
-from stdnum.exceptions import ValidationError
 
-from custody.privacy.patterns.pattern import Check, Cut, whole
+from custody.privacy.patterns.pattern import REFUSED, Check, Cut, whole
 from custody.privacy.patterns.shapes import ascii_digits, compact, digits_of
 
 # ISO 13616, the registry of national formats: length of an account number by country
@@ -113,7 +112,7 @@ IP4, IP6 = whole("ip4", _is_ip), whole("ip6", _is_ip6)
 def _is_bitcoin(text: str) -> bool:
     try:
         bitcoin.validate(text)
-    except ValidationError:
+    except REFUSED:
         return False
     return True
 

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 Cut = tuple[int, int]
+REFUSED = (
+    ValueError,
+    LookupError,
+    ArithmeticError,
+    TypeError,
+)  # python-stdnum's refusals are ValueErrors; on odd digits it raises others
 
 
 class Tier(StrEnum):
