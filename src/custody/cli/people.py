@@ -146,7 +146,7 @@ def _encryption(noun: click.Group) -> None:
         noun,
         "reseal",
         dry=True,
-        examples=["custody --tenant acme encryption reseal --dry-run", "custody --tenant acme encryption reseal --retire --yes"],
+        examples=["custody encryption reseal --dry-run", "custody --tenant acme encryption reseal --retire --yes"],
     )
     @click.option("--retire", is_flag=True, help="Then destroy the older data keys: old copies of objects can no longer be read.")
     @click.option("--yes", is_flag=True, help="Do not ask.")
