@@ -16,7 +16,7 @@ _BASES = {
     "unknown": "Nobody can name the legal basis.",
 }
 _MEASURED = {
-    *("removed", "quasi_identifiers", "k", "promised_k", "l", "promised_l"),
+    *("removed", "quasi_identifiers", "k", "measured_k", "l", "measured_l"),
     *("pseudonym_key", "policy", "pattern_pack", "reviewer", "report"),
 }
 _ENDS = {"delete": "deleted", "anonymise": "anonymised", "archive": "archived", "review": "reviewed"}
@@ -108,31 +108,36 @@ def _identities(told: Mapping[str, Json]) -> list[str]:
     """Say what was done to identities, and what a scan measured of it."""
     if not told:
         return ["Nothing is said about the removal of identities, so every row counts as personal data."]
-    rest = {name: value for name, value in told.items() if name not in _MEASURED}
+    rest = {name: value for name, value in told.items() if "measured_k" not in told or name not in _MEASURED}
     made = [f"How identities were removed, as its owner says: {_pairs(rest)}."] if rest else []
-    if "removed" in told:
-        made.append(f"What custody found and removed: {told['removed']}.")
+    if "measured_k" in told:
+        made += _measured(told)
+    return [*made, "What is left still counts as personal data."]
+
+
+def _measured(told: Mapping[str, Json]) -> list[str]:
+    """Say what the newest scan measured."""
+    made = [f"What custody found and removed: {told.get('removed')}."]
     if told.get("quasi_identifiers"):
-        wanted = f"; at least {told['promised_k']} were promised" if "promised_k" in told else ""
-        made.append(f"Anybody described by {told['quasi_identifiers']} is one of at least {told['k']} alike{wanted}.")
-    elif "k" in told:
+        wanted = f"; at least {told['k']} were promised" if "k" in told else ""
+        made.append(f"Anybody described by {told['quasi_identifiers']} is one of at least {told['measured_k']} alike{wanted}.")
+    else:
         made.append(
             "Nobody declared which columns tell people apart together, so how well a person hides among others is not known."
         )
-    if "l" in told:
-        wanted = f"; at least {told['promised_l']} were promised" if "promised_l" in told else ""
-        made.append(f"Rows that look alike still hold at least this many different answers: {told['l']}{wanted}.")
+    if "measured_l" in told:
+        wanted = f"; at least {told['l']} were promised" if "l" in told else ""
+        made.append(f"Rows that look alike still hold at least this many different answers: {told['measured_l']}{wanted}.")
     if "pseudonym_key" in told:
         made.append(
             f"Where names stood, there are keyed tokens of key {told['pseudonym_key']}: whoever holds it can find the person."
         )
-    if "report" in told:
-        seen = "nobody has signed the review" if told.get("reviewer") == "nobody" else f"{told.get('reviewer')} reviewed it"
-        made.append(
-            f"It was scanned under the policy {told.get('policy')}, with pattern pack {told.get('pattern_pack')}; {seen}. "
-            f"The signed report is {str(told['report'])[:12]}."
-        )
-    return [*made, "What is left still counts as personal data."]
+    seen = "nobody has signed the review" if told.get("reviewer") == "nobody" else f"{told.get('reviewer')} reviewed it"
+    made.append(
+        f"It was scanned under the policy {told.get('policy')}, with pattern pack {told.get('pattern_pack')}; {seen}. "
+        f"The signed report is {str(told.get('report'))[:12]}."
+    )
+    return made
 
 
 def _pairs(values: Mapping[str, Json]) -> str:

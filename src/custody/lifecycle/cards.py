@@ -63,8 +63,7 @@ def described(ports: Ports, tenant: TenantId, version: DatasetVersion) -> Card:
     if found is None or not version.card.subjects:
         return version.card
     report, measured = report_of(report_of_scan(ports, found)[1]), dict(version.card.deidentification)
-    promised = {f"promised_{name}": measured.pop(name) for name in version.card.bounds}
-    measured |= promised | _measured(report) | {"report": found.report}
+    measured |= {**_measured(report), "report": found.report}
     if PSEUDONYM in version.card.categories.values():
         measured["pseudonym_key"] = ports.pseudonyms.of(tenant).id
     return replace(version.card, deidentification=measured)
@@ -80,9 +79,9 @@ def _measured(report: ScanReport) -> dict[str, Json]:
         "removed": removed or "nothing",
     }
     if group is None:
-        return {**told, "k": "not counted"}
-    fewest = {"l": ", ".join(f"{count} of {name}" for name, count in group.diversity.items())} if group.diversity else {}
-    return {**told, "k": group.k, "quasi_identifiers": " and ".join(group.quasi_identifiers), **fewest}
+        return {**told, "measured_k": "not counted"}
+    fewest = {"measured_l": ", ".join(f"{count} of {name}" for name, count in group.diversity.items())} if group.diversity else {}
+    return {**told, "measured_k": group.k, "quasi_identifiers": " and ".join(group.quasi_identifiers), **fewest}
 
 
 def plain_card(ports: Ports, caller: Caller, ref: DatasetRef) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from custody.core.digest import Json
 from custody.core.errors import InvalidInput
 from custody.data.asked import NAMES, QUESTIONS, card_of
 from custody.data.card import LEGAL_BASES, METHODS, TRAINING, Card
+from custody.data.sentences import sentences
 
 COMPLETE: dict[str, Json] = {
     "title": "Tickets",
@@ -180,3 +181,10 @@ def test_an_empty_list_is_no_answer_but_no_subjects_is_one(field: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_one_text_may_stand_for_a_list_of_one(method: str) -> None:
     assert card_of({**COMPLETE, "sources": "helpdesk", "collection_method": method}).sources == ("helpdesk",)
+
+
+@given(st.dictionaries(st.sampled_from(["k", "l", "quasi_identifiers", "policy", "report", "removed", "method"]), st.just(5)))
+def test_whatever_is_declared_about_identities_can_be_said(told: dict[str, Json]) -> None:
+    card = card_of({**COMPLETE, "subjects": ["customers"], "deidentification": told})
+    said = " ".join(dict(sentences(card))["Whom is it about?"])
+    assert all(name.replace("_", " ") in said for name in told)

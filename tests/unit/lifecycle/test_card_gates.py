@@ -15,11 +15,12 @@ from custody.adapters.sql.stores import SqlStores
 from custody.core.digest import canonical
 from custody.core.errors import Denied, IntegrityBroken, InvalidInput
 from custody.core.tenancy import HOUSE, Actor, Role
-from custody.data.asked import QUESTIONS
+from custody.data.asked import QUESTIONS, faults_of
 from custody.data.card import NEEDED, Card
 from custody.data.dataset import DatasetVersion
 from custody.data.inherit import Waiver
 from custody.data.split import Split
+from custody.data.standards.formats import read_any
 from custody.lifecycle.cards import exported_card, plain_card
 from custody.lifecycle.convert import convert
 from custody.lifecycle.ingest import Roles, ingest
@@ -168,6 +169,10 @@ def test_what_was_done_to_identities_comes_from_the_removal_report(world: World)
     assert told[8].startswith("It was scanned under the policy default ")
     assert told[8].endswith(f"nobody has signed the review. The signed report is {scan.report[:12]}.")
     document = exported_card(world.ports, world.caller(), made.ref, "croissant")
+    again = read_any(document)["deidentification"]
+    assert isinstance(again, dict)
+    assert (again["k"], again["measured_k"]) == (3, 92)
+    assert not faults_of(next(one for one in QUESTIONS if one.name == "deidentification"), again)
     assert scan.report in document["rai:dataManipulationProtocol"]
 
 
