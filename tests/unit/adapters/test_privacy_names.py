@@ -3,6 +3,7 @@
 import random
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -118,9 +119,14 @@ def test_plain_sentences_are_many_and_without_code() -> None:
     assert not any(set("{}[]_") & set(one) for one in sentences)
 
 
-def test_teaching_without_spacy_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_teaching_without_spacy_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "spacy", None)
     with pytest.raises(InvalidInput, match="spaCy"):
-        teach(tmp_path, seed=1)  # type: ignore[arg-type]  # a folder
-    with pytest.raises(InvalidInput, match="spaCy"):
-        main([str(tmp_path)])
+        teach(tmp_path, seed=1)
+    assert main([str(tmp_path)]) == 2
+    assert main([str(tmp_path), "--sentences", str(tmp_path / "none.txt")]) == 2
+    said = capsys.readouterr().err
+    assert "spaCy" in said
+    assert "none.txt" in said

@@ -82,8 +82,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=COUNT, help="sentences to learn from")
     given = parser.parse_args(arguments)
-    own = given.sentences.read_text(encoding="utf-8").splitlines() if given.sentences else ()
-    losses = teach(given.folder, seed=given.seed, count=given.count, own=[line for line in own if line.strip()])
+    try:
+        own = given.sentences.read_text(encoding="utf-8").splitlines() if given.sentences else ()
+        losses = teach(given.folder, seed=given.seed, count=given.count, own=[line for line in own if line.strip()])
+    except (InvalidInput, OSError, UnicodeDecodeError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
     sys.stdout.write("loss: " + " ".join(f"{loss:.2f}" for loss in losses) + "\n")
     return 0
 
