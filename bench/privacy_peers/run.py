@@ -64,7 +64,8 @@ def custody(tier: str, *, taught: str = "") -> Run:
 
 def names_only(*, plainly: bool) -> Run:
     """The md model's people, places and organizations: as spaCy runs it, or as custody does."""
-    from custody.adapters.privacy.names import LABELS, UNUSED, Names
+    from custody.adapters.privacy.names import LABELS, Names
+    from custody.adapters.privacy.recognizer import UNUSED
 
     if not plainly:
         names = Names(model_folder())
