@@ -53,7 +53,7 @@ CARD: dict[str, Any] = {
     "proprietary": ["none"],
     "retention": "P5Y",
     "limitations": "Nobody in it exists.",
-    "bias_treatment": "none",
+    "bias_treatment": "none: the plan says nothing about who a person is",
 }
 TRAIN = """import sys
 
