@@ -10,7 +10,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from custody.inference.app import InferenceApp
-from custody.inference.exchange import PLAIN, Answer, Receive, Send
+from custody.inference.exchange import PLAIN, Answer, Receive, Send, error_answer, failed
 
 _OK, _LENGTH = b"HTTP/1.1 200 OK\r\n", b"content-length: %d\r\n\r\n"
 _PLAIN = _OK + b"".join(b"%s: %s\r\n" % header for header in PLAIN) + _LENGTH
@@ -100,13 +100,17 @@ class Front(HttpToolsProtocol):
                 self._write(answer)
             else:
                 self._finish(_ready(answer))
+        except Exception as error:  # noqa: BLE001 - the parser would take it for a fault of the client's
+            self._finish(_ready(error_answer(*failed(error))))
         else:
             self._finish(resumed(answering, waits_for))
 
     def _may_be_held(self) -> bool:
         parser, limit = self.parser, self.limit_concurrency
+        route = self._inference.view.routes.get(self.url)
         return (
-            self.url in self._inference.view.routes
+            route is not None
+            and route.predictor is not None  # these take turns, so that one read does not hold up everybody
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()

@@ -15,6 +15,7 @@ REFUSAL = (
     "Use: custody deployment deploy"
 )
 _DONE = Answer(200, b"{}")
+_LONGEST = 64 * 1024
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -22,6 +23,8 @@ def load(served: Served, memory: Memory) -> Callable[[Exchange], Awaitable[Answe
     """Return what brings a deployment's models into memory, and answers when they are there; an override is refused."""
 
     async def handler(exchange: Exchange) -> Answer:
+        if exchange.announced() > _LONGEST:  # nothing else is so long
+            raise Refused(400, REFUSAL)
         if any(name == "config" or name.startswith("file:") for name in _parameters(await exchange.body())):
             raise Refused(400, REFUSAL)
         for arm in served.arms:
@@ -35,9 +38,14 @@ def load(served: Served, memory: Memory) -> Callable[[Exchange], Awaitable[Answe
 
 
 def unload(served: Served, state: State, memory: Memory) -> Callable[[Exchange], Awaitable[Answer]]:
-    """Return what takes a deployment's models out of memory until they are asked for again; other tenants' use of a model counts."""
+    """Return what takes a deployment's models out of memory, those left in that another deployment uses too.
+
+    They come back when they are asked for, or with the next manifest if there is room.
+    """
 
     async def handler(exchange: Exchange) -> Answer:
+        if exchange.announced() > _LONGEST:
+            raise Refused(413, f"The body of this call is at most {_LONGEST} bytes, and says so in its content-length.")
         _parameters(await exchange.body())
         for arm in served.arms:
             if not _used_by_others(arm.slot, served, state):
@@ -48,8 +56,8 @@ def unload(served: Served, state: State, memory: Memory) -> Callable[[Exchange],
 
 
 def _used_by_others(slot: Slot, served: Served, state: State) -> bool:
-    tenant = served.service.key.tenant
-    return any(arm.slot is slot for key, one in state.served.items() if key.tenant != tenant for arm in one.arms)
+    own = served.service.key
+    return any(arm.slot is slot for key, one in state.served.items() if key != own for arm in one.arms)
 
 
 def _parameters(body: bytes) -> dict[str, Any]:

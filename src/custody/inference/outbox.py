@@ -1,11 +1,13 @@
 """Answers on their way out: they leave when what they say is recorded, those of one look of the event loop together."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from custody.inference.captures.record import Recorder
 
 Write = Callable[[bytes], None]
+_log = logging.getLogger("custody.inference")
 
 
 class Outbox:
@@ -23,7 +25,10 @@ class Outbox:
 
     def deliver(self) -> None:
         """Record what was answered, then write the answers that wait; who writes an answer on another way calls this before."""
-        self._recorder.flush()
         waiting, self._waiting = self._waiting, []
+        self._recorder.flush()
         for write, answer in waiting:
-            write(answer)
+            try:
+                write(answer)
+            except Exception:  # noqa: BLE001 - its connection's trouble, not that of the others
+                _log.exception("an answer could not be written")

@@ -8,7 +8,7 @@ from custody.inference.models.library import State
 from custody.inference.routes import PRODUCTION, Route
 
 INVOCATIONS = b"/invocations"
-_MOST_KNOWN = 10_000
+_MOST_KNOWN, _LONGEST_KNOWN = 10_000, 256
 Tenants = frozenset[TenantId | None]  # None among them: every tenant
 _UNSUPPORTED = (b"/v2/trace/", b"/trace/setting", b"/v2/logging", b"/v2/systemsharedmemory/", b"/v2/cudasharedmemory/")
 
@@ -54,7 +54,7 @@ class View:
         if tenants is None:
             key = exchange.key()
             tenants = self.state.grants.get(key) if key else None
-            if tenants is not None and header[:7].lower() == b"bearer ":
+            if tenants is not None and header[:7].lower() == b"bearer " and len(header) <= _LONGEST_KNOWN:
                 if len(self.known) >= _MOST_KNOWN:  # one key can be written with any number of spaces
                     self.known.clear()
                 self.known[header] = tenants

@@ -175,3 +175,24 @@ def test_what_is_captured_gives_the_same_scores_again(server: Server, world: Wor
     given = {name: list(column) for name, column in capture.inputs.items()}
     again = OnnxModel(model.onnx, model.signature).scores(inputs_of(model.signature, given))
     assert again.tolist() == told.as_numpy("score").tolist() == list(capture.scores)
+
+
+def test_two_large_inputs_of_short_floats_keep_their_values_while_the_model_runs() -> None:
+    helper, short = onnx.helper, onnx.TensorProto.BFLOAT16
+    nodes = [
+        helper.make_node("Cast", ["a"], ["first"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Cast", ["b"], ["second"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Sub", ["first", "second"], ["apart"]),
+        helper.make_node("ReduceMean", ["apart"], ["p"], axes=[1], keepdims=0),
+    ]
+    inputs = [helper.make_tensor_value_info(name, short, [None, 4]) for name in ("a", "b")]
+    outputs = [helper.make_tensor_value_info("p", onnx.TensorProto.FLOAT, [None])]
+    graph = helper.make_graph(nodes, "apart", inputs, outputs)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    signature = Signature(
+        tuple(Tensor(name, "BF16", (-1, 4)) for name in ("a", "b")), (Tensor("p", "FP32", (-1,)),), "p", ("no", "yes")
+    )
+    model = OnnxModel(made.SerializeToString(), signature)
+    first = np.repeat(np.arange(500, dtype=np.float32)[:, None] % 100, 4, axis=1)
+    for shift in (1.0, 2.0, 3.0):
+        assert model.scores({"a": first + shift, "b": first}).tolist() == [shift] * 500

@@ -16,19 +16,27 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from inference_world import Server, World, bearer, body, metric, tabular
+from inference_world import CHURN, Server, World, bearer, body, metric, tabular
 
 from custody.bootstrap.front import resumed
+from custody.core.digest import digest_of
+from custody.core.manifest import Target
+from custody.core.refs import ModelRef
 from custody.core.tenancy import TenantId
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.spool import Spool
 from custody.inference.exchange import Answer
 from custody.inference.metrics import Metrics
+from custody.inference.models.library import Arm
+from custody.inference.models.memory import Slot
+from custody.inference.models.scoring import Scored
 from custody.inference.outbox import Outbox
+from custody.serving import CaptureMode, Parameters
 
 ACME = TenantId("acme")
 INFER = "/tenants/acme/v2/models/churn/infer"
 KEY = bearer(ACME)["authorization"]
+WORLD_TARGET = Target(ModelRef("churn", 1), digest_of(b""), tabular(1).signature, 0.5, None)
 
 
 def written(
@@ -155,8 +163,9 @@ def test_a_model_that_must_be_loaded_first_is_waited_for(world: World) -> None:
     with world.server("--memory-mb", "64") as server, connected(server) as connection:
         kept = bytearray()
         for _ in range(3):
-            connection.sendall(REQUESTS["usual"])
-            assert read_one(connection, kept)[0] == 200
+            connection.sendall(written(b"", path="/tenants/acme/v2/repository/models/churn/unload") + REQUESTS["usual"])
+            assert [read_one(connection, kept)[0] for _ in range(2)] == [200, 200]
+        assert metric(server, "custody_model_loads_total") == 4
         assert server.stop() == 0
     assert len(world.captures()) == 3
 
@@ -249,3 +258,38 @@ def test_an_answer_leaves_when_what_it_says_is_recorded(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert written == [(b"recorded", 0), (b"answer", 1), (b"answer", 2)]
+
+
+def test_a_record_that_cannot_be_written_holds_up_nobody(tmp_path: Path) -> None:
+    metrics, spool = Metrics(), Spool(tmp_path, lambda: "x", most_bytes=1 << 20)
+    recorder, answers = Recorder(spool, metrics), list[bytes]()
+    outbox = Outbox(recorder)
+    arm = Arm(CHURN, 1, CaptureMode.LIVE, WORLD_TARGET, Slot(WORLD_TARGET), str(CHURN), {}, (b'{"id":"', b',"inputs":'))
+    for key in ("\ud800", "good"):
+        scored = Scored({}, [0.5], [True], {}, (b"[0.5]", b"[true]"))
+        recorder.record(arm, scored, Parameters(key=key), "x", of=None, since=0)
+
+    def broken(_: bytes) -> None:
+        raise RuntimeError
+
+    async def run() -> None:
+        outbox.post(broken, b"")
+        outbox.post(answers.append, b"first")
+        await asyncio.sleep(0)
+        outbox.post(answers.append, b"second")
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert answers == [b"first", b"second"]
+    assert (metrics.counts["captured_predictions"], metrics.counts["shed_predictions"]) == (1, 1)
+    spool.roll()
+    (path,) = spool.pending()
+    assert path.read_bytes().count(b"good") == 1
+
+
+def test_half_a_character_is_refused_wherever_it_stands(shared: Server) -> None:
+    content = b'{"instances":[{"age":1,"spend":1,"plan":"basic","note":NaN}],"params":{"key":"\\ud800"}}'
+    with connected(shared) as connection:
+        connection.sendall(written(content, path="/tenants/acme/deployments/churn/invocations"))
+        status, _, body_ = read_one(connection, bytearray())
+    assert status == 400, body_

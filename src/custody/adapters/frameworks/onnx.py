@@ -72,6 +72,8 @@ class OnnxModel:
         self._feeds = [(one.name, dtype_of(one.datatype), len(one.shape), one.shape[1:]) for one in signature.inputs]
         self._short = {one.name for one in (*signature.inputs, *signature.outputs) if one.datatype == "BF16"}
         problems = [*_input_problems(self._session, signature), *_output_problems(self._session, signature)]
+        if self._short and any(one.datatype == "BYTES" for one in signature.inputs):
+            problems.append("ONNX Runtime takes no texts beside BF16 from Python.")
         if problems:
             raise InvalidInput(
                 "The model is not the one its signature describes. " + " ".join(problems),
@@ -101,7 +103,8 @@ class OnnxModel:
 
     def _halves(self, names: list[str], feed: Arrays) -> list[NDArray[Any]]:
         """Run a model that takes or gives bfloat16, which numpy does not have."""
-        given = {name: _value(array, short=name in self._short)._ortvalue for name, array in feed.items()}  # noqa: SLF001 - as above
+        values = {name: _value(array, short=name in self._short) for name, array in feed.items()}  # hold the arrays, uncopied
+        given = {name: value._ortvalue for name, value in values.items()}  # noqa: SLF001 - as above
         found = self._native.run_with_ort_values(given, names, None)
         return [_floats(one) if name in self._short else one.numpy() for name, one in zip(names, found, strict=True)]
 

@@ -1,5 +1,6 @@
 """Writing captures to the spool, and counting what was written and what was shed."""
 
+import logging
 import os
 import time
 from collections import Counter
@@ -12,6 +13,7 @@ from custody.inference.models.library import Arm
 from custody.inference.models.scoring import Scored
 from custody.serving import Parameters, line_after, line_head
 
+_log = logging.getLogger("custody.inference")
 _TAIL, _BLOCK = 16, 256
 _LETTERS = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))  # each letter for 8 bytes, so none is likelier
 
@@ -73,15 +75,24 @@ class Recorder:
         rows: Counter[str] = Counter()
         now_ms = time.time_ns() // 1_000_000
         for one in waiting:
-            place = one.arm.place
-            rows[place] += len(one.scored.scores)
-            lines.setdefault(place, []).append(_line(one, now_ms))
+            place, count = one.arm.place, len(one.scored.scores)
+            try:
+                line = _line(one, now_ms)
+            except (TypeError, ValueError) as error:  # whatever a caller sent: the records of others are written
+                _log.error("a prediction could not be recorded: %s", type(error).__name__)
+                self._shed(place, count)
+                continue
+            rows[place] += count
+            lines.setdefault(place, []).append(line)
         for place, some in lines.items():
             if self._spool.append(place, b"".join(some)):
                 self._metrics.counts["captured_predictions"] += rows[place]
             else:
-                self._metrics.counts["shed_predictions"] += rows[place]
-                self._metrics.shed[place] += rows[place]
+                self._shed(place, rows[place])
+
+    def _shed(self, place: str, rows: int) -> None:
+        self._metrics.counts["shed_predictions"] += rows
+        self._metrics.shed[place] += rows
 
 
 def _line(one: _Record, now_ms: int) -> bytes:

@@ -34,21 +34,23 @@ class Spool:
         self._closed = sorted(folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)  # left by an earlier process
         self.size_bytes = sum(path.stat().st_size for path in self._closed)
 
-    def append(self, key: str, line: bytes) -> bool:
-        """Write one line of a deployment, `tenant/environment/name`; False if the spool is full or the disk refuses, in which case nothing of it is kept."""
-        if self.size_bytes + len(line) > self._most_bytes:
+    def append(self, key: str, lines: bytes) -> bool:
+        """Write lines of a deployment, `tenant/environment/name`; False if the spool is full or the disk refuses: none is kept."""
+        if self.size_bytes + len(lines) > self._most_bytes:
             return False
         try:
             file = self._open.get(key) or self._create(key)
-            written = os.write(file.fd, line)
+            written = os.write(file.fd, lines)
+            if written < len(lines):
+                os.ftruncate(file.fd, file.size)
+                return False
         except OSError:
             return False
         file.size += written
         self.size_bytes += written
-        whole = written == len(line)
-        if not whole or file.size >= self._roll_bytes:  # a torn line ends its file; shipping drops it
+        if file.size >= self._roll_bytes:
             self._close(key)
-        return whole
+        return True
 
     def roll(self) -> None:
         """Close every file that holds lines, so that it can be shipped."""

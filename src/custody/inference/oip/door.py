@@ -138,7 +138,8 @@ class GrpcDoor:
             route = self._route(f"/repository/models/{request.model_name}/{verb}", "POST", context)
             if verb == "load" and len(UnknownFieldSet(request)):  # parameters, which only say what the manifest must say
                 raise Refused(400, REFUSAL)
-            answer = self._asked(route, context)
+            with self._thread_of(route):
+                answer = self._asked(route, context)
             assert answer.status == 200  # what is refused was raised
             return wire.RepositoryModelLoadResponse() if verb == "load" else wire.RepositoryModelUnloadResponse()
 

@@ -11,6 +11,7 @@ from custody.inference.exchange import JSON_TYPE, Answer, Exchange, Headers
 from custody.inference.predict import INLINE_BYTES, Predicted, Predictor
 from custody.inference.protocols.mlflow_request import Table, read_csv, read_json
 from custody.inference.protocols.v2_answer import parameters_of
+from custody.inference.protocols.values import WHOLE
 
 PREDICTION = b"x-custody-prediction-id"
 _CODES = {
@@ -60,10 +61,10 @@ def labels_of(signature: Signature) -> tuple[Any, Any]:
     """
     kinds = {tensor.datatype for tensor in signature.outputs if tensor.name != signature.score}
     texts = signature.classes
-    if kinds & {"INT64", "INT32", "BOOL"}:
+    if kinds & {*WHOLE, "BOOL"}:
         if all(text in _TRUTHS for text in texts):
             return _TRUTHS[texts[0]], _TRUTHS[texts[1]]
-        if kinds & {"INT64", "INT32"} and all(text.removeprefix("-").isdecimal() for text in texts):
+        if kinds & {*WHOLE} and all(text.removeprefix("-").isdecimal() for text in texts):
             return int(texts[0]), int(texts[1])
     return texts
 

@@ -9,11 +9,12 @@ from math import prod
 from typing import Any
 
 import msgspec
+import orjson
 
 from custody.core.errors import InvalidInput
 from custody.core.schema import Signature, Tensor
 from custody.inference.asked import Wanted
-from custody.inference.protocols.values import array_of, flattened, typed
+from custody.inference.protocols.values import WHOLE, array_of, flattened, typed
 from custody.serving import Given
 
 _FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
@@ -71,7 +72,7 @@ def _read(name: str, datatype: str, text: str) -> Any:
             return text
         if datatype == "BOOL":
             return _TRUTH[text.strip().lower()]
-        if datatype in {"INT32", "INT64"}:
+        if datatype in WHOLE:
             return int(text)
         return float(text) if text.strip() else None
     except (ValueError, KeyError) as error:
@@ -119,8 +120,10 @@ def _with_nan(body: bytes, error: Exception) -> Any:
     """Decode what Python's own json writes for missing numbers: NaN, which JSON does not have."""
     try:
         if b"NaN" in body:
-            return json.loads(body)
-    except (ValueError, RecursionError):
+            document = json.loads(body)
+            orjson.dumps(document)  # refuses halves of characters, which no text may hold
+            return document
+    except (ValueError, RecursionError, TypeError):
         pass
     raise InvalidInput("The body is not JSON.", why=f"{error}.") from error
 

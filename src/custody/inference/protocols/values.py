@@ -18,10 +18,10 @@ _LARGEST = {
     "FP32": float(np.finfo(np.float32).max),
 }
 _FLOATS = ("FP16", "BF16", "FP32", "FP64")
-_WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
+WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 _ACCEPTED: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(_FLOATS, (float, int, type(None))),
-    **dict.fromkeys(_WHOLE, (int,)),
+    **dict.fromkeys(WHOLE, (int,)),
     "BOOL": (bool,),
     "BYTES": (str,),
 }
