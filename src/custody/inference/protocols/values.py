@@ -47,7 +47,7 @@ def _refuse_overflow(name: str, values: Sequence[float], most: float) -> None:
 
 def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return an array without infinite numbers, else InvalidInput; NaN is a missing number."""
-    if array.dtype.kind == "f" and np.isinf(array).any():
+    if array.dtype.kind == "f" and not math.isfinite(array.dot(array)) and np.isinf(array).any():  # the first is cheaper
         raise InvalidInput(f"Input '{name[:80]}' holds an infinite number.", fix="Send a finite number, or NaN if it is missing.")
     return array
 
