@@ -33,3 +33,18 @@ def end_of(text: str, start: datetime) -> datetime | None:
         return min(start + length, _FAR) if length < _FAR - start else _FAR
     day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     return day + timedelta(days=1)
+
+
+def in_words(text: str) -> str:
+    """Say how long in English.
+
+    >>> in_words("P1Y6M"), in_words("2030-12-31")
+    ('for 1 year and 6 months', 'until 2030-12-31')
+    """
+    if text == UNLIMITED:
+        return "without an end"
+    if found := _DURATION.fullmatch(text):
+        counts = [(int(count or 0), unit) for count, unit in zip(found.groups(), ("year", "month", "day"), strict=True)]
+        said = [f"{count} {unit}{'s' if count != 1 else ''}" for count, unit in counts if count]
+        return f"for {' and '.join(said) or 'no time'}"
+    return f"until {text}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from custody.core.digest import Json
 from custody.data.card import ANY, Card
+from custody.data.retention import UNLIMITED, in_words
 
 _BASES = {
     "consent": "Every row needs the consent of the person it is about; rows without it are left out when a model is trained.",
@@ -185,10 +186,9 @@ def _place(verb: str, allowed: Sequence[str], denied: Sequence[str]) -> str:
 def _keep(card: Card) -> list[str]:
     if not card.retention:
         return ["Nothing is said about how long it may be kept."]
-    if card.retention == "unlimited":
+    if card.retention == UNLIMITED:
         return ["It may be kept without an end."]
-    until = f"for {card.retention}" if card.retention.startswith("P") else f"until {card.retention}"
-    return [f"It may be kept {until}; then it is {_ENDS.get(card.retention_action, card.retention_action)}."]
+    return [f"It may be kept {in_words(card.retention)}; then it is {_ENDS.get(card.retention_action, card.retention_action)}."]
 
 
 def _bias(card: Card, groups: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from custody.core.digest import Json
 from custody.core.errors import InvalidInput
 from custody.data.asked import NAMES, QUESTIONS, card_of
 from custody.data.card import LEGAL_BASES, METHODS, TRAINING, Card
+from custody.data.retention import in_words
 from custody.data.sentences import sentences
 
 COMPLETE: dict[str, Json] = {
@@ -188,3 +189,11 @@ def test_whatever_is_declared_about_identities_can_be_said(told: dict[str, Json]
     card = card_of({**COMPLETE, "subjects": ["customers"], "deidentification": told})
     said = " ".join(dict(sentences(card))["Whom is it about?"])
     assert all(name.replace("_", " ") in said for name in told)
+
+
+@pytest.mark.parametrize(
+    ("retention", "words"),
+    [("P5Y", "for 5 years"), ("P1Y6M", "for 1 year and 6 months"), ("P0D", "for no time"), ("2030-12-31", "until 2030-12-31")],
+)
+def test_a_retention_is_said_in_words(retention: str, words: str) -> None:
+    assert in_words(retention) == words
