@@ -227,7 +227,7 @@ def _mitigation_text(data: dict[str, Any]) -> str:
         "it cost": _share(data["cost"]),
     }
     told = {"treatment": f"{data['method']} by {data['column']}", "held-out rows": data["rows"], **lines, **costs}
-    return facts({**told, "thresholds": data["thresholds"], "too few rows of": data["suppressed"]})
+    return facts({**told, "thresholds": data["thresholds"], "groups with too few rows": data["suppressed"]})
 
 
 def _share(one: dict[str, Any]) -> str:

@@ -106,8 +106,8 @@ class Keys(Protocol):
         """Tell whether a tenant has keys that are not destroyed, and make none."""
         ...
 
-    def retire(self, tenant: TenantId) -> int:
-        """Destroy a tenant's older data keys, all but the one that seals, and return how many; nothing may need them."""
+    def retire(self, tenant: TenantId, below: int) -> int:
+        """Destroy a tenant's data keys of a lower number, and return how many there were; nothing may need them."""
         ...
 
     def rewrap(self) -> int:

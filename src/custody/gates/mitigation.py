@@ -34,7 +34,7 @@ class Mitigation:
     """A treatment of bias, measured. before and after: gaps in the order of `MEASURES`, those that could be measured.
 
     method: reweigh, threshold, or other. cost: accuracy before minus after on the same rows, negative if it rose.
-    thresholds: by group, for the method threshold. suppressed: groups with fewer than 5 relevant rows, left out of the gaps.
+    thresholds: by group, for the method threshold. suppressed: how many groups have fewer than 5 relevant rows; they are left out.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Mitigation:
     accuracy_after: Estimate
     cost: Estimate
     thresholds: Mapping[str, float]
-    suppressed: tuple[str, ...] = ()
+    suppressed: int = 0
     version: int = 1
 
     @property
@@ -84,7 +84,7 @@ def compare(
         raise InvalidInput(f"The held-out rows have fewer than two groups of '{column}'.", fix="Name a column with groups.")
     counts = [group_counts(choice, actual, {column: groups}) for choice in (before, after)]
     gaps = [tuple(gap for name in MEASURES if (gap := largest_gap(name, each))) for each in counts]
-    small = sorted({one.group for one in counts[0] if one.n < LEAST})
+    small = len({one.group for one in counts[0] if one.n < LEAST})
     return Mitigation(
         method,
         column,
@@ -95,7 +95,7 @@ def compare(
         accuracy_after=_accuracy(after, actual),
         cost=paired(before == actual, after == actual),
         thresholds=dict(thresholds or {}),
-        suppressed=tuple(small),
+        suppressed=small,
     )
 
 

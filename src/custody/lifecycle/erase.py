@@ -127,7 +127,8 @@ def erase_captures(person: Person, begin: Begin) -> None:
         new = objects.put(person.ports.tables.to_parquet(kept))
         with begin() as change:
             change.captures.replace(replace(batch, object=new, rows=kept.num_rows))
-            change.subjects.redirect(batch.object, new)
+            if new != batch.object:
+                change.subjects.redirect(batch.object, new)
 
 
 def erase_datasets(
@@ -152,7 +153,8 @@ def erase_datasets(
                 version, parts=(), profile=rest.profile if rest else Digest(""), replaced_by=rest.ref if rest else None
             )
             change.datasets.close(gone)
-            for old in (*(part.object for part in version.parts), version.profile):
+            left = {*(part.object for part in rest.parts), rest.profile} if rest else set()  # parts without the person stay
+            for old in {*(part.object for part in version.parts), version.profile} - left:
                 change.subjects.redirect(old, Digest(""))
             change.record(
                 "dataset.rewritten", str(version.ref), {"erasure": version.erasure, "rest": str(rest.ref) if rest else ""}

@@ -1,14 +1,14 @@
 """Forget: one person's rows are out of reach at once, then gone from everything that held them; models are held to account."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
 
 from custody.core.digest import Digest, Json
-from custody.core.errors import Conflict
+from custody.core.errors import Conflict, Denied
 from custody.core.refs import ModelRef
 from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.dataset import DatasetVersion
@@ -82,8 +82,9 @@ def resume(ports: Ports, now: datetime) -> int:
     for tenant in tenants_of(ports.stores):
         for erasure in ports.stores.of(tenant).subjects.erasures(ErasureState.PENDING):
             if not erasure.left:  # where a search found something, whoever asked must look, and ask again
-                _carry_out(Person(ports, tenant, erasure.token), erasure, now, [])
-                found += 1
+                with suppress(Denied):  # its keys were destroyed: nothing of it can be read, and no other tenant waits for it
+                    _carry_out(Person(ports, tenant, erasure.token), erasure, now, [])
+                    found += 1
     return found
 
 
@@ -173,11 +174,11 @@ def _closed(person: Person, erasure: str) -> list[DatasetVersion]:
 
 
 def delete_bytes(ports: Ports, tenant: TenantId) -> None:
-    """Delete the objects that others stand in for, unless another tenant's record names the same plain object."""
+    """Delete the objects that others stand in for, unless a dataset names the same object: rows may be added again."""
     objects = ports.stores.objects.of(tenant)
-    others = [ports.stores.of(one) for one in tenants_of(ports.stores) if one != tenant]
+    shelves = [ports.stores.of(one) for one in tenants_of(ports.stores)]
     for old in ports.stores.of(tenant).subjects.redirects():
-        if not any(shelf.datasets.holds(old) for shelf in others):
+        if not any(shelf.datasets.holds(old) for shelf in shelves):
             objects.discard(old)
     for folder in ("captures", "quarantine", "sealed"):
         objects.purge(f"{folder}/{tenant}")

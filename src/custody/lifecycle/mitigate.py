@@ -1,5 +1,6 @@
 """Mitigate: what a treatment of bias did to the gaps between groups and to accuracy, on held-out rows, kept for the cards."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -11,7 +12,7 @@ from custody.core.errors import InvalidInput, NotFound
 from custody.core.refs import ModelRef, near
 from custody.core.tenancy import Role, TenantId
 from custody.data.split import Split, holdout_mask, part_of
-from custody.gates.mitigation import Mitigation, compare, decided, equal_recall
+from custody.gates.mitigation import LEAST, Mitigation, compare, decided, equal_recall
 from custody.ledger.entry import Entry
 from custody.lifecycle.consent import admit
 from custody.lifecycle.convert import thresholds_of
@@ -49,6 +50,8 @@ def measure_mitigation(
         each = equal_recall(tuned.scores, tuned.actual, tuned.groups[column], at)
         each = {group: each.get(group, at) for group in set(judged.groups[column]) | set(each)}
         after = decided(judged.scores, judged.groups[column], each)
+        counts = Counter(groups)
+        each = {group: at_ for group, at_ in each.items() if counts[group] >= LEAST}
         found = compare("threshold", column, judged.groups[column], judged.actual, judged.scores >= at, after, thresholds=each)
     else:
         old, _ = _held_out(ports, shelf, caller, version, shelf.models.get(before), column)
@@ -79,6 +82,8 @@ def _held_out(
     ports: Ports, shelf: Shelf, caller: Caller, of: ModelVersion, judged: ModelVersion, column: str
 ) -> tuple[Scored, NDArray[np.bool_]]:
     """Score the rows kept from one version with another, and tell which are in the half on which thresholds are chosen."""
+    policy = shelf.gates.policy(of.ref.name)
+    ruled = {part for rule in (policy.bias if policy else ()) for part in rule.column.split("*")}
     model, scored, halves = ports.load(ports.stores.objects.get(judged.artifact), judged.signature), list[Scored](), []
     for use in of.datasets:
         data = shelf.datasets.get(use.ref)
@@ -87,6 +92,12 @@ def _held_out(
             raise InvalidInput(
                 f"{use.ref} has no column '{column}'.",
                 why=f"Did you mean '{close[0]}'?" if close else f"It has {', '.join(data.schema.names)}.",
+            )
+        if other := set(column.split("*")) - {*data.schema.groups, *ruled}:  # its values would be told, whosever they are
+            raise InvalidInput(
+                f"'{', '.join(sorted(other))}' does not hold groups of people.",
+                why="Only columns that the dataset names as groups, or a bias rule of the policy judges, are told by value.",
+                fix=f"Name it: custody dataset add ... --group {min(other)}; or write a bias rule for it: custody gate set",
             )
         table = part_of(table_of(data, ports.stores.objects, ports.tables), Split.HOLDOUT, data.holdout)
         if use.admission is not None:

@@ -78,8 +78,8 @@ def _begin(ports: Ports, caller: Caller, key: KeyInfo) -> int | None:
 
 def _end(ports: Ports, caller: Caller, key: KeyInfo, found: Resealed, *, retire: bool) -> tuple[Stretch, int | None]:
     """Record the end, and destroy the older keys if a last look finds nothing under them."""
-    older = [one for one in ports.keys.ls(caller.tenant) if one.number != key.number]
-    if retire and older and _stale(ports, caller):
+    older = [one for one in ports.keys.ls(caller.tenant) if one.number < key.number]
+    if retire and _stale(ports, caller):
         raise Conflict("Something was sealed with an older key meanwhile.", fix="Run it again: it seals only what is left.")
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         known = change.reseals.get() or Reseal(key.number, key.id, caller.now)
@@ -87,7 +87,7 @@ def _end(ports: Ports, caller: Caller, key: KeyInfo, found: Resealed, *, retire:
         entry = change.record(
             "encryption.resealed", caller.tenant, {"number": key.number, "retired": len(older) if retire else 0}
         )
-    retired = ports.keys.retire(caller.tenant) if retire and older else 0
+    retired = ports.keys.retire(caller.tenant, key.number) if retire else 0
     return replace(_told(key, found), retired=retired), entry.seq
 
 

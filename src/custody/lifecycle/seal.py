@@ -10,7 +10,7 @@ import msgspec
 import pyarrow as pa
 
 from custody.core.digest import Json
-from custody.core.errors import CustodyError, InvalidInput
+from custody.core.errors import CustodyError, Denied, InvalidInput
 from custody.core.objects import Objects
 from custody.core.prediction import CaptureBatch
 from custody.core.refs import DeploymentKey, ModelRef
@@ -108,7 +108,10 @@ def _read(ports: Ports, tenant: TenantId, name: str, now: datetime) -> _Shipped 
     if ports.stores.of(tenant).captures.has(id):  # recorded, but its process died before it removed the file
         ports.stores.objects.remove(name)
         return None
-    body = ports.stores.objects.read(name)
+    try:
+        body = ports.stores.objects.read(name)
+    except Denied:  # its tenant's keys were destroyed: nobody can read it any more, and no other tenant waits for it
+        return None
     if body is None:
         return None
     try:

@@ -319,3 +319,17 @@ def test_a_closed_version_does_not_wait_for_a_scan(world: World) -> None:
         old = change.scans.policy()
         change.scans.add_policy(replace(old, number=99, created_at=world.now, scan=replace(old.scan, min_k=9)))
     assert rescan(world.ports, world.caller().now) == 1
+
+
+def test_parts_without_the_person_and_their_rows_stay(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("custody.lifecycle.ingest.ROWS_PER_PART", 100)
+    names = [WHO if i < 3 else f"p{i}" for i in range(300)]
+    notes = [CANARY if name == WHO else "nothing" for name in names]
+    version = add(world, rows(300).append_column("who", pa.array(names)).append_column("note", pa.array(notes)))
+    assert len(version.parts) == 3
+    assert erased(world).state is ErasureState.DONE
+    rest = world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 2))
+    assert [one.rows for one in rest.parts] == [97, 100, 100]
+    assert rest.parts[1:] == version.parts[1:]
+    assert verify_all(world.ports, world.caller()).ok
+    assert world.ports.stores.objects.get(rest.parts[2].object)

@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from fastapi.routing import iter_route_contexts
-from lifecycle_world import ACME, CHURN, CHURN_1, World, opened
+from lifecycle_world import ACME, CHURN, CHURN_1, POLICY, World, opened
 from starlette.testclient import TestClient
 from test_consent_rows import AGREED, TRAINING, says
 
+from custody.core.digest import Json
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.tenancy import Role
 from custody.ledger.entry import Entry
@@ -24,7 +25,7 @@ from custody.lifecycle.convert import convert
 from custody.lifecycle.export import export
 from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.monitor import set_cost, set_monitor
-from custody.lifecycle.promote import set_golden
+from custody.lifecycle.promote import set_golden, set_policy
 from custody.lifecycle.record import record
 from custody.lifecycle.train import begin, log
 from custody.lifecycle.watch import Seen, watch
@@ -196,6 +197,8 @@ def fill(world: World) -> tuple[str, str, str]:
     roles = Roles(target="left", positive="Yes")
     stored, _ = ingest(ports, world.caller(), "people", people(), card, roles=roles)
     world.live()
+    rule: dict[str, Json] = {"column": "left", "measure": "selection_rate"}
+    set_policy(ports, world.caller(), "churn", {**POLICY, "bias": [rule]})
     neighbours = world.ports.stores.of(world.caller().tenant).runs.last()
     assert neighbours is not None
     other, _ = begin(ports, world.caller(), "neighbours")
@@ -297,6 +300,15 @@ def test_aggregates_are_open_and_hold_no_single_value(house: House, route: Route
         spreadsheet = house.ask("blind", "PAGE", "/deployments/acme/prod/churn?format=csv")
         assert spreadsheet.status == 200
         assert not [one for one in CANARIES if one in spreadsheet.text]
+
+
+@pytest.mark.parametrize("who", ["blind", "seeing"])
+def test_the_values_of_a_column_that_holds_no_groups_are_not_told_as_groups(house: House, who: str) -> None:
+    got = house.client.post(
+        "/api/v1/gates/churn/1/mitigation?dry_run=true", json={"column": "age"}, headers={"X-Custody-Key": house.keys[who]}
+    )
+    assert got.status_code == 422
+    assert "does not hold groups" in got.json()["detail"]
 
 
 def test_a_profile_without_rows_still_tells_what_five_rows_stand_behind(house: House) -> None:

@@ -49,9 +49,13 @@ def marked(item: str, *, personal: bool) -> Marked | None:
 
 
 def decided(spans: Sequence[Span], answers: Sequence[Marked]) -> tuple[Span, ...]:
-    """Return the spans of one value without those that a person found harmless."""
+    """Return the spans of one value without those that a person found harmless: of that type, and wholly inside what was looked at."""
     harmless = [one for one in answers if not one.personal]
-    return tuple(span for span in spans if not any(one.meets(span.start, span.end) for one in harmless))
+    return tuple(
+        span
+        for span in spans
+        if not any(one.type == span.type and one.start <= span.start and span.end <= one.end for one in harmless)
+    )
 
 
 def forced(answers: Sequence[Marked]) -> tuple[Span, ...]:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from custody.adapters.blobs.keys.envelope import broken
 from custody.adapters.blobs.keys.ring import KeyRing
-from custody.core.errors import IntegrityBroken
+from custody.core.errors import IntegrityBroken, InvalidInput
 from custody.core.keys import PERSONAL
 from custody.core.objects import Objects
 from custody.core.tenancy import TenantId
@@ -35,6 +35,14 @@ _PACKED = pa.schema([("key", pa.binary(_ID)), ("rows", pa.list_(pa.int64())), ("
 class _Key:
     id: bytes
     secret: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """One file: keys by person; destroyed: ids of keys that were, so that a key that is lost can be told from them."""
+
+    keys: Mapping[str, _Key]
+    destroyed: tuple[bytes, ...]
 
 
 class PersonKeys:
@@ -56,8 +64,12 @@ class PersonKeys:
         packed: list[dict[str, Any]] = []
         for number, name in enumerate(names):
             mine = order[ends[number] : ends[number + 1]]
-            batch = sorted_rows.slice(int(ends[number]), len(mine)).to_batches()[0]
-            body = _cipher(keys[name]).encrypt(batch.serialize().to_pybytes(), [tenant.encode(), keys[name].id])
+            batches = sorted_rows.slice(int(ends[number]), len(mine)).to_batches()
+            if len(batches) != 1:  # a column of more than 2 GB is cut, and only one piece would be sealed
+                raise InvalidInput(
+                    "A part of this table is too large to be sealed by person.", fix="Add it in several smaller datasets."
+                )
+            body = _cipher(keys[name]).encrypt(batches[0].serialize().to_pybytes(), [tenant.encode(), keys[name].id])
             packed.append({"key": keys[name].id, "rows": mine.tolist(), "body": body})
         told = {b"tenant": tenant.encode(), b"schema": table.schema.remove_metadata().serialize().to_pybytes()}
         return _HEAD + _stream(pa.Table.from_pylist(packed, _PACKED).replace_schema_metadata(told))
@@ -69,10 +81,14 @@ class PersonKeys:
         packed = pa.ipc.open_stream(body[len(_HEAD) :]).read_all()
         told = packed.schema.metadata
         tenant, schema = TenantId(told[b"tenant"].decode()), pa.ipc.read_schema(pa.py_buffer(told[b"schema"]))
-        known = {key.id: key for keys in self._read(tenant).values() for key in keys.values()}
+        documents = self._read(tenant).values()
+        known = {key.id: key for one in documents for key in one.keys.values()}
+        destroyed = {id_ for one in documents for id_ in one.destroyed}
         batches, places = [], list[int]()
         for row in packed.to_pylist():
-            if (key := known.get(row["key"])) is not None:
+            if (key := known.get(row["key"])) is None and row["key"] not in destroyed:
+                raise _lost()  # rows may only be missing where somebody was erased
+            if key is not None:
                 batches.append(_opened(row["body"], key, tenant, schema))
                 places += row["rows"]
         return pa.Table.from_batches(batches, schema).take(pa.array(np.argsort(np.array(places, dtype=np.int64), kind="stable")))
@@ -80,33 +96,34 @@ class PersonKeys:
     def destroy(self, tenant: TenantId, person: str) -> int:
         """Destroy the keys of one person and return how many there were; one process at a time."""
         found = 0
-        for name, keys in self._read(tenant).items():
-            if person in keys:
+        for name, one in self._read(tenant).items():
+            if person in one.keys:
                 found += 1
-                self._store.publish(name, self._document(tenant, {one: key for one, key in keys.items() if one != person}))
-                self._store.purge(name)
+                left = {other: key for other, key in one.keys.items() if other != person}
+                self._store.publish(name, self._document(tenant, left, (*one.destroyed, one.keys[person].id)))
+        self._store.purge(f"people/{tenant}/")  # also what a killed call replaced and left in the history
         return found
 
     def _made(self, tenant: TenantId, people: Sequence[str]) -> dict[str, _Key]:
         """Return a key for each person; new ones are stored together before anything is sealed under them."""
-        known = {one: key for keys in reversed(self._read(tenant).values()) for one, key in keys.items()}
+        known = {one: key for held in reversed(self._read(tenant).values()) for one, key in held.keys.items()}
         fresh = {one: _Key(os.urandom(_ID), os.urandom(32)) for one in people if one not in known}
         if fresh:
             self._store.create(f"people/{tenant}/{os.urandom(16).hex()}", self._document(tenant, fresh))
         return {one: known.get(one) or fresh[one] for one in people}
 
-    def _document(self, tenant: TenantId, keys: Mapping[str, _Key]) -> bytes:
+    def _document(self, tenant: TenantId, keys: Mapping[str, _Key], destroyed: Sequence[bytes] = ()) -> bytes:
         wrapping = self._wrapping(tenant)
         told = {}
         for person, key in keys.items():
             nonce = os.urandom(_NONCE)
             wrapped = nonce + wrapping.encrypt(nonce, key.secret, _context(tenant, person, key.id))
             told[person] = [key.id.hex(), wrapped.hex()]
-        return json.dumps({"version": VERSION, "keys": told}).encode()
+        return json.dumps({"version": VERSION, "keys": told, "destroyed": [one.hex() for one in destroyed]}).encode()
 
-    def _read(self, tenant: TenantId) -> dict[str, dict[str, _Key]]:
-        """Return the keys of each document, by its name."""
-        found, wrapping = dict[str, dict[str, _Key]](), None
+    def _read(self, tenant: TenantId) -> dict[str, _Document]:
+        """Return each document, by its name."""
+        found, wrapping = dict[str, _Document](), None
         for name in self._store.names(f"people/{tenant}/"):
             if (body := self._store.read(name)) is not None:
                 wrapping = wrapping or self._wrapping(tenant)
@@ -147,10 +164,11 @@ def _context(tenant: TenantId, person: str, id_: bytes) -> bytes:
     return b"\0".join([b"custody person key v1", tenant.encode(), person.encode(), id_])
 
 
-def _parsed(body: bytes, tenant: TenantId, wrapping: AESGCM) -> dict[str, _Key]:
+def _parsed(body: bytes, tenant: TenantId, wrapping: AESGCM) -> _Document:
     try:
-        found = {}
-        for person, (id_hex, wrapped_hex) in json.loads(body)["keys"].items():
+        found, told = {}, json.loads(body)
+        destroyed = tuple(bytes.fromhex(one) for one in told["destroyed"])
+        for person, (id_hex, wrapped_hex) in told["keys"].items():
             id_, wrapped = bytes.fromhex(id_hex), bytes.fromhex(wrapped_hex)
             secret = wrapping.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], _context(tenant, person, id_))
             found[person] = _Key(id_, secret)
@@ -158,4 +176,12 @@ def _parsed(body: bytes, tenant: TenantId, wrapping: AESGCM) -> dict[str, _Key]:
         raise IntegrityBroken(
             "A file of people's keys is damaged.", fix="Restore the ring from its backup: keyring in custody.toml"
         ) from error
-    return found
+    return _Document(found, destroyed)
+
+
+def _lost() -> IntegrityBroken:
+    return IntegrityBroken(
+        "The key of a person is missing, and nobody destroyed it.",
+        why="The ring was restored from an older backup, or lost a file below people/.",
+        fix="Restore the newest backup of the ring, then erase again whom it still knows: keyring in custody.toml",
+    )

@@ -103,12 +103,13 @@ class KeyRing:
         self._make(tenant, name, now)
         return self._info(tenant, f"ring/{tenant}/{name}", current=True)
 
-    def retire(self, tenant: TenantId) -> int:
-        """Destroy all data keys of a tenant but the one that seals, and return how many; nothing may need them any more."""
-        names = [name for name in self._store.names(f"ring/{tenant}/") if "/data-" in name][:-1]
+    def retire(self, tenant: TenantId, below: int) -> int:
+        """Destroy a tenant's data keys of a lower number, and return how many there were; nothing may need them any more."""
+        end = f"ring/{tenant}/data-{below:05}"
+        names = [name for name in self._store.names(f"ring/{tenant}/") if "/data-" in name and name < end]
         for name in names:
             self._store.remove(name)
-            self._store.purge(name)
+        self._store.purge(f"ring/{tenant}/")  # also what a killed call removed and left in the history
         self._held.pop(tenant, None)
         return len(names)
 
