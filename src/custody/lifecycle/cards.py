@@ -40,21 +40,27 @@ def plain(card: Card) -> dict[str, Json]:
     return made
 
 
-def check_card(ports: Ports, version: DatasetVersion) -> bool:
+def check_card(ports: Ports, tenant: TenantId, version: DatasetVersion) -> bool:
     """Tell whether this project's key signed the version's card; False for no signature or one by another key.
 
-    Raises: IntegrityBroken if the signature is of this key and does not fit: somebody changed the card where it is stored.
+    Raises: IntegrityBroken if somebody changed the card where it is stored: the signature is of this key and does not fit, or
+    there is none of this key, and the ledger recorded another card.
     """
-    if not version.card_signature or version.card_key_id != ports.signer.key_id:
-        return False
-    if not holds(digest_of_card(version.card), version.card_signature, ports.signer.public_key):
+    digest = digest_of_card(version.card)
+    ours = bool(version.card_signature) and version.card_key_id == ports.signer.key_id
+    if ours:
+        intact = holds(digest, version.card_signature, ports.signer.public_key)
+    else:
+        page = ports.stores.ledger.page(tenant, subject=str(version.ref), kind="dataset.ingested", after=None, limit=1)
+        intact = all(entry.body.get("card_digest", digest) == digest for entry in page.items)
+    if not intact:
         raise IntegrityBroken(
             f"The card of {version.ref} is not the one that was signed.",
             why="It was changed where it is stored, past custody.",
             fix="Restore the database from a backup, and look for who can write to it: custody ledger verify",
             facts={"dataset": str(version.ref), "key_id": version.card_key_id},
         )
-    return True
+    return ours
 
 
 def described(ports: Ports, tenant: TenantId, version: DatasetVersion) -> Card:
@@ -107,7 +113,7 @@ def plain_card(ports: Ports, caller: Caller, ref: DatasetRef) -> dict[str, Any]:
         "digest": digest_of_card(version.card),
         "signature": version.card_signature,
         "key_id": version.card_key_id,
-        "verified": check_card(ports, version),
+        "verified": check_card(ports, caller.tenant, version),
     }
 
 
@@ -119,7 +125,7 @@ def exported_card(ports: Ports, caller: Caller, ref: DatasetRef, form: str) -> d
     """Return a version's card in a standard (croissant, dps, spdx, dpv, odrl), or as it was signed (`signed`)."""
     shelf = ports.stores.of(caller.may(Role.VIEWER).tenant)
     version = shelf.datasets.get(ref)
-    check_card(ports, version)
+    check_card(ports, caller.tenant, version)
     if form == SIGNED:
         key = ports.signer.public_key if version.card_key_id == ports.signer.key_id else b""
         return document(str(ref), plain(version.card), version.card_signature, version.card_key_id, key)

@@ -87,6 +87,12 @@ def ingest(
     people = index_parts(pieces, subject, tokens_for(ports, caller.tenant)) if subject else []
     profile, objects = profile_of(table), ports.stores.objects.of(caller.tenant)
     own_keys = own_keys or (subject is not None and _sealed_before(ports, caller, derived_from))
+    if own_keys and card.further_subject_keys:
+        raise InvalidInput(
+            "Rows about several people cannot be sealed under a key of each.",
+            why="A row has one key: erasing somebody else in it would leave it readable in old copies.",
+            fix="Leave out --own-keys, or add the data without further_subject_keys.",
+        )
     bodies = [(stored(ports, caller.tenant, piece, subject, own_keys=own_keys), piece.num_rows) for piece in pieces]
     parts = tuple(Part(objects.put(body), rows, len(body)) for body, rows in bodies)
     digest = content_digest(parts, schema)

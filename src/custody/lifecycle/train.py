@@ -101,7 +101,7 @@ def weighted(rows: pa.Table, schema: Schema, column: str) -> pa.Table:
 
 
 def _trainable(ports: Ports, version: DatasetVersion, caller: Caller) -> None:
-    check_card(ports, version)
+    check_card(ports, caller.tenant, version)
     ref, blocks = version.ref, version.card.blocks
     if blocks:
         raise Denied(

@@ -68,7 +68,7 @@ def _cards(ports: Ports, shelf: Shelf) -> Iterator[str]:
         page = shelf.datasets.page(after=after, limit=MOST)
         for summary in page.items:
             try:
-                check_card(ports, shelf.datasets.get(summary.ref))
+                check_card(ports, shelf.tenant, shelf.datasets.get(summary.ref))
             except IntegrityBroken as error:
                 yield error.what
         if (after := page.next) is None:

@@ -102,12 +102,15 @@ def test_no_purpose_no_consent_and_no_cleared_scan_train_nothing(shared: World) 
     assert stands(shared.ports.stores.of(HOUSE), stored(shared, CONTRACT, "unknown", odd).ref)[0].value == "quarantined"
 
 
-def test_a_card_that_was_changed_in_the_database_trains_nothing_and_is_found(world: World) -> None:
+@pytest.mark.parametrize("signature", ["kept", "taken off"])
+def test_a_card_that_was_changed_in_the_database_trains_nothing_and_is_found(world: World, signature: str) -> None:
     version = stored(world, replace(CONTRACT, purposes=("finance",)))
     assert plain_card(world.ports, world.caller(), version.ref)["verified"]
     assert isinstance(world.ports.stores, SqlStores)
     with world.ports.stores._engines.write.begin() as database:
         database.execute(text("update datasets set body = replace(body, '\"finance\"', '\"train_ai_system\"')"))
+        if signature == "taken off":
+            database.execute(text(f"update datasets set body = replace(body, '{version.card_signature}', '')"))
     run, _ = begin(world.ports, world.caller(), "churn", purpose=TRAINING)
     for ask in (
         lambda: read(world.ports, world.caller(), run.id, version.ref, Split.TRAIN),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from lifecycle_world import CARD, World, rows
 
-from custody.core.errors import InvalidInput
+from custody.core.errors import IntegrityBroken, InvalidInput
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import HOUSE
 from custody.data.dataset import DatasetVersion
@@ -71,3 +71,22 @@ def test_after_an_erasure_an_old_copy_of_everything_but_the_ring_holds_nobody(wo
 def test_without_a_column_that_names_people_there_is_nobody_to_have_a_key(world: World) -> None:
     with pytest.raises(InvalidInput, match="keys of their own"):
         ingest(world.ports, world.caller(), "tickets", rows(), CARD, own_keys=True)
+
+
+def test_a_key_that_was_lost_is_not_taken_for_one_that_was_destroyed(world: World, tmp_path: Path) -> None:
+    made = add(world, people())
+    forget(world.ports, world.caller(), "person1@example.org")
+    rest = world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 2))
+    assert read(world, rest).num_rows == 57
+    (file,) = [path for path in tmp_path.rglob("people/*/*") if path.is_file()]
+    file.unlink()
+    assert made.own_keys
+    with pytest.raises(IntegrityBroken, match="nobody destroyed it"):
+        read(world, rest)
+
+
+def test_rows_about_several_people_are_not_sealed_by_person(world: World) -> None:
+    card = replace(CARD, subject_key="who", further_subject_keys=("other",))
+    table = people().append_column("other", pa.array(["x@example.org"] * 60))
+    with pytest.raises(InvalidInput, match="several people"):
+        ingest(world.ports, world.caller(), "pairs", table, card, own_keys=True)
