@@ -30,6 +30,7 @@ from custody.lifecycle.stores import Caller
 from custody.privacy.erasure.ports import ErasureState
 from custody.privacy.erasure.spelling import stands_in
 
+_LOOKS = 20
 LOUD = ("log_statement = 'all'", "log_min_duration_statement = 0", "log_parameter_max_length_on_error = -1")
 
 
@@ -55,12 +56,18 @@ class Server:
                 connection.execute(statement.encode())
 
     def holding(self, *texts: str, but: str = "never") -> list[str]:
-        """Return the files, below the data folder and beside it (the log), in which a text stands."""
-        files = [
-            path for path in [*self.folder.rglob("*"), self.folder.parent / "log"] if path.is_file() and but not in str(path)
-        ]
-        bodies = [(path, path.read_bytes()) for path in files]
-        return [str(path) for path, body in bodies if any(stands_in(body, one) for one in texts)]
+        """Return the files, below the data folder and beside it (the log), in which a text stands.
+
+        The server goes on writing meanwhile: where a file went away before it was read, perhaps to another name, all are read again.
+        """
+        for _ in range(_LOOKS):
+            try:
+                files = [path for path in [*self.folder.rglob("*"), self.folder.parent / "log"] if path.is_file()]
+                bodies = [(path, path.read_bytes()) for path in files if but not in str(path)]
+            except FileNotFoundError:
+                continue
+            return [str(path) for path, body in bodies if any(stands_in(body, one) for one in texts)]
+        raise AssertionError(f"The server's files did not hold still in {_LOOKS} looks.")
 
     def backup(self, tool: str, *options: str) -> None:
         binary = next(path for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{tool}"), reverse=True))

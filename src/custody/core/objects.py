@@ -1,11 +1,14 @@
 """The port of the object store: immutable bytes by digest, and a few named documents."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from custody.core.digest import Digest
 from custody.core.keys import Resealed
 from custody.core.tenancy import TenantId
+
+Alone = Callable[[], AbstractContextManager[object]]
 
 
 class Objects(Protocol):
@@ -48,8 +51,11 @@ class Objects(Protocol):
         """
         ...
 
-    def reseal(self, after: str, limit: int, *, dry_run: bool = False) -> Resealed:
-        """Seal up to `limit` of this tenant's documents behind the name `after` under its newest key; nothing where none seals."""
+    def reseal(self, after: str, limit: int, *, dry_run: bool = False, alone: Alone = nullcontext) -> Resealed:
+        """Seal up to `limit` of this tenant's documents behind the name `after` under its newest key; nothing where none seals.
+
+        alone: holds off who replaces documents meanwhile, while one is.
+        """
         ...
 
     def publish(self, name: str, body: bytes) -> None:

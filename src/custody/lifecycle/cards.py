@@ -1,5 +1,6 @@
 """Cards: a dataset version's terms in plain words and in other people's standards, signed by the project."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from custody.data.sentences import sentences
 from custody.data.signature import SIGNED, document, holds
 from custody.data.standards.formats import standard
 from custody.data.standards.places import About
+from custody.ledger.entry import Entry
 from custody.lifecycle.mitigate import KIND, told_of
 from custody.lifecycle.scan import report_of_scan
 from custody.lifecycle.stores import Caller, Ports
@@ -51,8 +53,7 @@ def check_card(ports: Ports, tenant: TenantId, version: DatasetVersion) -> bool:
     if ours:
         intact = holds(digest, version.card_signature, ports.signer.public_key)
     else:
-        page = ports.stores.ledger.page(tenant, subject=str(version.ref), kind="dataset.ingested", after=None, limit=1)
-        intact = all(entry.body.get("card_digest", digest) == digest for entry in page.items)
+        intact = all(entry.body.get("card_digest", digest) == digest for entry in _entries(ports, tenant, version))
     if not intact:
         raise IntegrityBroken(
             f"The card of {version.ref} is not the one that was signed.",
@@ -61,6 +62,15 @@ def check_card(ports: Ports, tenant: TenantId, version: DatasetVersion) -> bool:
             facts={"dataset": str(version.ref), "key_id": version.card_key_id},
         )
     return ours
+
+
+def _entries(ports: Ports, tenant: TenantId, version: DatasetVersion) -> Sequence[Entry]:
+    """Return the entry that tells a version's card: of its own arrival, or of the erasure that it was left by."""
+    stored = ports.stores.ledger.page(tenant, subject=str(version.ref), kind="dataset.ingested", after=None, limit=1).items
+    if stored or not version.derived_from:
+        return stored
+    before = ports.stores.ledger.page(tenant, subject=version.derived_from[0], kind="dataset.rewritten", after=None, limit=10)
+    return [entry for entry in before.items if entry.body["rest"] == str(version.ref)]
 
 
 def described(ports: Ports, tenant: TenantId, version: DatasetVersion) -> Card:

@@ -10,13 +10,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from custody.core.digest import Digest
+from custody.core.digest import Digest, Json
 from custody.core.errors import InvalidInput
 from custody.core.manifest import ParityFixture
 from custody.core.refs import DatasetRef
 from custody.data.dataset import DatasetVersion, Part, content_digest
 from custody.feedback.draw import Draw
 from custody.gates.golden import GoldenSet
+from custody.lifecycle.cards import digest_of_card
 from custody.lifecycle.personal import stored
 from custody.lifecycle.profile import profile_of
 from custody.lifecycle.reach import Person, captured, fixture_of, fixtures_of, labelled, predictions_of, row_of_fixture, rows_in
@@ -24,8 +25,9 @@ from custody.lifecycle.rows import inputs_of
 from custody.lifecycle.scan import Examined, examine, removed_before, save
 from custody.lifecycle.scan import kept as made_scan
 from custody.lifecycle.stores import Change
-from custody.lifecycle.subjects import index_parts, like, mask
+from custody.lifecycle.subjects import Mask, index_parts, like, mask
 from custody.privacy.scans.scan import Answer
+from custody.privacy.scans.spans import marked
 from custody.registry.run import LoggedModel
 from custody.serving.capture import Capture, line_of, read_batch, write_batch
 
@@ -75,19 +77,23 @@ def _blank(person: Person, model: LoggedModel) -> ParityFixture:
     return ParityFixture(inputs, scorer.scores(inputs_of(model.signature, inputs)).tolist(), 0.0)
 
 
-def erase_quarantined(person: Person) -> None:
-    """Take the person's predictions out of batches that were set aside; one that cannot be read is deleted whole."""
+def erase_quarantined(person: Person, begin: Begin) -> None:
+    """Take the person's predictions out of batches that were set aside; one that cannot be read is deleted whole.
+
+    One process at a time, since the same batches are sealed anew after a rotation.
+    """
     objects, token = person.ports.stores.objects.of(person.tenant), person.tokens
     for name in list(objects.names(f"quarantine/{person.tenant}/")):
-        body = objects.read(name)
-        if body is None:
-            continue
-        try:
-            kept = [one for one in read_batch(body) if not _names(one, person.token, token)]
-        except InvalidInput:
-            objects.remove(name)
-            continue
-        objects.publish(name, write_batch(b"".join(map(line_of, kept))))
+        with begin():
+            body = objects.read(name)
+            if body is None:
+                continue
+            try:
+                kept = [one for one in read_batch(body) if not _names(one, person.token, token)]
+            except InvalidInput:
+                objects.remove(name)
+                continue
+            objects.publish(name, write_batch(b"".join(map(line_of, kept))))
 
 
 def _names(capture: Capture, wanted: str, token: Callable[[object], str]) -> bool:
@@ -138,9 +144,10 @@ def erase_datasets(
     for version in closed:
         if not version.parts:
             continue
-        kept = [part.filter(pa.array(~theirs)) for part, theirs in rows_in(person, version, people)]
+        looked = list(rows_in(person, version, people))
+        kept = [part.filter(pa.array(~theirs)) for part, theirs in looked]
         rest = _rest(person, version, [part for part in kept if part.num_rows], now)
-        examined, answers = _examined(person, version, rest, kept)
+        examined, answers = _examined(person, version, rest, kept, np.concatenate([theirs for _, theirs in looked]))
         with begin() as change:
             if rest is not None and examined is not None:
                 latest = change.datasets.latest(version.ref.name)
@@ -156,22 +163,33 @@ def erase_datasets(
             left = {*(part.object for part in rest.parts), rest.profile} if rest else set()  # parts without the person stay
             for old in {*(part.object for part in version.parts), version.profile} - left:
                 change.subjects.redirect(old, Digest(""))
-            change.record(
-                "dataset.rewritten", str(version.ref), {"erasure": version.erasure, "rest": str(rest.ref) if rest else ""}
-            )
+            facts: dict[str, Json] = {"erasure": version.erasure, "rest": str(rest.ref) if rest else ""}
+            change.record("dataset.rewritten", str(version.ref), facts | {"card_digest": digest_of_card(version.card)})
 
 
 def _examined(
-    person: Person, version: DatasetVersion, rest: DatasetVersion | None, kept: Sequence[pa.Table]
+    person: Person, version: DatasetVersion, rest: DatasetVersion | None, kept: Sequence[pa.Table], gone: Mask
 ) -> tuple[Examined | None, Sequence[Answer]]:
     """Look again at the rows that are left, with what people answered about the version before."""
     if rest is None:
         return None, ()
     shelf = person.ports.stores.of(person.tenant)
     old, whole = shelf.scans.get(version.ref), pa.concat_tables(kept, promote_options="permissive")
-    answers, removed = old.answers if old else (), removed_before(person.ports, old)
+    answers, removed = _moved(old.answers if old else (), gone), removed_before(person.ports, old)
     found = examine(person.ports, shelf, whole, rest.card, rest.schema, data=rest.digest, removed=removed, answers=answers)
     return found, answers
+
+
+def _moved(answers: Sequence[Answer], gone: Mask) -> tuple[Answer, ...]:
+    """Return answers as they stand among the rows that are left; gone: shape (n,), the rows that are not."""
+    before, moved = np.cumsum(gone), list[Answer]()
+    for one in answers:
+        span = marked(one.item, personal=True)
+        if span is None:
+            moved.append(one)
+        elif span.row < len(gone) and not gone[span.row]:
+            moved.append(replace(one, item=replace(span, row=span.row - int(before[span.row])).item))
+    return tuple(moved)
 
 
 def _rest(person: Person, version: DatasetVersion, kept: Sequence[pa.Table], now: datetime) -> DatasetVersion | None:

@@ -1,7 +1,8 @@
 """Forget: one person's rows are out of reach at once, then gone from everything that held them; models are held to account."""
 
+import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -23,6 +24,7 @@ from custody.privacy.erasure.obligation import Obligation, due_of
 from custody.privacy.erasure.ports import Erasure, ErasureState
 
 SYSTEM = Actor("custody", Role.ADMIN)
+log = logging.getLogger("custody.worker")
 _KEPT = (
     "backups of the database, its write-ahead log, archives and replicas, and backups of objects, made before. Where the project "
     "seals, they hold callers' keys, golden cases, detectors' states and all rows only under the tenant's keys"
@@ -82,9 +84,11 @@ def resume(ports: Ports, now: datetime) -> int:
     for tenant in tenants_of(ports.stores):
         for erasure in ports.stores.of(tenant).subjects.erasures(ErasureState.PENDING):
             if not erasure.left:  # where a search found something, whoever asked must look, and ask again
-                with suppress(Denied):  # its keys were destroyed: nothing of it can be read, and no other tenant waits for it
+                try:
                     _carry_out(Person(ports, tenant, erasure.token), erasure, now, [])
                     found += 1
+                except Denied as error:  # its keys were destroyed, say: no other tenant waits for it
+                    log.warning("an erasure of %s cannot go on: %s", tenant, error)
     return found
 
 
@@ -149,7 +153,7 @@ def _carry_out(person: Person, erasure: Erasure, now: datetime, needles: Sequenc
     erase_golden(person, people, with_now)
     erase_fixtures(person, people, runs, with_now)
     seal(ports, now)
-    erase_quarantined(person)
+    erase_quarantined(person, with_now)
     erase_labels(person, with_now)
     erase_captures(person, with_now)
     erase_datasets(person, closed, people, with_now, now)

@@ -25,5 +25,5 @@ def stored(ports: Ports, tenant: TenantId, table: pa.Table, column: str | None, 
     known = {
         value: token for token, values in people_in(table.column(column), tokens_for(ports, tenant)).items() for value in values
     }
-    people = ["" if value is None else known[value] for value in table.column(column).to_pylist()]
+    people = [known.get(value, "") for value in table.column(column).to_pylist()]
     return ports.people.seal(tenant, ports.tables.from_parquet(plain), people)

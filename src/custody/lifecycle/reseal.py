@@ -48,7 +48,7 @@ def reseal(
         found = objects.reseal(after, limit, dry_run=True)
         return _told(key, found), None
     begun = _begin(ports, caller, key) if not after else None
-    found = objects.reseal(after, limit)
+    found = objects.reseal(after, limit, alone=lambda: ports.stores.change(caller.tenant, caller.actor, caller.now))
     if found.after:
         return _told(key, found), begun
     delete_bytes(ports, caller.tenant)  # what an erasure removed while it was being sealed anew is removed again

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 
@@ -131,12 +132,12 @@ def answer(
     if found is None:
         raise InvalidInput(f"{ref} was never scanned.", fix=f"Scan it: custody dataset scan {ref}")
     said, names = scrub(reason, _SIDES).text, _tokens(ports, caller, version, items)
-    for item in items or ("",):
-        found = found.answered(Answer(item, word, said, caller.actor.name, caller.now, names.get(item, "")))
+    given = [Answer(item, word, said, caller.actor.name, caller.now, names.get(item, "")) for item in items or ("",)]
+    answered = reduce(Scan.answered, given, found)
     if dry_run:
-        return found, None
+        return answered, None
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-        change.scans.save(found)
+        change.scans.save(reduce(Scan.answered, given, change.scans.get(ref) or found))  # others may have answered meanwhile
         types: list[Json] = [*sorted({one.rpartition("/")[2].partition("@")[0] for one in items})]
         facts: dict[str, Json] = {"answer": word, "items": len(items), "spans": len(names), "types": types}
         change.record("review.answered", str(ref), facts)

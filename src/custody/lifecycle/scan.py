@@ -1,9 +1,9 @@
 """Scan: every dataset version is looked at for personal data; only what is cleared may be trained on, exported or shown."""
 
 import base64
+import logging
 import random
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -34,6 +34,7 @@ from custody.privacy.scans.spans import Marked, marked
 from custody.privacy.scans.state import Decided, Finished, ScanState, Step, advance
 
 SCANNER = Actor("scanner", Role.ADMIN)
+log = logging.getLogger("custody.worker")
 _ROUND = 20  # versions of a tenant that the worker scans again in one round
 
 
@@ -222,27 +223,24 @@ def save(change: Change, scan: Scan, before: ScanState | None) -> int:
     return change.record("dataset.scanned", str(scan.ref), facts).seq
 
 
-def scan(ports: Ports, caller: Caller, ref: DatasetRef, answers: Sequence[Answer] | None = None) -> tuple[Scan, int]:
-    """Scan a stored version again, with what people have answered so far, and record where it stands now."""
+def scan(ports: Ports, caller: Caller, ref: DatasetRef) -> tuple[Scan, int]:
+    """Scan a stored version again, with what people have answered so far, and record where it stands now.
+
+    What somebody answers meanwhile is not lost: then it is scanned once more, with that.
+    """
     caller.may(Role.CONTRIBUTOR)
     shelf = ports.stores.of(caller.tenant)
-    version, old = shelf.datasets.get(ref), shelf.scans.get(ref)
-    given = answers if answers is not None else old.answers if old else ()
+    version = shelf.datasets.get(ref)
     table = table_of(version, ports.stores.objects, ports.tables)
-    examined = examine(
-        ports,
-        shelf,
-        table,
-        version.card,
-        version.schema,
-        data=version.digest,
-        removed=removed_before(ports, old),
-        answers=given,
-    )
-    made = kept(ports, caller.tenant, examined, ref, caller.now, given)
-    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-        seq = save(change, made, old.state if old else None)
-    return made, seq
+    while True:
+        old = shelf.scans.get(ref)
+        given, removed = old.answers if old else (), removed_before(ports, old)
+        examined = examine(ports, shelf, table, version.card, version.schema, data=version.digest, removed=removed, answers=given)
+        made = kept(ports, caller.tenant, examined, ref, caller.now, given)
+        with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+            latest = change.scans.get(ref)
+            if (latest.answers if latest else ()) == given:
+                return made, save(change, made, latest.state if latest else None)
 
 
 def removed_before(ports: Ports, old: Scan | None) -> Mapping[str, int]:
@@ -304,8 +302,10 @@ def rescan(ports: Ports, now: datetime) -> int:
     """Scan again what was scanned under another policy or pack, or never; return how many versions were."""
     done = 0
     for tenant in tenants_of(ports.stores):
-        with suppress(Denied):  # its keys were destroyed: nothing of it can be read, and no other tenant waits for it
+        try:
             done += len(rescan_tenant(ports, Caller(tenant, SCANNER, now)))
+        except Denied as error:  # its keys were destroyed, say: no other tenant waits for it
+            log.warning("the data of %s cannot be scanned again: %s", tenant, error)
     return done
 
 

@@ -150,9 +150,7 @@ def treated(
         column = table.column(name)
         at, rows = table.column_names.index(name), len(column) - column.null_count
         match treatment:
-            case Treatment.KEEP:
-                continue
-            case Treatment.MARKED:
+            case Treatment.KEEP | Treatment.MARKED:
                 continue
             case Treatment.REMOVE:
                 table = table.remove_column(at)

@@ -44,10 +44,10 @@ def token_of(ports: Ports, tenant: TenantId, subject: str) -> str:
 
 
 def people_in(column: pa.ChunkedArray, token: Tokens) -> dict[str, list[Any]]:
-    """Return the values of a column by token; nulls name nobody."""
+    """Return the values of a column by token; nulls, and numbers that are none, name nobody."""
     found: dict[str, list[Any]] = {}
     for value in column.unique().to_pylist():
-        if value is not None:
+        if value is not None and value == value:  # noqa: PLR0124 - NaN is not
             found.setdefault(token(value), []).append(value)
     return found
 

@@ -301,6 +301,32 @@ def test_a_document_that_was_replaced_or_removed_meanwhile_is_left_alone(home: P
     assert list(objects.names("captures/")) == []
 
 
+def test_a_rotation_meanwhile_keeps_the_key_that_seals(home: Path) -> None:
+    ring = ring_in(home)
+    ring.current(ACME)
+    second = ring.rotate(ACME, NOW)
+    third = ring.rotate(ACME, NOW)
+    assert ring.retire(ACME, second.number) == 1
+    assert [key.id for key in ring.ls(ACME)] == [second.id, third.id]
+
+
+def test_nobody_replaces_a_document_while_it_is_sealed_anew(home: Path) -> None:
+    ring = ring_in(home)
+    objects, inside = store_in(home, ring), list[bool]()
+    objects.publish("quarantine/acme/b1", b"old")
+    ring.rotate(ACME, NOW)
+
+    @contextmanager
+    def alone() -> Iterator[None]:
+        objects.publish("quarantine/acme/b1", b"without the person")  # it was quicker; then nobody else comes in
+        inside.append(True)
+        yield
+
+    assert objects.of(ACME).reseal("", 10, alone=alone).changed == 0
+    assert inside == [True]
+    assert objects.read("quarantine/acme/b1") == b"without the person"
+
+
 # master keys
 
 

@@ -13,10 +13,11 @@ import pytest
 from lifecycle_world import ACME, ADA, CARD, POLICY, World, rows
 
 from custody.core.digest import Json
-from custody.core.errors import Conflict, Denied, InvalidInput
+from custody.core.errors import Conflict, Denied, IntegrityBroken, InvalidInput
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE
+from custody.lifecycle.cards import check_card
 from custody.lifecycle.convert import convert
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import Forgotten, forget, resume
@@ -25,11 +26,14 @@ from custody.lifecycle.owed import answer_obligation, owed, remind
 from custody.lifecycle.promote import promote, set_golden, set_policy
 from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, advance, release
+from custody.lifecycle.review import answer
 from custody.lifecycle.scan import rescan
+from custody.lifecycle.sealing import destroy
 from custody.lifecycle.verify import verify_all
 from custody.privacy.erasure.obligation import Answer
 from custody.privacy.erasure.ports import ErasureState
 from custody.privacy.pseudonym import pseudonym
+from custody.privacy.scans.state import ScanState
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
 
 WHO, CANARY = "zora.quellenberg@example.org", "Quellenberg of Nowhere Street 12"
@@ -333,3 +337,39 @@ def test_parts_without_the_person_and_their_rows_stay(world: World, monkeypatch:
     assert rest.parts[1:] == version.parts[1:]
     assert verify_all(world.ports, world.caller()).ok
     assert world.ports.stores.objects.get(rest.parts[2].object)
+
+
+def test_what_people_decided_about_single_places_moves_with_the_rows(world: World) -> None:
+    table = people()
+    place = table.column_names.index("note")
+    notes = [CANARY if i in (3, 77, 200) else "please call Bertram at noon" if i == 100 else "nothing" for i in range(300)]
+    version = add(world, table.set_column(place, "note", pa.array(notes)))
+    item, theirs = "note/PERSON@100:12-19", "note/PERSON@77:0-12"
+    answer(world.ports, world.caller(), version.ref, [item, theirs], "personal")
+    assert erased(world).state is ErasureState.DONE
+    rest = world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 2))
+    found = world.ports.stores.of(HOUSE).scans.get(rest.ref)
+    assert found is not None
+    assert [one.item for one in found.answers] == ["note/PERSON@98:12-19"]
+    assert found.state is ScanState.REJECTED
+
+
+def test_a_card_that_an_erasure_left_cannot_lose_its_signature_unseen(world: World) -> None:
+    add(world)
+    assert erased(world).state is ErasureState.DONE
+    rest = world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 2))
+    assert not check_card(world.ports, HOUSE, replace(rest, card_signature=""))
+    changed = replace(rest, card=replace(rest.card, title="Something else"), card_signature="")
+    with pytest.raises(IntegrityBroken, match="not the one that was signed"):
+        check_card(world.ports, HOUSE, changed)
+
+
+def test_a_tenant_whose_keys_are_destroyed_holds_up_no_other(world: World) -> None:
+    add(world)
+    world.ports.stores.objects.of(ACME).publish("captures/acme/b9.ndjson.gz", b"sealed and gone")
+    world.ports.stores.objects.of(ACME).create("captures/acme/b8.ndjson.gz", b"the same")
+    destroy(world.ports, world.caller(tenant=ACME), reason="the contract ended")
+    world.seal()
+    assert rescan(world.ports, world.caller().now) == 0
+    assert resume(world.ports, world.caller().now) == 0
+    assert erased(world).state is ErasureState.DONE

@@ -90,3 +90,11 @@ def test_rows_about_several_people_are_not_sealed_by_person(world: World) -> Non
     table = people().append_column("other", pa.array(["x@example.org"] * 60))
     with pytest.raises(InvalidInput, match="several people"):
         ingest(world.ports, world.caller(), "pairs", table, card, own_keys=True)
+
+
+def test_numbers_that_are_none_name_nobody(world: World) -> None:
+    table = rows(60).append_column("who", pa.array([float("nan") if i == 5 else float(i % 20) for i in range(60)]))
+    made = add(world, table)
+    assert read(world, made).num_rows == 60
+    done, _ = forget(world.ports, world.caller(), "7")
+    assert done.state is ErasureState.DONE

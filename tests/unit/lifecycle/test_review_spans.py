@@ -1,6 +1,7 @@
 """People decide about single places: the next scan and the next scrubbing do as they said, and nothing keeps the words."""
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -13,12 +14,13 @@ from test_scans import CARL, MARY, state, table
 from custody.core.errors import Denied, InvalidInput
 from custody.core.tenancy import HOUSE, Actor, Role
 from custody.data.dataset import DatasetVersion
+from custody.lifecycle import scan as scans
 from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.review import answer, queue
 from custody.lifecycle.scan import scan
 from custody.lifecycle.scrub import Treatment, scrub_version
 from custody.privacy.policy import ScrubPolicy
-from custody.privacy.scans.spans import Marked, marked, rewritten
+from custody.privacy.scans.spans import Marked, decided, marked, rewritten
 from custody.privacy.scans.state import ScanState
 from custody.privacy.scrub import Span
 
@@ -97,7 +99,35 @@ def test_an_answer_does_not_hold_where_other_words_stand(world: World) -> None:
     found = world.ports.stores.of(HOUSE).scans.get(version.ref)
     assert found is not None
     other = notes(world, "please call +44 20 7946 0777 now")
-    assert scan(world.ports, world.caller(), other.ref, found.answers)[0].state is ScanState.REJECTED
+    before = world.ports.stores.of(HOUSE).scans.get(other.ref)
+    assert before is not None
+    with world.ports.stores.change(HOUSE, world.caller().actor, world.now) as change:
+        change.scans.save(replace(before, answers=found.answers))
+    assert scan(world.ports, world.caller(), other.ref)[0].state is ScanState.REJECTED
+
+
+def test_an_answer_given_while_a_scan_is_at_work_is_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = notes(world, CALL)
+    examined, looks = scans.examine, list[None]()
+
+    def slow(*args: Any, **more: Any) -> scans.Examined:
+        made = examined(*args, **more)
+        looks.append(None)
+        if len(looks) == 1:  # the first look is over, and a person is quicker than what follows
+            said(world, version, "note/PHONE@0:12-28", "harmless")
+        return made
+
+    monkeypatch.setattr(scans, "examine", slow)
+    assert scan(world.ports, world.caller(), version.ref)[0].state is ScanState.CLEARED
+    found = world.ports.stores.of(HOUSE).scans.get(version.ref)
+    assert found is not None
+    assert [one.item for one in found.answers] == ["note/PHONE@0:12-28"]
+
+
+def test_a_harmless_place_says_nothing_of_a_larger_one_or_of_another_type() -> None:
+    harmless = [Marked("note", "PHONE", 0, 5, 9, personal=False)]
+    inside, larger, other = Span("PHONE", 6, 9), Span("PHONE", 5, 12), Span("EMAIL", 5, 9)
+    assert decided([inside, larger, other], harmless) == (larger, other)
 
 
 def test_nothing_keeps_the_words_and_the_ledger_not_even_the_column(world: World) -> None:

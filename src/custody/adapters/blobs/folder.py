@@ -6,7 +6,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,7 @@ from custody.adapters.blobs.naming import DOCUMENTS, OBJECTS, digest_at, documen
 from custody.core.digest import Digest, digest_of, verified
 from custody.core.errors import IntegrityBroken, InvalidInput, NotFound, Unavailable
 from custody.core.keys import Resealed
+from custody.core.objects import Alone
 from custody.core.tenancy import TenantId
 
 _PARTS = "tmp"
@@ -82,7 +83,7 @@ class FolderObjects:
         prefix_path(prefix)
         return self.sweep(older_than_seconds=_LEASE_S, now=datetime.fromtimestamp(time.time(), UTC))
 
-    def reseal(self, after: str, limit: int, *, dry_run: bool = False) -> Resealed:  # noqa: ARG002 - the port's words
+    def reseal(self, after: str, limit: int, *, dry_run: bool = False, alone: Alone = nullcontext) -> Resealed:  # noqa: ARG002 - the port's words
         """Do nothing: nothing is sealed here."""
         return Resealed("", 0, 0, 0)
 

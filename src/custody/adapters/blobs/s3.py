@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any, Self
@@ -12,6 +12,7 @@ from custody.adapters.blobs.naming import DOCUMENTS, OBJECTS, digest_at, documen
 from custody.core.digest import Digest, digest_of, verified
 from custody.core.errors import InvalidInput, NotFound, Unavailable
 from custody.core.keys import Resealed
+from custody.core.objects import Alone
 from custody.core.tenancy import TenantId
 
 _SETTINGS = (
@@ -96,7 +97,7 @@ class S3Objects:
         """Remove older versions, delete markers and unfinished uploads at or below a name."""
         return self._purge(prefix_path(prefix))
 
-    def reseal(self, after: str, limit: int, *, dry_run: bool = False) -> Resealed:  # noqa: ARG002 - the port's words
+    def reseal(self, after: str, limit: int, *, dry_run: bool = False, alone: Alone = nullcontext) -> Resealed:  # noqa: ARG002 - the port's words
         """Do nothing: nothing is sealed here."""
         return Resealed("", 0, 0, 0)
 

@@ -7,6 +7,7 @@ Other documents keep their names. What was stored before sealing began is still 
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -19,7 +20,7 @@ from custody.adapters.blobs.naming import parse_name
 from custody.core.digest import Digest, digest_of, parse_digest, verified
 from custody.core.errors import InvalidInput, NotFound
 from custody.core.keys import Resealed
-from custody.core.objects import Objects
+from custody.core.objects import Alone, Objects
 from custody.core.tenancy import HOUSE, TenantId
 
 FOLDER = "sealed"
@@ -92,15 +93,15 @@ class SealedObjects:
         """Remove physically what is left of documents that were replaced or removed."""
         return self._inner.purge(prefix)
 
-    def reseal(self, after: str, limit: int, *, dry_run: bool = False) -> Resealed:
+    def reseal(self, after: str, limit: int, *, dry_run: bool = False, alone: Alone = nullcontext) -> Resealed:
         """Seal up to `limit` of this tenant's documents behind the name `after` under its newest key.
 
         Documents that are plain are sealed as well, where the store seals; plain objects tell nobody's tenant and stay. Each is
-        replaced in one step, and older versions of it are deleted. dry_run: counts only.
+        replaced in one step, and older versions of it are deleted. dry_run: counts only. alone: see the port.
         """
         names = [name for name in self._own() if name > after]
         some, key = names[:limit], self._ring.current(self._tenant)
-        changed = sum(self._reseal_one(name, key, dry_run=dry_run) for name in some)
+        changed = sum(self._reseal_one(name, key, dry_run, alone) for name in some)
         left = len(names) - len(some)
         return Resealed(some[-1] if left else "", len(some), changed, len(names))
 
@@ -111,16 +112,18 @@ class SealedObjects:
             return [name for folder in folders for name in self._inner.names(f"{folder}/{self._tenant}/")]
         return sorted(name for name in self._inner.names("") if _owner(name) == HOUSE)
 
-    def _reseal_one(self, name: str, key: DataKey, *, dry_run: bool) -> bool:
+    def _reseal_one(self, name: str, key: DataKey, dry_run: bool, alone: Alone) -> bool:
         stamp, body = self._inner.stamp(name), self._inner.read(name)
         if body is None or (key_id_of(body) == key.id if is_sealed(body) else not self._sealing):
             return False
         if dry_run:
             return True
         plain = self._open(self._tenant, name, body) if is_sealed(body) else body
-        if self._inner.stamp(name) != stamp:  # somebody replaced or removed it: theirs is sealed with the newest key
-            return False
-        self._inner.publish(name, seal(plain, key, _place(self._tenant, name)))
+        sealed = seal(plain, key, _place(self._tenant, name))
+        with alone():
+            if self._inner.stamp(name) != stamp:  # somebody replaced or removed it: theirs is sealed with the newest key
+                return False
+            self._inner.publish(name, sealed)
         self._inner.purge(name)
         return True
 

@@ -167,6 +167,8 @@ def _context(tenant: TenantId, person: str, id_: bytes) -> bytes:
 def _parsed(body: bytes, tenant: TenantId, wrapping: AESGCM) -> _Document:
     try:
         found, told = {}, json.loads(body)
+        if told["version"] != VERSION:
+            raise ValueError(told["version"])
         destroyed = tuple(bytes.fromhex(one) for one in told["destroyed"])
         for person, (id_hex, wrapped_hex) in told["keys"].items():
             id_, wrapped = bytes.fromhex(id_hex), bytes.fromhex(wrapped_hex)

@@ -26,8 +26,9 @@ class TransitMaster:
     """Wraps over HTTP with one named key.
 
     token: sent as X-Vault-Token. namespace: sent as X-Vault-Namespace. ca_file: certificates to trust instead of the usual ones;
-    the service's is always checked. No redirect is followed: the token goes to the given host only. Plain http is allowed to this machine only. The context of a data key travels as
-    `associated_data`, so that the service refuses a wrapped key that was put in the place of another tenant's.
+    the service's is always checked. No redirect is followed: the token goes to the given host only. Plain http is allowed to
+    this machine only. The context of a data key travels as `associated_data`, so that the service refuses a wrapped key that
+    was put in the place of another tenant's.
     """
 
     def __init__(self, url: str, token: str, *, namespace: str = "", ca_file: str = "") -> None:

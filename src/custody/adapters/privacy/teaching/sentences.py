@@ -69,7 +69,7 @@ DID = (
 NAMELESS = (
     "Please restart the Router and try again.", "Good Friday is a public holiday.", "The Internet is down.", "HTTP Error 404: Not Found",
     "Click on Settings, then Privacy, then Save.", "Total: 12 items, 340.50 EUR", "I had coffee and toast for breakfast.", "Thanks a lot!",
-    "See Chapter 3, Section 2.", "The Quick Start Guide is missing.", "TODO list: Milk, Bread, Eggs", "Raises ValueError if the key is unknown.",
+    "See Chapter 3, Section 2.", "The Quick Start Guide is missing.", "Shopping list: Milk, Bread, Eggs", "Raises ValueError if the key is unknown.",
     "Take one tablet twice a day.", "Monday to Friday, 9 am to 5 pm", "Merry Christmas and a Happy New Year!", "We regret the inconvenience.",
     "Terms and Conditions apply.", "Is the swimming pool open in winter?", "Stir the sauce until it thickens, then add salt.", "No comment.",
     "Our Frequently Asked Questions answer this.", "Version 2.4 fixes a crash in the Export dialog.", "Dear customer,", "Best regards", "Hello!",

@@ -66,10 +66,12 @@ class SqlLabels(OfTenant):
                 )
 
     def forget(self, key: DeploymentKey, names: Sequence[str]) -> int:
-        """Delete all labels under these names, and return how many rows that were."""
+        """Delete all labels under these names, however they are stored, and return how many rows that were."""
+        query, wanted = self._select_of(table, key, table.c.prediction).distinct(), set(names)
+        stored = [row.prediction for row in self._access.rows(query) if self._named(row.prediction) in wanted]
         found = 0
-        for start in range(0, len(names), _MANY):
-            some = table.c.prediction.in_(self._wanted(names[start : start + _MANY]))
+        for start in range(0, len(stored), _MANY):
+            some = table.c.prediction.in_(stored[start : start + _MANY])
             found += int(self._access.rows(self._select_of(table, key, func.count()).where(some))[0][0])
             self._remove(table, key, some)
         return found
