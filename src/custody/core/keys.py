@@ -25,6 +25,7 @@ class KeyInfo:
 
 
 PERSONAL = b"CUSTODYP"  # rows that are sealed under keys of single people begin so
+MARK = "sealed:1:"  # sealed texts in a database begin so
 
 
 @dataclass(frozen=True, slots=True)

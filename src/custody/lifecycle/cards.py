@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from custody.core.digest import Json
-from custody.core.errors import IntegrityBroken
+from custody.core.errors import Denied, IntegrityBroken
 from custody.core.page import MOST
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role, TenantId
@@ -19,7 +19,7 @@ from custody.data.standards.formats import standard
 from custody.data.standards.places import About
 from custody.ledger.entry import Entry
 from custody.lifecycle.mitigate import KIND, told_of
-from custody.lifecycle.scan import report_of_scan
+from custody.lifecycle.scan import cleared, report_of_scan
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.scans.report import ScanReport, report_of
 
@@ -40,6 +40,30 @@ def plain(card: Card) -> dict[str, Json]:
     """Return a card as JSON values."""
     made: dict[str, Json] = msgspec.json.decode(msgspec.json.encode(card))
     return made
+
+
+def check_use(ports: Ports, caller: Caller, version: DatasetVersion, use: str) -> None:
+    """Raise unless rows of a version may be used: by its card, within its retention, and cleared by a scan.
+
+    use: what for, in words that follow "may not", such as "train a model". Raises: Denied; IntegrityBroken for a changed card.
+    """
+    check_card(ports, caller.tenant, version)
+    ref, blocks = version.ref, version.card.blocks
+    if blocks:
+        raise Denied(
+            f"{ref} may not {use}: {', and '.join(blocks)}.",
+            why="Data whose source, legal basis or purpose nobody can name is stored, but not used.",
+            fix=f"Add the same file with a completed card: custody dataset add {ref.name} FILE --card card.yaml",
+            facts={"dataset": str(ref), "blocks": list(blocks)},
+        )
+    if end := version.card.ended(version.created_at, caller.now):
+        raise Denied(
+            f"{ref} may not {use}: its retention ended on {end.date().isoformat()}.",
+            why=f"Its card says how long it may be kept ({version.card.retention}), and then: {version.card.retention_action}.",
+            fix="Use newer data, or add a card with the retention that was agreed since.",
+            facts={"dataset": str(ref), "ended": end.isoformat()},
+        )
+    cleared(ports.stores.of(caller.tenant), ref)
 
 
 def check_card(ports: Ports, tenant: TenantId, version: DatasetVersion) -> bool:

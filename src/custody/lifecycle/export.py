@@ -13,11 +13,12 @@ from custody.core.refs import DatasetRef, ModelRef, name_of
 from custody.core.tenancy import Role, TenantId
 from custody.data.export import Export, Match, marked, match
 from custody.lifecycle.access import access, bucket
+from custody.lifecycle.cards import check_use
 from custody.lifecycle.consent import decide, people_of
-from custody.lifecycle.forget import stores_rows
 from custody.lifecycle.mitigate import mitigations_of
 from custody.lifecycle.rows import table_of
 from custody.lifecycle.stores import Caller, Ports
+from custody.privacy.erasure.stored import stores_rows
 from custody.privacy.pseudonym import tokens
 from custody.privacy.purposes import purpose_of
 
@@ -59,11 +60,12 @@ def artifact(ports: Ports, caller: Caller, ref: ModelRef) -> bytes:
     caller.may(Role.CONTRIBUTOR)
     shelf = ports.stores.of(caller.tenant)
     found = shelf.models.get(ref)
-    if stores_rows(found.framework):
+    body = ports.stores.objects.get(found.artifact)
+    if stores_rows(body):
         caller.may_see_rows()
         learned = sum(shelf.datasets.get(use.ref).rows for use in found.datasets)
         access(ports, caller, str(ref), {"artifact": found.artifact}, rows=learned, purpose="model file")
-    return ports.stores.objects.get(found.artifact)
+    return body
 
 
 def export(
@@ -80,7 +82,7 @@ def export(
 ) -> tuple[Export, int | None]:
     """Allow that rows of a dataset version leave under a name, for a purpose, to somebody, for some days; needs an approver.
 
-    Nothing leaves yet: `take` hands the rows out, until the end.
+    Nothing leaves yet: `take` hands the rows out, until the end. Denied unless card and scan let the rows be used, then and now.
     """
     caller.may(Role.APPROVER).may_see_rows()
     version = ports.stores.of(caller.tenant).datasets.get(ref)
@@ -102,8 +104,11 @@ def export(
         end,
         tuple(columns),
     )
+    check_use(ports, caller, version, "leave")
+    table = table_of(version, ports.stores.objects, ports.tables)
+    people = people_of(ports, caller.tenant, version, table)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-        people = people_of(ports, caller.tenant, version, table := table_of(version, ports.stores.objects, ports.tables))
+        change.datasets.get(ref).standing()
         decide(ports, change, version, table, people, purpose, caller.now)
         if change.exports.has(made.name):
             raise _taken(made)
@@ -146,9 +151,11 @@ def take(ports: Ports, caller: Caller, name: str) -> tuple[Export, bytes]:
             facts={"export": name, "expired_at": found.expires_at.isoformat()},
         )
     version = shelf.datasets.get(found.dataset)
+    check_use(ports, caller, version, "leave")
     table = table_of(version, ports.stores.objects, ports.tables)
     people = people_of(ports, caller.tenant, version, table)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        change.datasets.get(found.dataset).standing()
         _, rows = decide(ports, change, version, table, people, found.purpose, caller.now)
         query = digest_of_json({"export": found.id, "dataset": version.digest, "columns": list(found.columns)})
         facts: dict[str, Json] = {"query": query, "rows": bucket(rows.num_rows), "purpose": found.purpose}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from custody.core.digest import Digest, Json
-from custody.core.errors import Conflict, Denied
+from custody.core.errors import Conflict, Denied, NotFound
 from custody.core.refs import ModelRef
 from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.dataset import DatasetVersion
@@ -22,6 +22,7 @@ from custody.lifecycle.stores import Caller, Change, Ports
 from custody.lifecycle.subjects import index_old, token_of
 from custody.privacy.erasure.obligation import Obligation, due_of
 from custody.privacy.erasure.ports import Erasure, ErasureState
+from custody.privacy.erasure.stored import stores_rows
 
 SYSTEM = Actor("custody", Role.ADMIN)
 log = logging.getLogger("custody.worker")
@@ -30,7 +31,6 @@ _KEPT = (
     "seals, they hold callers' keys, golden cases, detectors' states and all rows only under the tenant's keys"
 )
 _LEAST = 6  # characters a name must have for the proof to search it as it is: shorter ones stand everywhere by chance
-_STORES = {"SVM": "support vectors", "KNeighbors": "the rows of its neighbours", "GaussianProcess": "its training rows"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _oblige(change: Change, person: Person, erasure: Erasure, model: ModelRef, c
         owner=owner or caller.actor.name,
         opened_at=caller.now,
         due_at=due_of(caller.now, days),
-        stores_rows=stores_rows(change.models.get(model).framework),
+        stores_rows=_stored_in(person, change.models.get(model).artifact),
     )
     change.subjects.save_obligation(made)
     change.record(
@@ -135,9 +135,11 @@ def _oblige(change: Change, person: Person, erasure: Erasure, model: ModelRef, c
     )
 
 
-def stores_rows(framework: str) -> str:
-    """Return why a kind of model holds training rows in itself; empty for the others."""
-    return next((f"it stores {what}" for kind, what in _STORES.items() if kind.lower() in framework.lower()), "")
+def _stored_in(person: Person, artifact: Digest) -> str:
+    try:
+        return stores_rows(person.ports.stores.objects.of(person.tenant).get(artifact))
+    except NotFound:  # deleted when the version was taken out of use
+        return ""
 
 
 def _carry_out(person: Person, erasure: Erasure, now: datetime, needles: Sequence[str]) -> tuple[Erasure, tuple[Residue, ...]]:

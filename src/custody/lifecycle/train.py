@@ -6,7 +6,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from custody.core.digest import Digest, Json
-from custody.core.errors import Conflict, Denied, InvalidInput
+from custody.core.errors import Conflict, InvalidInput
 from custody.core.refs import DatasetRef, name_of
 from custody.core.schema import Schema
 from custody.core.tenancy import Role
@@ -14,10 +14,9 @@ from custody.data.dataset import DatasetVersion
 from custody.data.reweigh import WEIGHT, weights
 from custody.data.split import Split, part_of
 from custody.lifecycle.access import bucket
-from custody.lifecycle.cards import check_card
+from custody.lifecycle.cards import check_use
 from custody.lifecycle.consent import decide, people_of
 from custody.lifecycle.rows import group_columns, spoken, table_of
-from custody.lifecycle.scan import cleared
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.purposes import purpose_of
 from custody.registry.run import DatasetUse, LoggedModel, Recipe, Run, RunStatus, ended
@@ -67,9 +66,8 @@ def read(ports: Ports, caller: Caller, run_id: str, ref: DatasetRef, split: Spli
     """
     caller.may(Role.CONTRIBUTOR).may_see_rows()
     version = ports.stores.of(caller.tenant).datasets.get(ref)
-    _trainable(ports, version, caller)
+    check_use(ports, caller, version, "train a model")
     _reweighable(version, reweigh)
-    cleared(ports.stores.of(caller.tenant), ref)
     table = part_of(table_of(version, ports.stores.objects.of(caller.tenant), ports.tables), split, version.holdout)
     people = people_of(ports, caller.tenant, version, table)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
@@ -98,25 +96,6 @@ def weighted(rows: pa.Table, schema: Schema, column: str) -> pa.Table:
     groups = group_columns({name: rows.column(name).to_pylist() for name in column.split("*")}, [column])[column]
     labels = [spoken(value) for value in rows.column(str(schema.target)).to_pylist()]
     return rows.append_column(WEIGHT, pa.array(weights(groups, labels)))
-
-
-def _trainable(ports: Ports, version: DatasetVersion, caller: Caller) -> None:
-    check_card(ports, caller.tenant, version)
-    ref, blocks = version.ref, version.card.blocks
-    if blocks:
-        raise Denied(
-            f"{ref} may not train a model: {', and '.join(blocks)}.",
-            why="Data whose source, legal basis or purpose nobody can name is stored, but not used.",
-            fix=f"Add the same file with a completed card: custody dataset add {ref.name} FILE --card card.yaml",
-            facts={"dataset": str(ref), "blocks": list(blocks)},
-        )
-    if end := version.card.ended(version.created_at, caller.now):
-        raise Denied(
-            f"{ref} may not train a model: its retention ended on {end.date().isoformat()}.",
-            why=f"Its card says how long it may be kept ({version.card.retention}), and then: {version.card.retention_action}.",
-            fix="Train on newer data, or add a card with the retention that was agreed since.",
-            facts={"dataset": str(ref), "ended": end.isoformat()},
-        )
 
 
 def _read_facts(run: Run, use: DatasetUse, rows: int) -> dict[str, Json]:

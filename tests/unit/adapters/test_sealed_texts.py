@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from custody.adapters.blobs.folder import FolderObjects
 from custody.adapters.blobs.keys.master import LocalMaster
 from custody.adapters.blobs.keys.ring import KeyRing
-from custody.adapters.blobs.keys.texts import MARK, SealedTexts
+from custody.adapters.blobs.keys.texts import SealedTexts
 from custody.core.errors import Denied, IntegrityBroken
+from custody.core.keys import MARK
 from custody.core.tenancy import TenantId
 from custody.privacy.erasure.spelling import spellings, stands_in
 

@@ -78,11 +78,12 @@ def rows(n: int = 300, seed: int = 1) -> pa.Table:
     return pa.table({"age": age.tolist(), "left": np.where(age + rng.normal(0, 0.5, n) > 0, "Yes", "No").tolist()})
 
 
-def exported(table: pa.Table) -> Exported:
+def exported(table: pa.Table, model: Any = None) -> Exported:
+    """Fit a classifier of scikit-learn, by default logistic regression, and export it."""
     from sklearn.linear_model import LogisticRegression
 
     frame = table.to_pandas()
-    return sklearn.export(LogisticRegression().fit(frame[["age"]], frame["left"]), frame[["age"]])
+    return sklearn.export((model or LogisticRegression()).fit(frame[["age"]], frame["left"]), frame[["age"]])
 
 
 @dataclass
@@ -101,11 +102,13 @@ class World:
         chosen = rows() if table is None else table
         return ingest(self.ports, self.caller(), "tickets", chosen, CARD, roles=Roles(target="left", positive="Yes"), **more)
 
-    def trained(self, data: DatasetVersion, split: Split = Split.TRAIN, purpose: str = "") -> str:
-        run, _ = begin(self.ports, self.caller(), "churn", purpose=purpose)
-        model = exported(read(self.ports, self.caller(), run.id, data.ref, split))
-        files = [keep(self.ports, self.caller(), body) for body in (model.onnx, msgspec.json.encode(model.fixture))]
-        logged = LoggedModel("churn", files[0], files[1], model.signature, model.framework)
+    def trained(
+        self, data: DatasetVersion, split: Split = Split.TRAIN, purpose: str = "", *, model: Any = None, name: str = "churn"
+    ) -> str:
+        run, _ = begin(self.ports, self.caller(), name, purpose=purpose)
+        made = exported(read(self.ports, self.caller(), run.id, data.ref, split), model)
+        files = [keep(self.ports, self.caller(), body) for body in (made.onnx, msgspec.json.encode(made.fixture))]
+        logged = LoggedModel(name, files[0], files[1], made.signature, made.framework)
         log(self.ports, self.caller(), run.id, models=[logged])
         train(self.ports, self.caller(), run.id, RunStatus.FINISHED)
         return run.id

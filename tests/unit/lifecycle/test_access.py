@@ -3,22 +3,27 @@
 import io
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lifecycle_world import ACME, CHURN, World, rows
+from lifecycle_world import ACME, ADA, CARD, CHURN, World, rows
 from test_consent_rows import AGREED, PEOPLE, TRAINING, says, stored
 
 from custody.core.errors import Conflict, CustodyError, Denied, InvalidInput, NotFound
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import HOUSE, Actor, Role
+from custody.lifecycle import export as exports
 from custody.lifecycle.access import bucket
 from custody.lifecycle.admit import actor_of, add_key, open_session
 from custody.lifecycle.ask import questions
 from custody.lifecycle.consent import check_consent
 from custody.lifecycle.export import export, identify, take
+from custody.lifecycle.forget import forget
+from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.trace import trace
+from custody.privacy.scans.state import ScanState
 
 BLIND = Actor("blind", Role.ADMIN, rows=False)
 VIEWER = Actor("vera", Role.VIEWER)
@@ -100,6 +105,48 @@ def test_an_export_asks_consent_as_of_the_moment_it_is_taken(world: World) -> No
     says(world, "p1", status="withdrawn")
     assert "p1" not in got(world).column("who").to_pylist()
     assert got(world).num_rows < everybody
+
+
+def test_rows_that_may_not_be_used_do_not_leave_whenever_that_became_so(world: World) -> None:
+    card = replace(CARD, categories={}, retention="P30D", subject_key="who")
+    roles = Roles(target="left", positive="Yes")
+    told = rows().append_column("who", pa.array([f"person{i}@example.org" for i in range(300)]))
+    ingest(world.ports, world.caller(), "tickets", told, card, roles=roles)
+    made(world)
+    assert got(world).num_rows == 300
+    found = world.ports.stores.of(HOUSE).scans.get(TICKETS)
+    assert found is not None
+    with world.ports.stores.change(HOUSE, ADA, world.now) as change:
+        change.scans.save(replace(found, state=ScanState.REJECTED))
+    before = world.kinds()
+    with pytest.raises(Denied, match="rejected"):
+        got(world)
+    with pytest.raises(Denied, match="rejected"):
+        made(world, "second")
+    assert world.kinds() == before
+    with world.ports.stores.change(HOUSE, ADA, world.now) as change:
+        change.scans.save(found)
+    made(world, "third", days=60)
+    world.now += timedelta(days=31)
+    with pytest.raises(Denied, match="may not leave: its retention ended"):
+        got(world, "third")
+
+
+def test_an_erasure_between_reading_and_handing_out_keeps_the_rows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = replace(CARD, subject_key="who")
+    table = rows().append_column("who", pa.array([f"person{i}@example.org" for i in range(300)]))
+    ingest(world.ports, world.caller(), "tickets", table, card, roles=Roles(target="left", positive="Yes"))
+    made(world)
+    reading = exports.table_of
+
+    def slow(*args: Any) -> pa.Table:
+        found = reading(*args)
+        forget(world.ports, world.caller(), "person7@example.org")
+        return found
+
+    monkeypatch.setattr(exports, "table_of", slow)
+    with pytest.raises(Conflict, match="erased"):
+        got(world)
 
 
 def test_what_an_export_needs(world: World) -> None:

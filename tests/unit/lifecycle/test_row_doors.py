@@ -12,12 +12,14 @@ import pyarrow as pa
 import pytest
 from fastapi.routing import iter_route_contexts
 from lifecycle_world import ACME, CHURN, CHURN_1, POLICY, World, opened
+from sklearn.neighbors import KNeighborsClassifier
 from starlette.testclient import TestClient
 from test_consent_rows import AGREED, TRAINING, says
 
 from custody.core.digest import Json
 from custody.core.prediction import PredictionId, unique_at
-from custody.core.tenancy import Role
+from custody.core.refs import DatasetRef
+from custody.core.tenancy import HOUSE, Role
 from custody.ledger.entry import Entry
 from custody.lifecycle.admit import add_key, add_tenant
 from custody.lifecycle.ask import ask
@@ -27,7 +29,7 @@ from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.promote import set_golden, set_policy
 from custody.lifecycle.record import record
-from custody.lifecycle.train import begin, log
+from custody.lifecycle.train import begin
 from custody.lifecycle.watch import Seen, watch
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
 from custody.web.app import create_app
@@ -199,15 +201,8 @@ def fill(world: World) -> tuple[str, str, str]:
     world.live()
     rule: dict[str, Json] = {"column": "left", "measure": "selection_rate"}
     set_policy(ports, world.caller(), "churn", {**POLICY, "bias": [rule]})
-    neighbours = world.ports.stores.of(world.caller().tenant).runs.last()
-    assert neighbours is not None
-    other, _ = begin(ports, world.caller(), "neighbours")
-    logged = replace(neighbours.models[0], name="neighbours", framework="sklearn KNeighborsClassifier")
-    run = ports.stores.of(world.caller().tenant).runs.get(other.id)
-    with ports.stores.change(world.caller().tenant, world.caller().actor, world.now) as change:
-        change.runs.save(replace(run, datasets=neighbours.datasets))
-    log(ports, world.caller(), other.id, models=[logged])
-    convert(ports, world.caller(), other.id)
+    tickets = ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 1))
+    convert(ports, world.caller(), world.trained(tickets, model=KNeighborsClassifier(), name="neighbours"))
     set_golden(ports, world.caller(), "churn", [{"id": "one", "inputs": {"age": 73.0425}, "expect": "Yes"}])
     ms = int(world.now.timestamp() * 1000)
     ids = [PredictionId(CHURN, 1, CHURN_1, unique_at(ms, f"canary{n:04}".encode())) for n in range(60)]

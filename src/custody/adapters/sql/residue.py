@@ -1,5 +1,6 @@
 """What a database keeps of deleted rows: how it is given back to the disk, and how one looks for it."""
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,12 @@ def _scrub_sqlite(engines: Engines) -> None:
         assert driver is not None
         driver.execute("vacuum")
         busy = driver.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        raise Unavailable(
+            f"The database's old pages could not be given back: {error}.",
+            why="Another process writes, or the disk has no room for a second copy of the database, which this takes for a while.",
+            fix="Make room, and do it again in a moment: it goes on where it stopped.",
+        ) from error
     finally:
         raw.close()
     if busy:

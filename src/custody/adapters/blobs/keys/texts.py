@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from custody.adapters.blobs.keys.ring import KeyRing
 from custody.core.errors import IntegrityBroken
+from custody.core.keys import MARK
 from custody.core.tenancy import TenantId
-
-MARK = "sealed:1:"
 
 
 class SealedTexts:

@@ -9,6 +9,7 @@ from custody.adapters.sql.session import OfTenant, first
 from custody.adapters.sql.tables import draws
 from custody.adapters.sql.tables import labels as table
 from custody.core.errors import InvalidInput
+from custody.core.keys import MARK
 from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey
 from custody.feedback.draw import Draw
@@ -66,10 +67,14 @@ class SqlLabels(OfTenant):
                 )
 
     def forget(self, key: DeploymentKey, names: Sequence[str]) -> int:
-        """Delete all labels under these names, however they are stored, and return how many rows that were."""
-        query, wanted = self._select_of(table, key, table.c.prediction).distinct(), set(names)
-        stored = [row.prediction for row in self._access.rows(query) if self._named(row.prediction) in wanted]
-        found = 0
+        """Delete all labels under these names, and return how many rows that were.
+
+        Also those that a process which does not seal yet wrote plainly. They are found here, not by the database: what a statement
+        names may end in a server's log.
+        """
+        plain = self._select_of(table, key, table.c.prediction).where(~table.c.prediction.startswith(MARK, autoescape=True))
+        loose, found = {row.prediction for row in self._access.rows(plain.distinct())} & {*names}, 0
+        stored = [*{*self._wanted(names), *loose}]
         for start in range(0, len(stored), _MANY):
             some = table.c.prediction.in_(stored[start : start + _MANY])
             found += int(self._access.rows(self._select_of(table, key, func.count()).where(some))[0][0])
