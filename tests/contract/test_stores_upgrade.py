@@ -3,13 +3,14 @@
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, text
-from stores_world import ACME, ADA, CHURN, NOW, label, model
+from stores_world import ACME, ADA, CHURN, NOW, dataset, label, model
 
 from custody.adapters.blobs.folder import FolderObjects
 from custody.adapters.sql.body import body_of
@@ -62,6 +63,20 @@ def test_what_an_older_version_stored_is_kept_by_the_upgrade(database_url: str) 
         assert stores.of(ACME).subjects.reached([DatasetRef("tickets", 1)]).models == (model().ref,)
         assert list(stores.of(ACME).labels.draws(CHURN)) == []
         assert [entry.kind for entry in stores.ledger.entries()] == ["model.converted"]
+
+
+def test_the_people_in_further_columns_are_indexed_anew(database_url: str) -> None:
+    plain = dataset(version=2)
+    pairs = replace(dataset(), card=replace(dataset().card, further_subject_keys=("a", "b")))
+    with closing(opened(database_url)) as stores:
+        with stores._engines.write.begin() as connection:
+            _run(connection, "0005")
+        with stores.change(ACME, ADA, NOW) as change:
+            for each in (pairs, plain):
+                change.datasets.add(each)
+                change.subjects.index(each.ref, [["token"]])
+        stores.upgrade()
+        assert stores.of(ACME).datasets.unindexed() == [pairs.ref]
 
 
 def test_a_database_that_is_newer_than_the_code_is_left_alone(stores: SqlStores) -> None:

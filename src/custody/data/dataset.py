@@ -56,6 +56,12 @@ class DatasetVersion:
         """Return the column that names the person a row is about, as the card or the schema says."""
         return self.card.subject_key or self.schema.subject
 
+    @property
+    def subject_columns(self) -> tuple[str, ...]:
+        """Return every column that names a person a row is about; the row is each of theirs."""
+        first = self.subject_column
+        return (*((first,) if first else ()), *self.card.further_subject_keys)
+
     def standing(self) -> "DatasetVersion":
         """Return this version if its rows are there; Conflict, never a silent substitute, once a person's were erased."""
         if self.closed_at is None:

@@ -90,11 +90,10 @@ def check_card(ports: Ports, tenant: TenantId, version: DatasetVersion) -> bool:
 
 def _entries(ports: Ports, tenant: TenantId, version: DatasetVersion) -> Sequence[Entry]:
     """Return the entry that tells a version's card: of its own arrival, or of the erasure that it was left by."""
-    stored = ports.stores.ledger.page(tenant, subject=str(version.ref), kind="dataset.ingested", after=None, limit=1).items
-    if stored or not version.derived_from:
-        return stored
-    before = ports.stores.ledger.page(tenant, subject=version.derived_from[0], kind="dataset.rewritten", after=None, limit=10)
-    return [entry for entry in before.items if entry.body["rest"] == str(version.ref)]
+    found: list[Entry] = []
+    for kind in ("dataset.ingested", "dataset.left"):
+        found += ports.stores.ledger.page(tenant, subject=str(version.ref), kind=kind, after=None, limit=1).items
+    return found
 
 
 def described(ports: Ports, tenant: TenantId, version: DatasetVersion) -> Card:

@@ -107,7 +107,7 @@ def admit(
 
 def people_of(ports: Ports, tenant: TenantId, version: DatasetVersion, table: pa.Table) -> Tokens:
     """Return the tokens of the people each row names, None for an empty cell; empty if no column names people."""
-    keys = [name for name in _keys(version) if name in table.column_names]
+    keys = [name for name in version.subject_columns if name in table.column_names]
     if not keys:
         return ()
     token = tokens(ports.pseudonyms.of(tenant))
@@ -116,11 +116,6 @@ def people_of(ports: Ports, tenant: TenantId, version: DatasetVersion, table: pa
     for value in {value for column in columns for value in column if value}:
         made[value] = token(value, "")
     return [tuple(made.get(value) for value in row) for row in zip(*columns, strict=True)]
-
-
-def _keys(version: DatasetVersion) -> tuple[str, ...]:
-    named = version.card.subject_keys
-    return named or ((version.schema.subject,) if version.schema.subject else ())
 
 
 def decide(

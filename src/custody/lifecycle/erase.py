@@ -13,6 +13,7 @@ import pyarrow as pa
 from custody.core.digest import Digest, Json
 from custody.core.errors import InvalidInput
 from custody.core.manifest import ParityFixture
+from custody.core.objects import Objects
 from custody.core.refs import DatasetRef
 from custody.data.dataset import DatasetVersion, Part, content_digest
 from custody.feedback.draw import Draw
@@ -29,7 +30,8 @@ from custody.lifecycle.subjects import Mask, index_parts, like, mask
 from custody.privacy.scans.scan import Answer
 from custody.privacy.scans.spans import marked
 from custody.registry.run import LoggedModel
-from custody.serving.capture import Capture, line_of, read_batch, write_batch
+from custody.serving.capture import Capture
+from custody.serving.sampling import without
 
 Begin = Callable[[], AbstractContextManager[Change]]
 
@@ -78,22 +80,32 @@ def _blank(person: Person, model: LoggedModel) -> ParityFixture:
 
 
 def erase_quarantined(person: Person, begin: Begin) -> None:
-    """Take the person's predictions out of batches that were set aside; one that cannot be read is deleted whole.
-
-    One process at a time, since the same batches are sealed anew after a rotation.
-    """
+    """Take the person's predictions out of batches that were set aside; one that cannot be read is deleted whole."""
     objects, token = person.ports.stores.objects.of(person.tenant), person.tokens
     for name in list(objects.names(f"quarantine/{person.tenant}/")):
-        with begin():
-            body = objects.read(name)
-            if body is None:
-                continue
-            try:
-                kept = [one for one in read_batch(body) if not _names(one, person.token, token)]
-            except InvalidInput:
-                objects.remove(name)
-                continue
-            objects.publish(name, write_batch(b"".join(map(line_of, kept))))
+        while not _erase_batch(objects, name, lambda one: _names(one, person.token, token), begin):
+            pass  # another process wrote it meanwhile, after a rotation of keys
+
+
+def _erase_batch(objects: Objects, name: str, gone: Callable[[Capture], bool], begin: Begin) -> bool:
+    """Rewrite a batch unless it was replaced while it was read; return whether nothing is left to do."""
+    stamp, body = objects.stamp(name), objects.read(name)
+    if body is None:
+        return True
+    try:
+        kept = without(body, gone)
+    except InvalidInput:
+        kept = b""
+    if kept is None:
+        return True
+    with begin():
+        if objects.stamp(name) != stamp:
+            return False
+        if kept:
+            objects.publish(name, kept)
+        else:
+            objects.remove(name)
+    return True
 
 
 def _names(capture: Capture, wanted: str, token: Callable[[object], str]) -> bool:
@@ -149,13 +161,16 @@ def erase_datasets(
         rest = _rest(person, version, [part for part in kept if part.num_rows], now)
         examined, answers = _examined(person, version, rest, kept, np.concatenate([theirs for _, theirs in looked]))
         with begin() as change:
+            if not change.datasets.get(version.ref).parts:
+                continue  # another process that carries out the same erasure was quicker
             if rest is not None and examined is not None:
                 latest = change.datasets.latest(version.ref.name)
                 number = latest.ref.version + 1 if latest else 1
                 rest = replace(rest, ref=DatasetRef(version.ref.name, number))
                 change.datasets.add(rest)
-                change.subjects.index(rest.ref, index_parts(kept, version.subject_column, person.tokens))
+                change.subjects.index(rest.ref, index_parts(kept, version.subject_columns, person.tokens))
                 save(change, made_scan(person.ports, person.tenant, examined, rest.ref, now, answers), None)
+                change.record("dataset.left", str(rest.ref), {"of": str(version.ref), "card_digest": digest_of_card(rest.card)})
             gone = replace(
                 version, parts=(), profile=rest.profile if rest else Digest(""), replaced_by=rest.ref if rest else None
             )
@@ -164,7 +179,7 @@ def erase_datasets(
             for old in {*(part.object for part in version.parts), version.profile} - left:
                 change.subjects.redirect(old, Digest(""))
             facts: dict[str, Json] = {"erasure": version.erasure, "rest": str(rest.ref) if rest else ""}
-            change.record("dataset.rewritten", str(version.ref), facts | {"card_digest": digest_of_card(version.card)})
+            change.record("dataset.rewritten", str(version.ref), facts)
 
 
 def _examined(

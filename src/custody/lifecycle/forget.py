@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from custody.core.digest import Digest, Json
-from custody.core.errors import Conflict, Denied, NotFound
+from custody.core.errors import Conflict, CustodyError, NotFound, Unavailable
 from custody.core.refs import ModelRef
 from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.dataset import DatasetVersion
@@ -71,6 +71,7 @@ def forget(
     if dry_run or (known is None and found.is_empty):
         return Forgotten(known.id if known else "", ErasureState.PENDING, found), None
     if known is None:
+        _resume(ports, caller.tenant, caller.now)  # what a killed process left may hold the same rows
         known = _begin(person, caller, found, days, owner)
     needles = [one for one in (subject.strip(), *canaries) if len(one) >= _LEAST]
     done, left = _carry_out(person, known, caller.now, needles)
@@ -80,15 +81,20 @@ def forget(
 
 def resume(ports: Ports, now: datetime) -> int:
     """Go on with erasures that a killed process left behind, and return how many there were."""
+    return sum(_resume(ports, tenant, now) for tenant in tenants_of(ports.stores))
+
+
+def _resume(ports: Ports, tenant: TenantId, now: datetime) -> int:
     found = 0
-    for tenant in tenants_of(ports.stores):
-        for erasure in ports.stores.of(tenant).subjects.erasures(ErasureState.PENDING):
-            if not erasure.left:  # where a search found something, whoever asked must look, and ask again
-                try:
-                    _carry_out(Person(ports, tenant, erasure.token), erasure, now, [])
-                    found += 1
-                except Denied as error:  # its keys were destroyed, say: no other tenant waits for it
-                    log.warning("an erasure of %s cannot go on: %s", tenant, error)
+    for erasure in ports.stores.of(tenant).subjects.erasures(ErasureState.PENDING):
+        if not erasure.left:  # where a search found something, whoever asked must look, and ask again
+            try:
+                _carry_out(Person(ports, tenant, erasure.token), erasure, now, [])
+                found += 1
+            except Unavailable:
+                raise
+            except CustodyError as error:  # its keys were destroyed, say: nobody else waits for it
+                log.warning("an erasure of %s cannot go on: %s", tenant, error)
     return found
 
 
@@ -105,6 +111,13 @@ def _begin(person: Person, caller: Caller, found: Found, days: int, owner: str) 
         loose = derived_of(person, reached.datasets, [change.datasets.get(ref) for ref in refs])
         for ref in {*refs, *loose}:
             version = change.datasets.get(ref)
+            if version.closed_at is not None and version.parts:
+                raise Conflict(
+                    f"Another person's erasure is at work on {ref}.",
+                    why="Both are about the same rows: what it leaves of them is looked at next.",
+                    fix="Erase again in a moment.",
+                    facts={"dataset": str(ref), "erasure": version.erasure},
+                )
             if version.closed_at is None:
                 change.datasets.close(replace(version, closed_at=caller.now, erasure=erasure.id))
         facts: dict[str, Json] = {
@@ -143,7 +156,21 @@ def _stored_in(person: Person, artifact: Digest) -> str:
 
 
 def _carry_out(person: Person, erasure: Erasure, now: datetime, needles: Sequence[str]) -> tuple[Erasure, tuple[Residue, ...]]:
-    """Do every step that is not done yet; copies first, since the rows tell which copies are the person's."""
+    """Do every step that is not done yet; two processes may do so at once, and the slower one is told if it was too slow."""
+    try:
+        return _steps(person, erasure, now, needles)
+    except NotFound as error:
+        if any(one.parts for one in _closed(person, erasure.id)):
+            raise
+        raise Conflict(
+            "Another process carries out the same erasure.",
+            why=error.what,
+            fix="Erase again in a moment: it goes on where it stopped.",
+        ) from error
+
+
+def _steps(person: Person, erasure: Erasure, now: datetime, needles: Sequence[str]) -> tuple[Erasure, tuple[Residue, ...]]:
+    """Do one step after the other; copies first, since the rows tell which copies are the person's."""
     ports = person.ports
     closed = _closed(person, erasure.id)
     people = own_rows(person, closed)
@@ -208,6 +235,14 @@ def _finish(person: Person, erasure: Erasure, now: datetime, searched: int) -> E
     receipt = ports.stores.objects.of(person.tenant).put(msgspec.json.encode(signed))
     done = replace(erasure, state=ErasureState.DONE, done_at=now, receipt=receipt, left=0)
     with ports.stores.change(person.tenant, SYSTEM, now) as change:
+        current = change.subjects.erasure(person.token)
+        if current is not None and current.state is ErasureState.DONE:
+            return current  # another process carried it out as well, and was quicker
+        if standing := [str(ref) for ref in change.subjects.datasets(person.token) if change.datasets.get(ref).parts]:
+            raise Conflict(
+                f"Rows of the person still stand in {', '.join(standing)}.",
+                fix="Erase again in a moment: it goes on where it stopped.",
+            )
         change.subjects.save_erasure(done)
         change.subjects.drop(person.token)
         change.record("erasure.done", erasure.id, {"receipt": receipt, "texts_searched": searched, "obligations": len(owed)})

@@ -79,12 +79,13 @@ def ingest(
             fix="Correct subject_key and further_subject_keys on the card.",
         )
     subject = card.subject_key or roles.subject
-    table = without_erased(ports, caller.tenant, table, subject)
+    named = [name for name in (subject, *card.further_subject_keys) if name and name in table.column_names]
+    table = without_erased(ports, caller.tenant, table, named)
     if not table.num_rows:
         raise InvalidInput("Every row is about a person who was erased.", fix="There is nothing to add.")
     schema = schema_of(ports, table, replace(roles, subject=subject))
     pieces = [table.slice(start, ROWS_PER_PART) for start in range(0, table.num_rows, ROWS_PER_PART)]
-    people = index_parts(pieces, subject, tokens_for(ports, caller.tenant)) if subject else []
+    people = index_parts(pieces, named, tokens_for(ports, caller.tenant))
     profile, objects = profile_of(table), ports.stores.objects.of(caller.tenant)
     own_keys = own_keys or (subject is not None and _sealed_before(ports, caller, derived_from))
     if own_keys and card.further_subject_keys:

@@ -18,7 +18,7 @@ from custody.data.dataset import DatasetVersion
 from custody.deployment.revision import Revision
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.stores import Ports, Shelf
-from custody.lifecycle.subjects import Mask, Tokens, captured_mask, like, mask, raw_parts, tokens_for
+from custody.lifecycle.subjects import Mask, Tokens, captured_mask, like, raw_parts, rows_of, tokens_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +72,17 @@ def versions_of(person: Person) -> list[DatasetVersion]:
 
 def rows_in(person: Person, version: DatasetVersion, others: Sequence[pa.Table] = ()) -> Iterator[tuple[pa.Table, Mask]]:
     """Return each part of a version with the mask of the person's rows; others: rows to look for where no column tells."""
-    token, column = person.tokens, version.subject_column
+    token = person.tokens
     for part in raw_parts(person.ports, version, person.tenant):
-        if column is not None and column in part.column_names:
-            yield part, mask(part.column(column), token, {person.token})
+        if columns := [name for name in version.subject_columns if name in part.column_names]:
+            yield part, rows_of(part, columns, token, {person.token})
         else:
             yield part, like({name: part.column(name).to_pylist() for name in part.column_names}, others)
 
 
 def own_rows(person: Person, versions: Sequence[DatasetVersion]) -> list[pa.Table]:
     """Return the person's rows in versions that say whose they are."""
-    told = [one for one in versions if one.subject_column is not None]
+    told = [one for one in versions if one.subject_columns]
     found = [part.filter(pa.array(theirs)) for one in told for part, theirs in rows_in(person, one)]
     return [rows for rows in found if rows.num_rows]
 
@@ -204,4 +204,4 @@ def find(person: Person) -> Found:
 def derived_of(person: Person, refs: Sequence[DatasetRef], versions: Sequence[DatasetVersion]) -> list[DatasetRef]:
     """Return the versions derived from a person's that do not say whose rows they hold."""
     told = {one.ref for one in versions}
-    return [ref for ref in refs if ref not in told and person.shelf.datasets.get(ref).subject_column is None]
+    return [ref for ref in refs if ref not in told and not person.shelf.datasets.get(ref).subject_columns]

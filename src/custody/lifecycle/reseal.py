@@ -49,9 +49,9 @@ def reseal(
         return _told(key, found), None
     begun = _begin(ports, caller, key) if not after else None
     found = objects.reseal(after, limit, alone=lambda: ports.stores.change(caller.tenant, caller.actor, caller.now))
+    delete_bytes(ports, caller.tenant)  # what an erasure removed while it was being sealed anew is removed again
     if found.after:
         return _told(key, found), begun
-    delete_bytes(ports, caller.tenant)  # what an erasure removed while it was being sealed anew is removed again
     publish(ports, caller.now)
     return _end(ports, caller, key, found, retire=retire)
 

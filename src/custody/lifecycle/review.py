@@ -1,12 +1,12 @@
 """Review: people look at what a scan is not sure of, or got wrong, and decide; their answers are part of the next scan."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import pyarrow as pa
 
-from custody.core.digest import Json
+from custody.core.digest import Digest, Json
 from custody.core.errors import InvalidInput
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role
@@ -137,7 +137,8 @@ def answer(
     if dry_run:
         return answered, None
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-        change.scans.save(reduce(Scan.answered, given, change.scans.get(ref) or found))  # others may have answered meanwhile
+        latest = reduce(Scan.answered, given, change.scans.get(ref) or found)  # others may have answered meanwhile
+        change.scans.save(replace(latest, policy=Digest("")))  # stands for nothing until it is scanned, by the worker if not here
         types: list[Json] = [*sorted({one.rpartition("/")[2].partition("@")[0] for one in items})]
         facts: dict[str, Json] = {"answer": word, "items": len(items), "spans": len(names), "types": types}
         change.record("review.answered", str(ref), facts)

@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from custody.core.digest import Digest, Json
-from custody.core.errors import Denied
+from custody.core.errors import CustodyError, Denied, Unavailable
 from custody.core.page import PAGE, Page
 from custody.core.refs import DatasetRef
 from custody.core.schema import Schema
@@ -304,7 +304,9 @@ def rescan(ports: Ports, now: datetime) -> int:
     for tenant in tenants_of(ports.stores):
         try:
             done += len(rescan_tenant(ports, Caller(tenant, SCANNER, now)))
-        except Denied as error:  # its keys were destroyed, say: no other tenant waits for it
+        except Unavailable:
+            raise
+        except CustodyError as error:  # its keys were destroyed, say: no other tenant waits for it
             log.warning("the data of %s cannot be scanned again: %s", tenant, error)
     return done
 

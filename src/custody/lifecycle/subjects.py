@@ -52,9 +52,9 @@ def people_in(column: pa.ChunkedArray, token: Tokens) -> dict[str, list[Any]]:
     return found
 
 
-def index_parts(parts: Sequence[pa.Table], column: str | None, token: Tokens) -> list[set[str]]:
-    """Return the tokens of each part of a version; none without a column that names people."""
-    return [set(people_in(part.column(column), token)) for part in parts if column is not None]
+def index_parts(parts: Sequence[pa.Table], columns: Sequence[str], token: Tokens) -> list[set[str]]:
+    """Return the tokens of each part of a version; none without columns that name people."""
+    return [{one for name in columns for one in people_in(part.column(name), token)} for part in parts if columns]
 
 
 def check_nobody_erased(change: Change, parts: Sequence[set[str]]) -> None:
@@ -71,14 +71,22 @@ def mask(column: pa.ChunkedArray, token: Tokens, wanted: set[str]) -> Mask:
     return np.array([value in names for value in column.to_pylist()], dtype=bool)
 
 
-def without_erased(ports: Ports, tenant: TenantId, table: pa.Table, column: str | None) -> pa.Table:
+def rows_of(table: pa.Table, columns: Sequence[str], token: Tokens, wanted: set[str]) -> Mask:
+    """Tell which rows are about one of the wanted people, whichever column names them: shape (n,)."""
+    found = np.zeros(table.num_rows, dtype=bool)
+    for name in columns:
+        found |= mask(table.column(name), token, wanted)
+    return found
+
+
+def without_erased(ports: Ports, tenant: TenantId, table: pa.Table, columns: Sequence[str]) -> pa.Table:
     """Leave out the rows of people who were erased: what comes back in an old file is not stored again."""
     shelf = ports.stores.of(tenant)
-    if column is None or column not in table.column_names or not shelf.subjects.any_erased():
+    if not columns or not shelf.subjects.any_erased():
         return table
     token = tokens_for(ports, tenant)
-    gone = shelf.subjects.erased(people_in(table.column(column), token))
-    return table.filter(pa.array(~mask(table.column(column), token, gone))) if gone else table
+    gone = shelf.subjects.erased(set().union(*index_parts([table], columns, token)))
+    return table.filter(pa.array(~rows_of(table, columns, token, gone))) if gone else table
 
 
 def captured_mask(table: pa.Table, token: Tokens, wanted: Callable[[Mapping[str, Any]], set[str]]) -> Mask:
@@ -114,7 +122,7 @@ def index_old(ports: Ports, caller_change: Callable[[], Any], tenant: TenantId) 
     refs = shelf.datasets.unindexed()
     for ref in refs:
         version = shelf.datasets.get(ref)
-        parts = index_parts(list(raw_parts(ports, version, tenant)), version.subject_column, token) if version.parts else []
+        parts = index_parts(list(raw_parts(ports, version, tenant)), version.subject_columns, token) if version.parts else []
         with caller_change() as change:
             change.subjects.index(ref, parts)
     return len(refs)

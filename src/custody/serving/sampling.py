@@ -6,7 +6,7 @@ at a small share is kept at every larger one.
 
 import hashlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from custody.core.measures.spec import Spec
 from custody.core.measures.summary import ColumnSummary, Summary, summarise
 from custody.core.prediction import SAMPLED_VERSION, PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
-from custody.serving.capture import Capture, CaptureMode, read_lines, unpacked
+from custody.serving.capture import Capture, CaptureMode, read_lines, unpacked, write_batch
 
 _REST = b'{"v":%d,"rest":' % SAMPLED_VERSION
 
@@ -188,3 +188,15 @@ def open_batch(body: bytes) -> tuple[list[Capture], list[Rest]]:
     if not captures and not rest:
         raise InvalidInput("This capture batch is empty.")
     return captures, rest
+
+
+def without(body: bytes, gone: Callable[[Capture], bool]) -> bytes | None:
+    """Return a batch without the records that are gone, every other line as it is; None if all stay, nothing if none does.
+
+    Raises InvalidInput where the batch cannot be read.
+    """
+    told, lines = iter(open_batch(body)[0]), unpacked(body)
+    kept = [line for line in lines if line.startswith(_REST) or not gone(next(told))]
+    if len(kept) == len(lines):
+        return None
+    return write_batch(b"".join(line + b"\n" for line in kept)) if kept else b""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from lifecycle_world import ACME, ADA, CARD, POLICY, World, rows
 
-from custody.core.digest import Json
+from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict, Denied, IntegrityBroken, InvalidInput
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
@@ -187,7 +187,20 @@ def test_the_receipt_names_nobody_and_is_signed(world: World) -> None:
     key.verify(bytes.fromhex(body["signature"]), body["receipt"].encode())
 
 
-STEPS = ["erase_golden", "erase_labels", "erase_datasets", "delete_bytes", "_finish"]
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+STEPS = [
+    "erase_golden",
+    "erase_fixtures",
+    "erase_labels",
+    "erase_captures",
+    "erase_datasets",
+    "publish",
+    "delete_bytes",
+    "_finish",
+]
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -195,10 +208,6 @@ def test_an_erasure_killed_at_any_step_goes_on_where_it_stopped(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     everywhere(world)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patched:
         patched.setattr(f"custody.lifecycle.forget.{step}", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -359,17 +368,36 @@ def test_a_card_that_an_erasure_left_cannot_lose_its_signature_unseen(world: Wor
     assert erased(world).state is ErasureState.DONE
     rest = world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 2))
     assert not check_card(world.ports, HOUSE, replace(rest, card_signature=""))
-    changed = replace(rest, card=replace(rest.card, title="Something else"), card_signature="")
+    changed = replace(rest, card=replace(rest.card, title="Something else"), card_signature="", derived_from=())
     with pytest.raises(IntegrityBroken, match="not the one that was signed"):
         check_card(world.ports, HOUSE, changed)
 
 
-def test_a_tenant_whose_keys_are_destroyed_holds_up_no_other(world: World) -> None:
+def test_a_tenant_whose_keys_are_destroyed_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     add(world)
+    caller = world.caller(tenant=ACME)
+    table = rows().append_column("who", pa.array([f"somebody{i}@example.org" for i in range(300)]))
+    version, _ = ingest(world.ports, caller, "tickets", table, replace(CARD, subject_key="who"))
+    with monkeypatch.context() as patched:
+        patched.setattr("custody.lifecycle.forget.erase_golden", killed)
+        with pytest.raises(KeyboardInterrupt):
+            forget(world.ports, caller, "somebody5@example.org")
     world.ports.stores.objects.of(ACME).publish("captures/acme/b9.ndjson.gz", b"sealed and gone")
     world.ports.stores.objects.of(ACME).create("captures/acme/b8.ndjson.gz", b"the same")
     destroy(world.ports, world.caller(tenant=ACME), reason="the contract ended")
+    with world.ports.stores.change(ACME, ADA, world.now) as change:
+        old = change.scans.get(version.ref)
+        assert old is not None
+        change.scans.save(replace(old, policy=Digest("0" * 64)))
+        change.datasets.close(version)
     world.seal()
-    assert rescan(world.ports, world.caller().now) == 0
-    assert resume(world.ports, world.caller().now) == 0
+    with caplog.at_level("WARNING"):
+        assert rescan(world.ports, world.caller().now) == 0
+        assert resume(world.ports, world.caller().now) == 0
+    assert [one.split(":")[0] for one in caplog.messages] == [
+        "the data of acme cannot be scanned again",
+        "an erasure of acme cannot go on",
+    ]
     assert erased(world).state is ErasureState.DONE

@@ -15,8 +15,8 @@ from custody.core.measures.summary import Summary, empty, merge, summarise
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
-from custody.serving.capture import Capture, CaptureMode, line_of, read_batch, write_batch
-from custody.serving.sampling import Rest, Rule, open_batch, point_of_row, sampled
+from custody.serving.capture import Capture, CaptureMode, line_of, read_batch, unpacked, write_batch
+from custody.serving.sampling import Rest, Rule, open_batch, point_of_row, sampled, without
 
 KEY, MODEL = DeploymentKey(TenantId("acme"), "prod", "churn"), ModelRef("churn", 3)
 AT = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1000)
@@ -152,3 +152,17 @@ def test_a_line_with_a_wrong_share_or_places_is_refused(change: dict[str, Any]) 
 def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(InvalidInput):
         open_batch(write_batch(b""))
+
+
+def test_records_that_must_go_leave_the_other_lines_to_the_letter() -> None:
+    every = [capture(number, [(1.0, "a", 0.5, True)] * 3, keys=(f"p{number}",) * 3) for number in range(40)]
+    body = write_batch(sampled(lines_of(every), rules(0.6)))
+    lines = unpacked(body)
+    assert any(line.startswith(b'{"v":3,"rest"') for line in lines)
+    less = without(body, lambda one: one.keys is not None and "p7" in one.keys)
+    assert less is not None
+    assert unpacked(less) == [line for line in lines if b'"p7"' not in line]
+    assert without(less, lambda one: one.keys is not None and "p7" in one.keys) is None
+    assert without(write_batch(lines_of(every[:1])), lambda _: True) == b""
+    with pytest.raises(InvalidInput):
+        without(b"no batch", lambda _: True)
