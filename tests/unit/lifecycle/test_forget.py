@@ -11,12 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from lifecycle_world import ACME, ADA, CARD, POLICY, World, rows
+from test_consent_rows import TRAINING, says
 
 from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict, Denied, IntegrityBroken, InvalidInput
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE
+from custody.data.inherit import Waiver
 from custody.lifecycle.cards import check_card
 from custody.lifecycle.convert import convert
 from custody.lifecycle.disclose import disclose
@@ -60,7 +62,7 @@ def trained(world: World) -> ModelRef:
     return convert(world.ports, world.caller(), world.trained(add(world)))[0].ref
 
 
-def captures(world: World) -> list[str]:
+def captures(world: World, name: str = "b1") -> list[str]:
     """Ship one batch in which the person is the caller's key of one row of three."""
     ms = int(world.now.timestamp() * 1000)
     ids = [PredictionId(LIVE, 1, ModelRef("churn", 1), unique_at(ms, f"{i:>10}".encode())) for i in range(3)]
@@ -68,7 +70,7 @@ def captures(world: World) -> list[str]:
         Capture(one, ms, None, (key,), CaptureMode.LIVE, None, 0.4, {"age": [0.5]}, [0.7], [True], 90)
         for one, key in zip(ids, (WHO, "person1@example.org", "person2@example.org"), strict=True)
     ]
-    world.put("b1", write_batch(b"".join(map(line_of, made))), HOUSE)
+    world.put(name.replace(" ", "-"), write_batch(b"".join(map(line_of, made))), HOUSE)
     return [str(one) for one in ids]
 
 
@@ -290,14 +292,31 @@ def test_a_text_that_still_stands_keeps_the_erasure_open_and_is_told(world: Worl
 
 def test_a_person_gets_everything_about_them_and_the_ledger_does_not_name_them(world: World) -> None:
     everywhere(world)
+    bare = people().select(["age", "left", "note"])
+    unsaid = replace(CARD, categories={"note": "user"})
+    ingest(
+        world.ports,
+        world.caller(),
+        "bare",
+        bare,
+        unsaid,
+        derived_from=["tickets@1"],
+        waiver=Waiver(("subject_key",), "the names are not needed"),
+    )
+    says(world, WHO, "person1@example.org")
+    captures(world, "just arrived")
     body, entry = disclose(world.ports, world.caller(), WHO)
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        names = set(archive.namelist())
-        told = json.loads(archive.read("manifest.json"))
-        data = json.loads(archive.read("datasets/tickets@1.json"))
-    assert names == {"manifest.json", *told["files"]}
-    assert {"learned.json", "predictions/default.prod.churn.json", "labels/default.prod.churn.json"} <= names
-    assert [row["note"] for row in data["rows"]] == [CANARY] * 3
+        files = {name: json.loads(archive.read(name)) for name in archive.namelist()}
+    assert files.keys() == {"manifest.json", *files["manifest.json"]["files"]}
+    assert "learned.json" in files
+    assert [row["note"] for row in files["datasets/tickets@1.json"]["rows"]] == [CANARY] * 3
+    assert [row["note"] for row in files["datasets/bare@1.json"]["rows"]] == [CANARY] * 3
+    assert len(files["predictions/default.prod.churn.json"]) == 2
+    assert len(files["labels/default.prod.churn.json"]) == 2
+    assert [case["id"] for case in files["golden.json"]] == ["theirs"]
+    assert len(files["fixtures.json"]) >= 1
+    assert [(one["purpose"], one["said"]) for one in files["consent.json"]] == [(TRAINING, "granted")]
     written = next(one for one in world.ports.stores.ledger.entries() if one.seq == entry)
     assert WHO not in str(written)
 
