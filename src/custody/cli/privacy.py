@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from custody.sdk.client import Client
 
 _BLOCKS = ("found", "unknown")
+_HOW = ("remove", "tag", "pseudonymise", "keep")
+_COARSER = ("band", "prefix", "month", "year")
 
 
 def add_to(cli: click.Group) -> None:
@@ -102,27 +104,38 @@ def _scrub(noun: click.Group) -> None:
         examples=[
             "custody dataset scrub tickets@1",
             "custody dataset scrub tickets@1 --column email=pseudonymise --column phone=remove",
+            "custody dataset scrub tickets@1 --column age=band:10 --column postcode=prefix:3 --suppress-below-k",
         ],
     )
     @click.argument("dataset")
     @click.option(
-        "--column", "columns", multiple=True, metavar="NAME=HOW", help="remove, tag, pseudonymise or keep a column; repeat it."
+        "--column",
+        "columns",
+        multiple=True,
+        metavar="NAME=HOW",
+        help="remove, tag, pseudonymise or keep a column; make a quasi-identifier coarser: "
+        "band:WIDTH of numbers, prefix:LENGTH of texts, month or year of dates; repeat it.",
     )
+    @click.option("--suppress-below-k", is_flag=True, help="Leave out rows of groups smaller than the policy's or card's k.")
     @click.option("--tier", type=click.Choice(["default", "strict"]), help="How far texts are searched; default: the policy's.")
-    def scrub(client: "Client", dataset: str, columns: tuple[str, ...], tier: str | None, dry_run: bool) -> None:
+    def scrub(
+        client: "Client", dataset: str, columns: tuple[str, ...], suppress_below_k: bool, tier: str | None, dry_run: bool
+    ) -> None:
         """Make the next version without the personal data that was found, and scan it with other detectors.
 
         Columns that identify people become keyed pseudonyms, so that joins still work; in texts, tags stand for what was found.
+        Groups of quasi-identifiers are counted again after they were made coarser and small ones left out.
         """
         pairs = dict(_pair(one) for one in columns)
-        result = client.dataset_scrub(dataset, columns=pairs, tier=tier, dry_run=dry_run)
+        result = client.dataset_scrub(dataset, columns=pairs, suppress_below_k=suppress_below_k, tier=tier, dry_run=dry_run)
         show(result, _scrubbed_text, quiet=ref(result.data["ref"]) if result.data["ref"] else "")
 
 
 def _pair(text: str) -> tuple[str, str]:
     name, sign, how = text.rpartition("=")
-    if not sign or how not in {"remove", "tag", "pseudonymise", "keep"}:
-        raise click.BadParameter(f"'{text}' is not NAME=HOW; HOW is remove, tag, pseudonymise or keep.")
+    if not sign or (how not in _HOW and how.partition(":")[0] not in _COARSER):
+        words = ", ".join([*_HOW, "band:WIDTH", "prefix:LENGTH", "month"])
+        raise click.BadParameter(f"'{text}' is not NAME=HOW; HOW is {words} or year.")
     return name, how
 
 
@@ -133,6 +146,8 @@ def _scrubbed_text(data: dict[str, Any]) -> str:
             "into": ref(data["ref"]) if data["ref"] else None,
             "columns": data["treatments"],
             "removed": data["removed"],
+            "rows left out": f"{data['suppressed']:,}, in groups that were too small" if data["suppressed"] else None,
+            "smallest group": data["smallest_group"],
         }
     )
     return f"{head}\n{scan_text(data)}"

@@ -17,7 +17,7 @@ _BASES = {
     "unknown": "Nobody can name the legal basis.",
 }
 _MEASURED = {
-    *("removed", "quasi_identifiers", "k", "measured_k", "l", "measured_l"),
+    *("removed", "generalised", "suppressed", "quasi_identifiers", "k", "measured_k", "l", "measured_l"),
     *("pseudonym_key", "policy", "pattern_pack", "reviewer", "report"),
 }
 _ENDS = {"delete": "deleted", "anonymise": "anonymised", "archive": "archived", "review": "reviewed"}
@@ -119,6 +119,8 @@ def _identities(told: Mapping[str, Json]) -> list[str]:
 def _measured(told: Mapping[str, Json]) -> list[str]:
     """Say what the newest scan measured."""
     made = [f"What custody found and removed: {told.get('removed')}."]
+    made += [f"Made coarser: {told['generalised']}."] if told.get("generalised") else []
+    made += [f"Left out, since too few were alike: {told['suppressed']}."] if told.get("suppressed") else []
     if told.get("quasi_identifiers"):
         wanted = f"; at least {told['k']} were promised" if "k" in told else ""
         made.append(f"Anybody described by {told['quasi_identifiers']} is one of at least {told['measured_k']} alike{wanted}.")

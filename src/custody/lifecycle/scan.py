@@ -168,8 +168,13 @@ def _grouping(table: pa.Table, card: Card, schema: Schema, policy: ScrubPolicy) 
     if not card.quasi_identifiers:
         return None
     sensitive = [schema.target] if schema.target and schema.target not in card.quasi_identifiers else []
-    seen = anonymity(table, card.quasi_identifiers, k=max(policy.min_k, card.bounds.get("k", 1)), sensitive=sensitive)
+    seen = anonymity(table, card.quasi_identifiers, k=wanted_k(card, policy), sensitive=sensitive)
     return Grouping(seen.quasi_identifiers, seen.k, seen.small_rows, seen.diversity)
+
+
+def wanted_k(card: Card, policy: ScrubPolicy) -> int:
+    """Return how many rows every group must have: what the policy asks for, or the card promises if that is more."""
+    return max(policy.min_k, card.bounds.get("k", 1))
 
 
 _DONE = (ScanState.CLEARED, ScanState.REJECTED)
@@ -294,7 +299,10 @@ def cleared(shelf: Shelf, ref: DatasetRef) -> None:
 def fix_of(state: ScanState, ref: DatasetRef) -> str:
     """Return the command that usually mends a state."""
     if state is ScanState.REJECTED:
-        return f"Remove it: custody dataset scrub {ref}; or declare it in the card, or look: custody review ls {ref}"
+        return (
+            f"Remove it: custody dataset scrub {ref} (groups that are too small: with --suppress-below-k); "
+            f"or declare it in the card, or look: custody review ls {ref}"
+        )
     return f"See why: custody review ls {ref}; scan it again: custody dataset scan {ref}"
 
 

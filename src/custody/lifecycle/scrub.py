@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+import numpy as np
 import pyarrow as pa
 
 from custody.core.digest import Json
@@ -15,8 +16,10 @@ from custody.data.dataset import DatasetVersion
 from custody.lifecycle.cards import PSEUDONYM
 from custody.lifecycle.ingest import Roles, ingest, look_ahead
 from custody.lifecycle.rows import table_of
-from custody.lifecycle.scan import Examined, scan, spans_of, stands, text_at
+from custody.lifecycle.scan import Examined, scan, spans_of, stands, text_at, wanted_k
 from custody.lifecycle.stores import Caller, Ports
+from custody.privacy.columns.anonymity import crowded
+from custody.privacy.columns.coarser import Coarser, coarsened, coarser_of, is_coarser
 from custody.privacy.columns.table import is_scrubbable, pseudonymised, scrub_table
 from custody.privacy.detect import PatternDetector
 from custody.privacy.patterns.pattern import Tier
@@ -43,14 +46,32 @@ class Treatment(StrEnum):
     MARKED = "marked"
 
 
+How = Treatment | Coarser
+_Left = list[tuple[Marked, Marked]]  # harmless spans, as they stood and as they stand
+
+
+def how_of(text: str) -> How:
+    """Read what happens to a column: a treatment's word, or a generalisation such as `band:10`; InvalidInput for anything else."""
+    if is_coarser(text):
+        return coarser_of(text)
+    if text not in set(Treatment):
+        words = ", ".join([*Treatment, "band:WIDTH", "prefix:LENGTH", "month"])
+        raise InvalidInput(f"'{text[:40]}' is no treatment of a column.", fix=f"Give one of {words} or year.")
+    return Treatment(text)
+
+
 @dataclass(frozen=True, slots=True)
 class Scrubbing:
-    """What a scrubbing did or would do: treatment by column, and what it took out by type."""
+    """What a scrubbing did or would do: treatment by column, and what it took out by type.
+
+    suppressed: rows that were left out because their group was smaller than k.
+    """
 
     source: DatasetRef
-    treatments: Mapping[str, Treatment]
+    treatments: Mapping[str, How]
     removed: Mapping[str, int]
     examined: Examined
+    suppressed: int = 0
 
 
 def scrub_version(
@@ -58,15 +79,18 @@ def scrub_version(
     caller: Caller,
     ref: DatasetRef,
     *,
-    chosen: Mapping[str, Treatment] | None = None,
+    chosen: Mapping[str, How] | None = None,
+    suppress: bool = False,
     tier: Tier | None = None,
     dry_run: bool = False,
 ) -> tuple[DatasetVersion | None, Scrubbing, int | None]:
     """Make the next version of a dataset without the personal data that its scan found; the source stays, quarantined or not.
 
-    chosen: treatments by column, over the usual ones: columns that identify people are pseudonymised, texts get tags.
-    tier: how far texts are searched, the policy's by default. Returns the new version (None in a dry run).
-    Raises: InvalidInput for an unknown column or a role's column that would go, Conflict if there is nothing to remove.
+    chosen: treatments by column, over the usual ones: columns that identify people are pseudonymised, texts get tags; declared
+    quasi-identifiers may be made coarser. suppress: leave out the rows whose group of quasi-identifiers is then smaller than k,
+    the policy's or the card's. tier: how far texts are searched, the policy's by default. Returns the new version (None in a dry run).
+    Raises: InvalidInput for an unknown column, a role's column that would go, a generalisation that does not fit its column, or
+    groups that are all too small; Conflict if there is nothing to remove.
     """
     caller.may(Role.CONTRIBUTOR)
     shelf = ports.stores.of(caller.tenant)
@@ -77,17 +101,18 @@ def scrub_version(
     policy = replace(policy, tier=tier or policy.tier)
     table = table_of(version, ports.stores.objects, ports.tables)
     key, spans = ports.pseudonyms.of(caller.tenant), spans_of(ports, caller.tenant, table, seen.answers)
-    made, removed = treated(table, treatments, seen.found, policy, key)
-    made, more, left = respected(table, made, treatments, spans, policy, key)
-    removed = {kind: n for kind in removed.keys() | more.keys() if (n := removed.get(kind, 0) + more.get(kind, 0)) > 0}
-    answers = _carried(seen, left, made, key)
+    made, removed, left = _cleaned(table, treatments, seen, spans, policy, key)
+    made, left = _coarse(made, left, treatments)
+    full, k = made.num_rows, wanted_k(version.card, policy)
+    if suppress:
+        made, left = _large(made, left, _quasi(version, treatments), k)
     if made.equals(table):
-        raise Conflict(f"Nothing in {ref} is to be removed.", why="Its texts hold nothing that this tier finds.", fix=_else(ref))
-    card = _card(version, treatments, policy)
-    schema = version.schema
+        raise Conflict(f"Nothing in {ref} is to be removed.", why=_why(suppress=suppress), fix=_else(ref))
+    card = _card(version, treatments, policy, _losses(ref, full - made.num_rows, full, k))
+    schema, answers = version.schema, _carried(seen, left, made, key)
     roles = Roles(schema.target, schema.positive, schema.subject, schema.time, schema.groups)
     examined = look_ahead(ports, caller, made, card, roles, answers)
-    told = Scrubbing(ref, treatments, removed, examined)
+    told = Scrubbing(ref, treatments, removed, examined, full - made.num_rows)
     if dry_run:
         return None, told, None
     new, entry = ingest(
@@ -103,10 +128,83 @@ def scrub_version(
         answers=answers,
     )
     if entry is not None:
-        with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
-            facts: dict[str, Json] = {"into": str(new.ref), "policy": policy.digest, "removed": dict(removed)}
-            change.record("dataset.scrubbed", str(ref), facts)
+        _record(ports, caller, told, new.ref, policy)
     return new, told, entry
+
+
+def _record(ports: Ports, caller: Caller, told: Scrubbing, into: DatasetRef, policy: ScrubPolicy) -> None:
+    """Write what was done to the ledger: types, counts and ways, and no column; the new version's signed card names those."""
+    ways = [str(how) for how in told.treatments.values() if isinstance(how, Coarser)]
+    with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
+        facts: dict[str, Json] = {
+            "into": str(into),
+            "policy": policy.digest,
+            "removed": dict(told.removed),
+            "generalised": {way: ways.count(way) for way in sorted(set(ways))},
+            "suppressed": told.suppressed,
+        }
+        change.record("dataset.scrubbed", str(told.source), facts)
+
+
+def _cleaned(
+    table: pa.Table,
+    treatments: Mapping[str, How],
+    seen: Scan,
+    spans: Sequence[Marked],
+    policy: ScrubPolicy,
+    key: PseudonymKey,
+) -> tuple[pa.Table, dict[str, int], _Left]:
+    """Return the table without what was found, the rows by type from which something was taken, and the harmless spans left.
+
+    In columns that will be made coarser only what people found personal is taken out before.
+    """
+    plain = {name: Treatment.MARKED if isinstance(how, Coarser) else how for name, how in treatments.items()}
+    made, removed = treated(table, plain, seen.found, policy, key)
+    made, more, left = respected(table, made, plain, spans, policy, key)
+    return made, {kind: n for kind in removed.keys() | more.keys() if (n := removed.get(kind, 0) + more.get(kind, 0)) > 0}, left
+
+
+def _coarse(made: pa.Table, left: _Left, treatments: Mapping[str, How]) -> tuple[pa.Table, _Left]:
+    """Make quasi-identifiers coarser; answers about places in them hold no longer."""
+    ways = {name: how for name, how in treatments.items() if isinstance(how, Coarser)}
+    for name, how in ways.items():
+        made = made.set_column(made.column_names.index(name), name, coarsened(made.column(name), name, how))
+    return made, [pair for pair in left if pair[1].column not in ways]
+
+
+def _large(made: pa.Table, left: _Left, quasi: Sequence[str], k: int) -> tuple[pa.Table, _Left]:
+    """Leave out the rows of groups smaller than k, and say where the harmless spans stand then."""
+    stay = crowded(made, quasi, k=k)
+    if not stay.any():
+        raise InvalidInput(
+            f"Every row is in a group of fewer than {k}, so none would be left.",
+            why=f"The quasi-identifiers are {', '.join(quasi)}.",
+            fix=f"Make them coarser first: --column {quasi[0]}=band:10, =prefix:3, =month or =year",
+        )
+    at = np.cumsum(stay) - 1
+    moved = [(old, replace(new, row=int(at[new.row]))) for old, new in left if stay[new.row]]
+    return (made if stay.all() else made.filter(pa.array(stay))), moved
+
+
+def _quasi(version: DatasetVersion, treatments: Mapping[str, How]) -> tuple[str, ...]:
+    """Return the declared quasi-identifiers that stay; InvalidInput if there are none to count groups of."""
+    quasi = tuple(name for name in version.card.quasi_identifiers if treatments.get(name) is not Treatment.REMOVE)
+    if not quasi:
+        raise InvalidInput(
+            f"{version.ref} has no quasi-identifiers to count groups of, so nothing can be suppressed.",
+            fix="Declare the columns that tell people apart together on the card, such as quasi_identifiers: [age, postcode]",
+        )
+    return quasi
+
+
+def _losses(ref: DatasetRef, suppressed: int, rows: int, k: int) -> str:
+    """Say what the card tells of suppressed rows; empty if there are none."""
+    return f"{suppressed:,} of {rows:,} rows of {ref}, in groups of fewer than {k}" if suppressed else ""
+
+
+def _why(*, suppress: bool) -> str:
+    groups = " No group is too small." if suppress else ""
+    return f"Its texts hold nothing that this tier finds.{groups}"
 
 
 def _scanned(ports: Ports, caller: Caller, ref: DatasetRef) -> Scan:
@@ -125,7 +223,7 @@ def _usual(seen: Scan) -> dict[str, Treatment]:
     return usual | {one.column: Treatment.PSEUDONYMISE for one in blocking if one.whole}
 
 
-def _check(version: DatasetVersion, treatments: Mapping[str, Treatment]) -> None:
+def _check(version: DatasetVersion, treatments: Mapping[str, How]) -> None:
     names, schema = version.schema.names, version.schema
     for name, treatment in treatments.items():
         if name not in names:
@@ -138,6 +236,25 @@ def _check(version: DatasetVersion, treatments: Mapping[str, Treatment]) -> None
                 why="It is the target, the subject key, the time or a group.",
                 fix=f"Pseudonymise it: --column {name}=pseudonymise; or add the file again without that role.",
             )
+        if isinstance(treatment, Coarser):
+            _check_coarser(version, name)
+
+
+def _check_coarser(version: DatasetVersion, name: str) -> None:
+    """Refuse to make a column coarser that is no quasi-identifier, or whose values others count on."""
+    card, schema = version.card, version.schema
+    if name not in card.quasi_identifiers:
+        raise InvalidInput(
+            f"The column '{name}' is no declared quasi-identifier of {version.ref}, so it is not made coarser.",
+            why=f"The card declares {', '.join(card.quasi_identifiers) or 'none'}.",
+            fix=f"Add the file again with it on the card: quasi_identifiers: [{', '.join([*card.quasi_identifiers, name])}]",
+        )
+    if name == schema.target or name in {schema.subject, *card.subject_keys}:
+        raise InvalidInput(
+            f"The column '{name}' has a role and cannot be made coarser.",
+            why="It is the target or names the person of a row: its values would no longer be theirs.",
+            fix="Take it off the card's quasi_identifiers, or add the file again without that role.",
+        )
 
 
 def treated(
@@ -216,17 +333,25 @@ def _kind(column: str, found: tuple[Found, ...]) -> str:
     return max(kinds, key=lambda one: one.rows).type if kinds else ""
 
 
-def _card(version: DatasetVersion, treatments: Mapping[str, Treatment], policy: ScrubPolicy) -> Card:
+def _card(version: DatasetVersion, treatments: Mapping[str, How], policy: ScrubPolicy, losses: str) -> Card:
     """Return the card of what comes out: what was done, and which columns hold pseudonyms now."""
     card, gone = version.card, {name for name, done in treatments.items() if done is Treatment.REMOVE}
     tokens = {name: PSEUDONYM for name, done in treatments.items() if done is Treatment.PSEUDONYMISE}
+    ways = ((name, treatments.get(name)) for name in version.schema.names)
+    coarse = ", ".join(f"{name} {how.words}" for name, how in ways if isinstance(how, Coarser))
     return replace(
         card,
         description=f"{card.description.rstrip().rstrip('.')}. Personal data was removed from {version.ref} under policy {policy.name}.",
         supersedes=str(version.ref),
         categories={name: key for name, key in {**card.categories, **tokens}.items() if name not in gone},
         quasi_identifiers=tuple(name for name in card.quasi_identifiers if name not in gone),
+        deidentification=_further(card.deidentification, {"generalised": coarse, "suppressed": losses}),
     )
+
+
+def _further(told: Mapping[str, Json], more: Mapping[str, str]) -> dict[str, Json]:
+    """Add what was done now behind what an earlier scrubbing did."""
+    return {**told, **{name: f"{told[name]}; {text}" if told.get(name) else text for name, text in more.items() if text}}
 
 
 def _else(ref: DatasetRef) -> str:

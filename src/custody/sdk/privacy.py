@@ -25,13 +25,21 @@ class PrivacyCalls:
         return self.wire.call("GET", f"/datasets/{version_path(ref)}/scan")
 
     def dataset_scrub(
-        self, ref: str, *, columns: Mapping[str, str] | None = None, tier: str | None = None, dry_run: bool = False
+        self,
+        ref: str,
+        *,
+        columns: Mapping[str, str] | None = None,
+        suppress_below_k: bool = False,
+        tier: str | None = None,
+        dry_run: bool = False,
     ) -> Result:
         """Make the next version without the personal data that was found.
 
-        columns: remove, tag, pseudonymise or keep, by column. tier: default or strict, the policy's by default.
+        columns: remove, tag, pseudonymise or keep, by column; or, for declared quasi-identifiers, `band:10` of numbers, `prefix:3`
+        of texts, `month` or `year` of dates. suppress_below_k: leave out the rows of groups smaller than the policy's or card's k.
+        tier: default or strict, the policy's by default.
         """
-        body = {"columns": dict(columns or {}), "tier": tier}
+        body = {"columns": dict(columns or {}), "suppress_below_k": suppress_below_k, "tier": tier}
         return self.wire.call("POST", f"/datasets/{version_path(ref)}/scrub", json=body, params={"dry_run": dry_run})
 
     def review_ls(self, ref: str, *, unmasked: bool = False) -> list[Any]:

@@ -14,7 +14,7 @@ from custody.lifecycle.privacy import set_privacy
 from custody.lifecycle.review import answer as decide
 from custody.lifecycle.review import queue, standing
 from custody.lifecycle.scan import Examined, rescan_tenant, scan
-from custody.lifecycle.scrub import Treatment, next_of, scrub_version
+from custody.lifecycle.scrub import how_of, next_of, scrub_version
 from custody.lifecycle.stores import Caller, Ports
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.scans.state import ScanState
@@ -60,7 +60,8 @@ class ScrubBody(BaseModel):
     """How a version is to be scrubbed."""
 
     model_config = {"extra": "forbid"}
-    columns: dict[str, Treatment] = Field(default_factory=dict)
+    columns: dict[str, str] = Field(default_factory=dict)
+    suppress_below_k: bool = False
     tier: Tier | None = None
 
 
@@ -68,13 +69,17 @@ class ScrubBody(BaseModel):
 def post_scrub(ports: Wired, caller: Called, name: str, version: Version, body: ScrubBody, dry_run: bool = False) -> Response:
     """Make the next version of a dataset without the personal data that was found."""
     ref = _ref(name, version)
-    made, done, entry = scrub_version(ports, caller, ref, chosen=body.columns, tier=body.tier, dry_run=dry_run)
-    step = done.examined.step
+    chosen = {name: how_of(how) for name, how in body.columns.items()}
+    suppress = body.suppress_below_k
+    made, done, entry = scrub_version(ports, caller, ref, chosen=chosen, suppress=suppress, tier=body.tier, dry_run=dry_run)
+    step, grouping = done.examined.step, done.examined.report.grouping
     told = {
         "source": ref,
         "ref": made.ref if made else None,
-        "treatments": done.treatments,
+        "treatments": {name: str(how) for name, how in done.treatments.items()},
         "removed": done.removed,
+        "suppressed": done.suppressed,
+        "smallest_group": grouping.k if grouping else None,
         "state": step.state,
         "reasons": step.reasons,
         "found": done.examined.found,

@@ -69,9 +69,18 @@ def anonymity(table: pa.Table, quasi_identifiers: Sequence[str], *, k: int = 5, 
 
 def suppressed(table: pa.Table, quasi_identifiers: Sequence[str], *, k: int = 5) -> pa.Table:
     """Return the table without the rows of groups smaller than k; measure it again, since joins may still tell people apart."""
+    return table.filter(pa.array(crowded(table, quasi_identifiers, k=k)))
+
+
+def crowded(table: pa.Table, quasi_identifiers: Sequence[str], *, k: int) -> NDArray[np.bool_]:
+    """Tell which rows are in groups of at least k, shape (rows,); the others are to be suppressed.
+
+    Rows are left out whole: with nulls in place of their values they would be a group of their own, again too small perhaps.
+    Source: Sweeney 2002, Achieving k-anonymity privacy protection using generalization and suppression (of tuples).
+    """
     groups = _groups(table, quasi_identifiers)
-    kept = np.bincount(groups)[groups] >= k if len(groups) else np.zeros(0, bool)
-    return table.filter(pa.array(kept))
+    made: NDArray[np.bool_] = np.bincount(groups)[groups] >= k if len(groups) else np.zeros(0, np.bool_)
+    return made
 
 
 def _groups(table: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
