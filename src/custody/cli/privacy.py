@@ -124,6 +124,7 @@ def _scrub(noun: click.Group) -> None:
         """Make the next version without the personal data that was found, and scan it with other detectors.
 
         Columns that identify people become keyed pseudonyms, so that joins still work; in texts, tags stand for what was found.
+
         Groups of quasi-identifiers are counted again after they were made coarser and small ones left out.
         """
         pairs = dict(_pair(one) for one in columns)

@@ -28,7 +28,7 @@ from custody.privacy.policy import ScrubPolicy
 from custody.privacy.pseudonym import tokens
 from custody.privacy.scans.inspection import Inspection, inspect
 from custody.privacy.scans.measured import recall_of
-from custody.privacy.scans.report import Grouping, Residual, ScanReport, report_json
+from custody.privacy.scans.report import SMALLEST, Grouping, Residual, ScanReport, report_json
 from custody.privacy.scans.scan import REVIEWED, UNKNOWN, Answer, Found, Scan, Standing, check_categories
 from custody.privacy.scans.spans import Marked, marked
 from custody.privacy.scans.state import Decided, Finished, ScanState, Step, advance
@@ -188,7 +188,7 @@ def _short(card: Card, grouping: Grouping | None) -> tuple[str, ...]:
         return ("The card promises a k or l, and declares no quasi-identifiers to count it on.",)
     told = []
     if grouping.k < card.bounds.get("k", 1):
-        told.append(f"The smallest group has {grouping.k} rows, and the card promises {card.bounds['k']}.")
+        told.append(f"{SMALLEST} {grouping.k} rows, and the card promises {card.bounds['k']}.")
     if (l_wanted := card.bounds.get("l", 1)) > 1 and not grouping.diversity:
         told.append("The card promises an l, and there is no target column to count the values of.")
     told += [

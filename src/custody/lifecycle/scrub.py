@@ -25,6 +25,7 @@ from custody.privacy.detect import PatternDetector
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import Mode, ScrubPolicy
 from custody.privacy.pseudonym import PseudonymKey, tokens
+from custody.privacy.scans.report import SMALLEST
 from custody.privacy.scans.scan import COLUMN, Answer, Found, Scan, Standing
 from custody.privacy.scans.spans import Marked, rewritten
 from custody.privacy.scans.state import ScanState
@@ -358,9 +359,11 @@ def _else(ref: DatasetRef) -> str:
     return f"See what blocks it: custody review ls {ref}"
 
 
-def next_of(state: ScanState, ref: DatasetRef, found: Sequence[Found]) -> str:
-    """Return the command that usually follows: train, remove what was found, or look at what nobody knows."""
+def next_of(state: ScanState, ref: DatasetRef, found: Sequence[Found], reasons: Sequence[str]) -> str:
+    """Return the command that usually follows: train, remove what was found or is too rare, or look at what nobody knows."""
     if state is ScanState.CLEARED:
         return f"custody run exec --dataset {ref} -- python train.py"
+    if any(reason.startswith(SMALLEST) for reason in reasons):
+        return f"custody dataset scrub {ref} --suppress-below-k"
     blocks = any(one.standing is Standing.FOUND for one in found)
     return f"custody dataset scrub {ref}" if blocks else f"custody review ls {ref}"

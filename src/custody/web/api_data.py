@@ -76,8 +76,9 @@ def add_dataset(
     )
     shown = ahead(version, look_ahead(ports, caller, table, card, roles)) if dry_run else with_scan(ports, caller, version)
     seen = shown["scan"]
+    following = next_of(ScanState(seen["state"]), version.ref, seen["found"], seen["reasons"])
     blocked = "; it may not train a model yet: " + ", ".join(version.card.blocks) if version.card.blocks else ""
-    return answer(shown, ledger=entry, next=next_of(ScanState(seen["state"]), version.ref, seen["found"]) + blocked)
+    return answer(shown, ledger=entry, next=following + blocked)
 
 
 @router.get("/datasets")

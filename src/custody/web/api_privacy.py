@@ -46,14 +46,14 @@ def _ref(name: str, version: int) -> DatasetRef:
 def post_scan(ports: Wired, caller: Called, name: str, version: Version) -> Response:
     """Scan a dataset version again."""
     found, entry = scan(ports, caller, _ref(name, version))
-    return answer(found, ledger=entry, next=next_of(found.state, found.ref, found.found))
+    return answer(found, ledger=entry, next=next_of(found.state, found.ref, found.found, found.reasons))
 
 
 @router.get("/datasets/{name}/{version}/scan")
 def show_report(ports: Wired, caller: Called, name: str, version: Version) -> Response:
     """Show where a version stands, its signed report, and what may be claimed about it."""
     seen = claimed(ports, caller, _ref(name, version))
-    return answer(seen, next=next_of(ScanState(seen.state), seen.ref, seen.scan.found))
+    return answer(seen, next=next_of(ScanState(seen.state), seen.ref, seen.scan.found, seen.reasons))
 
 
 class ScrubBody(BaseModel):
@@ -84,9 +84,8 @@ def post_scrub(ports: Wired, caller: Called, name: str, version: Version, body: 
         "reasons": step.reasons,
         "found": done.examined.found,
     }
-    return answer(
-        told, ledger=entry, next=next_of(step.state, made.ref, done.examined.found) if made else f"custody dataset scrub {ref}"
-    )
+    following = next_of(step.state, made.ref, done.examined.found, step.reasons) if made else f"custody dataset scrub {ref}"
+    return answer(told, ledger=entry, next=following)
 
 
 @router.get("/datasets/{name}/{version}/review")
@@ -108,7 +107,7 @@ class AnswerBody(BaseModel):
 def post_review(ports: Wired, caller: Called, name: str, version: Version, body: AnswerBody, dry_run: bool = False) -> Response:
     """Record answers about findings, and scan again."""
     found, entry = decide(ports, caller, _ref(name, version), body.items, body.answer, reason=body.reason, dry_run=dry_run)
-    return answer(found, ledger=entry, next=next_of(found.state, found.ref, found.found))
+    return answer(found, ledger=entry, next=next_of(found.state, found.ref, found.found, found.reasons))
 
 
 @router.put("/privacy")

@@ -12,6 +12,7 @@ from custody.privacy.policy import ScrubPolicy
 from custody.privacy.scans.measurement import Recall
 
 VERSION = 1
+SMALLEST = "The smallest group has"  # begins the sentence about a group with too few rows
 
 
 class Fault(StrEnum):
@@ -120,7 +121,7 @@ class ScanReport:
         if self.named_columns:
             refused.append(f"{len(self.named_columns)} column names hold personal data.")
         if self.grouping and self.grouping.k < policy.min_k:
-            refused.append(f"The smallest group has {self.grouping.k} rows, and {policy.min_k} are asked for.")
+            refused.append(f"{SMALLEST} {self.grouping.k} rows, and {policy.min_k} are asked for.")
         if policy.needs_reviewer and not self.reviewer:
             refused.append("Nobody reviewed it.")
         return tuple(refused)
