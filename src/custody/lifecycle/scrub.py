@@ -24,6 +24,7 @@ from custody.privacy.columns.table import is_scrubbable, pseudonymised, scrub_ta
 from custody.privacy.detect import PatternDetector
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import Mode, ScrubPolicy
+from custody.privacy.ports import Detector
 from custody.privacy.pseudonym import PseudonymKey, tokens
 from custody.privacy.scans.report import SMALLEST
 from custody.privacy.scans.scan import COLUMN, Answer, Found, Scan, Standing
@@ -102,7 +103,7 @@ def scrub_version(
     policy = replace(policy, tier=tier or policy.tier)
     table = table_of(version, ports.stores.objects, ports.tables)
     key, spans = ports.pseudonyms.of(caller.tenant), spans_of(ports, caller.tenant, table, seen.answers)
-    made, removed, left = _cleaned(table, treatments, seen, spans, policy, key)
+    made, removed, left = _cleaned(table, treatments, seen, spans, _search(ports, policy), key)
     made, left = _coarse(made, left, treatments)
     full, k = made.num_rows, wanted_k(version.card, policy)
     if suppress:
@@ -147,12 +148,26 @@ def _record(ports: Ports, caller: Caller, told: Scrubbing, into: DatasetRef, pol
         change.record("dataset.scrubbed", str(told.source), facts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """How texts are searched: under which policy, and by which models of names."""
+
+    policy: ScrubPolicy
+    names: tuple[Detector, ...] = ()
+
+
+def _search(ports: Ports, policy: ScrubPolicy) -> _Search:
+    """Return what looks for names beside the patterns: in the strict tier every model there is, asked until it finds no more."""
+    strict = policy.tier is Tier.STRICT
+    return _Search(replace(policy, settle_detectors=strict), ports.detectors.names if strict else ())
+
+
 def _cleaned(
     table: pa.Table,
     treatments: Mapping[str, How],
     seen: Scan,
     spans: Sequence[Marked],
-    policy: ScrubPolicy,
+    search: _Search,
     key: PseudonymKey,
 ) -> tuple[pa.Table, dict[str, int], _Left]:
     """Return the table without what was found, the rows by type from which something was taken, and the harmless spans left.
@@ -160,8 +175,8 @@ def _cleaned(
     In columns that will be made coarser only what people found personal is taken out before.
     """
     plain = {name: Treatment.MARKED if isinstance(how, Coarser) else how for name, how in treatments.items()}
-    made, removed = treated(table, plain, seen.found, policy, key)
-    made, more, left = respected(table, made, plain, spans, policy, key)
+    made, removed = _treated(table, plain, seen.found, search, key)
+    made, more, left = _respected(table, made, plain, spans, search, key)
     return made, {kind: n for kind in removed.keys() | more.keys() if (n := removed.get(kind, 0) + more.get(kind, 0)) > 0}, left
 
 
@@ -258,8 +273,8 @@ def _check_coarser(version: DatasetVersion, name: str) -> None:
         )
 
 
-def treated(
-    table: pa.Table, treatments: Mapping[str, Treatment], found: tuple[Found, ...], policy: ScrubPolicy, key: PseudonymKey
+def _treated(
+    table: pa.Table, treatments: Mapping[str, Treatment], found: tuple[Found, ...], search: _Search, key: PseudonymKey
 ) -> tuple[pa.Table, dict[str, int]]:
     """Return the table after its treatments, and the rows by type from which something was taken."""
     removed: dict[str, int] = {}
@@ -278,19 +293,20 @@ def treated(
                 removed[COLUMN] = removed.get(COLUMN, 0) + rows
             case _:
                 mode = Mode.PSEUDONYM if treatment is Treatment.PSEUDONYMISE else Mode.TAG
-                done = scrub_table(table, replace(policy, mode=mode), columns=[name], key=key)
+                rules = replace(search.policy, mode=mode)
+                done = scrub_table(table, rules, columns=[name], detectors=search.names, key=key)
                 table = done.table
                 for kind, count in done.counts.get(name, {}).items():
                     removed[kind] = removed.get(kind, 0) + count
     return table, removed
 
 
-def respected(
+def _respected(
     before: pa.Table,
     made: pa.Table,
     treatments: Mapping[str, Treatment],
     spans: Sequence[Marked],
-    policy: ScrubPolicy,
+    search: _Search,
     key: PseudonymKey,
 ) -> tuple[pa.Table, dict[str, int], list[tuple[Marked, Marked]]]:
     """Write the values about whose spans people decided once more, with that; and say where the harmless spans stand now.
@@ -300,7 +316,7 @@ def respected(
     """
     removed: dict[str, int] = {}
     left: list[tuple[Marked, Marked]] = []
-    patterns = PatternDetector(policy.tier)
+    policy, patterns = search.policy, PatternDetector(search.policy.tier)
     for name in {one.column for one in spans if one.column in made.column_names}:
         done, mine = treatments.get(name, Treatment.KEEP), [one for one in spans if one.column == name]
         if done is Treatment.KEEP or (done is Treatment.PSEUDONYMISE and not is_scrubbable(made.column(name).type)):
@@ -310,9 +326,9 @@ def respected(
         for row in sorted({one.row for one in mine}):
             text, answers = old[row].as_py(), [one for one in mine if one.row == row]
             rules = replace(policy, mode=Mode.PSEUDONYM if done is Treatment.PSEUDONYMISE else Mode.TAG)
-            found = (
-                () if done is Treatment.MARKED else scrub(text, replace(rules, mode=Mode.TAG), patterns=patterns, hint=name).spans
-            )
+            tags = replace(rules, mode=Mode.TAG)
+            again = done is not Treatment.MARKED
+            found = scrub(text, tags, detectors=search.names, patterns=patterns, hint=name).spans if again else ()
             values[row], kept, counts = rewritten(text, found, answers, rules, tokens(key))
             left += kept
             was = {span.type for span in found}

@@ -14,7 +14,6 @@ from test_consent_rows import AGREED, PEOPLE, TRAINING, says, stored
 from custody.core.errors import Conflict, CustodyError, Denied, InvalidInput, NotFound
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import HOUSE, Actor, Role
-from custody.lifecycle import export as exports
 from custody.lifecycle.access import bucket
 from custody.lifecycle.admit import actor_of, add_key, open_session
 from custody.lifecycle.ask import questions
@@ -22,6 +21,7 @@ from custody.lifecycle.consent import check_consent
 from custody.lifecycle.export import export, identify, take
 from custody.lifecycle.forget import forget
 from custody.lifecycle.ingest import Roles, ingest
+from custody.lifecycle.rows import table_of
 from custody.lifecycle.trace import trace
 from custody.privacy.scans.state import ScanState
 
@@ -137,14 +137,13 @@ def test_an_erasure_between_reading_and_handing_out_keeps_the_rows(world: World,
     table = rows().append_column("who", pa.array([f"person{i}@example.org" for i in range(300)]))
     ingest(world.ports, world.caller(), "tickets", table, card, roles=Roles(target="left", positive="Yes"))
     made(world)
-    reading = exports.table_of
 
     def slow(*args: Any) -> pa.Table:
-        found = reading(*args)
+        found = table_of(*args)
         forget(world.ports, world.caller(), "person7@example.org")
         return found
 
-    monkeypatch.setattr(exports, "table_of", slow)
+    monkeypatch.setattr("custody.lifecycle.export.table_of", slow)
     with pytest.raises(Conflict, match="erased"):
         got(world)
 

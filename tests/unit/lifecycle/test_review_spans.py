@@ -1,5 +1,7 @@
 """People decide about single places: the next scan and the next scrubbing do as they said, and nothing keeps the words."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +18,13 @@ from custody.core.tenancy import HOUSE, Actor, Role
 from custody.data.dataset import DatasetVersion
 from custody.lifecycle import scan as scans
 from custody.lifecycle.ingest import Roles, ingest
+from custody.lifecycle.privacy import set_privacy
 from custody.lifecycle.review import answer, queue
 from custody.lifecycle.scan import scan
 from custody.lifecycle.scrub import Treatment, scrub_version
+from custody.privacy.finding import Finding
 from custody.privacy.policy import ScrubPolicy
+from custody.privacy.scans.inspection import Detectors, pattern_detectors
 from custody.privacy.scans.spans import Marked, decided, marked, rewritten
 from custody.privacy.scans.state import ScanState
 from custody.privacy.scrub import Span
@@ -189,3 +194,32 @@ def test_what_is_harmless_stands_where_it_is_said_to_and_what_is_personal_is_gon
 def test_any_text_is_an_item_of_a_span_or_not(text: str) -> None:
     assert marked(text + "/PHONE@1:2-3", personal=True) == Marked(text, "PHONE", 1, 2, 3)
     assert marked(text, personal=True) is None or "@" in text
+
+
+class Names:
+    """A model of names that knows one."""
+
+    name = "names 1"
+
+    def find(self, texts: Sequence[str], *, hint: str = "") -> list[list[Finding]]:  # noqa: ARG002 - the port's words
+        found = [re.finditer("Zora Quellenberg", text) for text in texts]
+        return [[Finding(one.start(), one.end(), "PERSON") for one in each] for each in found]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_names_that_a_model_finds_are_taken_out_in_the_strict_tier(world: World, strict: bool) -> None:
+    world.ports = replace(world.ports, detectors=Detectors(pattern_detectors().patterns, (Names(),)))
+    if strict:
+        set_privacy(world.ports, world.caller(), {"tier": "strict"})
+    version = notes(world, CALL, "please ask Zora Quellenberg", "Zora Quellenberg and again Zora Quellenberg, said Ann")
+    assert state(world, version.ref) is ScanState.REJECTED
+    made, told, _ = scrub_version(world.ports, world.caller(), version.ref)
+    assert made is not None
+    texts = table(world, made).column("note").to_pylist()[:3]
+    assert dict(told.removed) == ({"PHONE": 1, "PERSON": 2} if strict else {"PHONE": 1})
+    assert texts[1:] == (
+        ["please ask [PERSON]", "[PERSON] and again [PERSON], said Ann"]
+        if strict
+        else ["please ask Zora Quellenberg", "Zora Quellenberg and again Zora Quellenberg, said Ann"]
+    )
+    assert state(world, made.ref) is ScanState.CLEARED

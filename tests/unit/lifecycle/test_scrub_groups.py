@@ -17,7 +17,7 @@ from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.review import answer
 from custody.lifecycle.rows import table_of
 from custody.lifecycle.scan import cleared, stands
-from custody.lifecycle.scrub import Treatment, how_of, scrub_version
+from custody.lifecycle.scrub import How, Treatment, how_of, scrub_version
 from custody.lifecycle.verify import verify_all
 from custody.privacy.columns.coarser import coarser_of
 from custody.privacy.scans.state import ScanState
@@ -113,7 +113,7 @@ def test_a_promised_l_is_counted_again_too(world: World) -> None:
 
 def test_the_policy_asks_for_k_where_the_card_promises_none(world: World) -> None:
     version = people(world, deidentification={})
-    chosen = {"age": Treatment.REMOVE, "zip": coarser_of("prefix:2")}
+    chosen: dict[str, How] = {"age": Treatment.REMOVE, "zip": coarser_of("prefix:2")}
     made, told, _ = scrub_version(world.ports, world.caller(), version.ref, chosen=chosen, suppress=True)
     assert made is not None
     assert (told.suppressed, made.card.quasi_identifiers) == (2, ("zip",))
