@@ -15,6 +15,7 @@ from custody.adapters.blobs.keys.master import LocalMaster
 from custody.adapters.blobs.keys.ring import KeyRing
 from custody.adapters.blobs.keys.texts import SealedTexts
 from custody.adapters.sql import sealing
+from custody.adapters.sql.residue import scrub
 from custody.adapters.sql.stores import SqlStores
 from custody.adapters.sql.tables import labels, sealings
 from custody.core.errors import Unavailable
@@ -133,7 +134,6 @@ def test_what_another_process_said_meanwhile_is_not_overwritten(
 
 def test_a_database_that_others_write_is_opened_and_cleaned_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "custody.db"
-    scrub = sealing.scrub
 
     def held(engines: Any) -> None:
         with closing(sqlite3.connect(file)) as other:
