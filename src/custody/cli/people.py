@@ -51,7 +51,7 @@ def _erasure_text(told: dict[str, Any]) -> str:
     lines = {
         "erasure": told["id"],
         "state": told["state"] if told["id"] else _not_begun(found),
-        **{name: found[name] for name in ("rows", "datasets", "derived", "runs", "models", "deployments")},
+        **{name: found[name] for name in ("rows", "datasets", "derived", "runs", "models", "deployments", "elsewhere")},
         "captured predictions": found["captures"],
         **{name: found[name] for name in ("labels", "golden", "fixtures")},
         "obligations": told["obligations"],
@@ -62,7 +62,7 @@ def _erasure_text(told: dict[str, Any]) -> str:
 
 
 def _not_begun(found: dict[str, Any]) -> str:
-    known = found["rows"] or found["datasets"] or found["captures"] or found["labels"]
+    known = found["rows"] or found["datasets"] or found["captures"] or found["labels"] or found["elsewhere"]
     return "nothing begun" if known else "nothing begun: nobody of this name is known here"
 
 

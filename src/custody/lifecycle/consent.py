@@ -17,7 +17,7 @@ from custody.lifecycle.access import access
 from custody.lifecycle.rows import columns_of, group_columns, spoken, table_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
 from custody.privacy.consent import Admission, ConsentRecord, refusals, shifts, snapshot, states
-from custody.privacy.pseudonym import tokens
+from custody.privacy.pseudonym import is_token, tokens
 from custody.privacy.purposes import path_to, purpose_of
 from custody.privacy.statements import records_of
 
@@ -106,7 +106,10 @@ def admit(
 
 
 def people_of(ports: Ports, tenant: TenantId, version: DatasetVersion, table: pa.Table) -> Tokens:
-    """Return the tokens of the people each row names, None for an empty cell; empty if no column names people."""
+    """Return the tokens of the people each row names, None for an empty cell; empty if no column names people.
+
+    A pseudonym that stands in the place of a name already is the token.
+    """
     keys = [name for name in version.subject_columns if name in table.column_names]
     if not keys:
         return ()
@@ -114,7 +117,7 @@ def people_of(ports: Ports, tenant: TenantId, version: DatasetVersion, table: pa
     made: dict[str, str] = {}
     columns = [[spoken(value) for value in table.column(name).to_pylist()] for name in keys]
     for value in {value for column in columns for value in column if value}:
-        made[value] = token(value, "")
+        made[value] = value if is_token(value) else token(value, "")
     return [tuple(made.get(value) for value in row) for row in zip(*columns, strict=True)]
 
 
@@ -142,6 +145,16 @@ def decide(
     groups = group_columns(columns_of(table.select(list(dict.fromkeys(version.schema.groups)))), version.schema.groups)
     told = Admission(purpose, basis, at, sum(kept), counts, snapshot(seen, purpose), shifts(groups, kept))
     return told, table if all(kept) else table.filter(pa.array(kept, pa.bool_()))
+
+
+def objections(ports: Ports, tenant: TenantId, names: Sequence[str], purpose: str, at: datetime) -> list[bool]:
+    """Tell who of a tenant's people withdrew or objected to a purpose, whatever the legal basis; nobody where none is stated."""
+    if not purpose:
+        return [False] * len(names)
+    token = tokens(ports.pseudonyms.of(tenant))
+    people = [(token(name, "") if name else None,) for name in names]
+    said = states(ports.stores.of(tenant).consents.of(path_to(purpose), at), purpose, at)
+    return [reason is not None for reason in refusals(people, said, consented=False)]
 
 
 def _allowed(version: DatasetVersion, purpose: str) -> None:

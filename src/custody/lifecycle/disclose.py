@@ -19,6 +19,7 @@ from custody.lifecycle.reach import (
     Person,
     captured,
     derived_of,
+    elsewhere,
     find,
     fixture_of,
     fixtures_of,
@@ -53,6 +54,9 @@ def disclose(ports: Ports, caller: Caller, subject: str) -> tuple[bytes, int]:
     found, versions = find(person), versions_of(person)
     people = own_rows(person, versions)
     files = {**_rows(person, versions, people), **_copies(person, found, people), **_traffic(person)}
+    for other in elsewhere(person, subject):
+        theirs = _rows(other, versions_of(other), ())
+        files |= {f"elsewhere/{other.tenant}/{name}": body for name, body in theirs.items()}
     files["consent.json"] = msgspec.json.encode(_agreed(person, subject))
     files["learned.json"] = msgspec.json.encode({"runs": found.runs, "models": found.models, "deployments": found.deployments})
     listed: dict[str, Any] = {name: {"sha256": digest_of(body), "bytes": len(body)} for name, body in files.items()}

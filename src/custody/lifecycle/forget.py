@@ -15,7 +15,7 @@ from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.dataset import DatasetVersion
 from custody.lifecycle.erase import erase_captures, erase_datasets, erase_fixtures, erase_golden, erase_labels, erase_quarantined
 from custody.lifecycle.publish import publish, tenants_of
-from custody.lifecycle.reach import Found, Person, derived_of, find, own_rows
+from custody.lifecycle.reach import Found, Person, derived_of, elsewhere, find, named_elsewhere, own_rows
 from custody.lifecycle.residue import Residue, search
 from custody.lifecycle.seal import seal
 from custody.lifecycle.stores import Caller, Change, Ports
@@ -64,10 +64,11 @@ def forget(
     due_of(caller.now, days)
     person = Person(ports, caller.tenant, token_of(ports, caller.tenant, subject))
     index_old(ports, lambda: ports.stores.change(caller.tenant, SYSTEM, caller.now), caller.tenant)
-    known = person.shelf.subjects.erasure(person.token)
+    known, others = person.shelf.subjects.erasure(person.token), elsewhere(person, subject)
     if known is not None and known.state is ErasureState.DONE:
+        _forget_elsewhere(others if not dry_run else (), caller, days, owner)
         return Forgotten(known.id, known.state, Found(), receipt=known.receipt), None
-    found = find(person)
+    found = replace(find(person), elsewhere=named_elsewhere(others))
     if dry_run or (known is None and found.is_empty):
         return Forgotten(known.id if known else "", ErasureState.PENDING, found), None
     if known is None:
@@ -75,8 +76,20 @@ def forget(
         known = _begin(person, caller, found, days, owner)
     needles = [one for one in (subject.strip(), *canaries) if len(one) >= _LEAST]
     done, left = _carry_out(person, known, caller.now, needles)
+    _forget_elsewhere(elsewhere(person, subject), caller, days, owner)  # now that nothing more can be made of the traffic
     owed = tuple(one.id for one in person.shelf.subjects.obligations() if one.erasure == known.id)
     return Forgotten(known.id, done.state, found, owed, left, done.receipt), _last_entry(ports, person, known.id)
+
+
+def _forget_elsewhere(others: Sequence[Person], caller: Caller, days: int, owner: str) -> None:
+    """Erase what other tenants made of this tenant's traffic with the person in it; their models owe an answer there."""
+    for person in others:
+        known = person.shelf.subjects.erasure(person.token)
+        if known is None:
+            _resume(person.ports, person.tenant, caller.now)
+            known = _begin(person, Caller(person.tenant, SYSTEM, caller.now), find(person), days, owner or caller.actor.name)
+        if known.state is not ErasureState.DONE:
+            _carry_out(person, known, caller.now, [])
 
 
 def resume(ports: Ports, now: datetime) -> int:

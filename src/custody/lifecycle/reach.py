@@ -1,6 +1,7 @@
 """How far a person's data went: rows, versions, runs, models, deployments, captured traffic, labels, golden cases, fixtures."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from custody.core.digest import Digest
-from custody.core.errors import NotFound
+from custody.core.errors import Denied, NotFound
 from custody.core.manifest import ParityFixture
 from custody.core.prediction import CaptureBatch
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
@@ -19,6 +20,7 @@ from custody.deployment.revision import Revision
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.stores import Ports, Shelf
 from custody.lifecycle.subjects import Mask, Tokens, captured_mask, like, raw_parts, rows_of, tokens_for
+from custody.privacy.pseudonym import tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class Found:
     """What is known of one person, in counts and names of things; never the person's values.
 
     datasets: versions that hold rows, derived: versions made from them that do not say whose rows they hold.
-    golden, fixtures: cases and rows that equal one of the person's.
+    golden, fixtures: cases and rows that equal one of the person's. elsewhere: what other tenants made of this tenant's traffic
+    with the person in it: their versions and models, as `TENANT: NAME@N`.
     """
 
     rows: int = 0
@@ -39,11 +42,12 @@ class Found:
     labels: int = 0
     golden: int = 0
     fixtures: int = 0
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Tell whether nothing is known of the person."""
-        return not (self.rows or self.datasets or self.captures or self.labels)
+        return not (self.rows or self.datasets or self.captures or self.labels or self.elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,24 @@ class Person:
     def tokens(self) -> Tokens:
         """Return what makes tokens of the tenant's values."""
         return tokens_for(self.ports, self.tenant)
+
+
+def elsewhere(person: Person, subject: str) -> list[Person]:
+    """Return the person as other tenants know them: by this tenant's pseudonym, in data they made of its traffic."""
+    name, found = tokens(person.ports.pseudonyms.of(person.tenant))(subject, ""), list[Person]()
+    for tenant in tenants_of(person.ports.stores):
+        with suppress(Denied):  # a tenant whose keys are destroyed has nothing that can be read
+            one = Person(person.ports, tenant, tokens_for(person.ports, tenant)(name))
+            known = one.shelf.subjects.erasure(one.token)
+            if tenant != person.tenant and (known is not None or one.shelf.subjects.datasets(one.token)):
+                found.append(one)
+    return found
+
+
+def named_elsewhere(others: Sequence[Person]) -> tuple[str, ...]:
+    """Return the versions and models of other tenants that hold a person's rows, or learned from them."""
+    told = [(one.tenant, one.shelf.subjects.reached(one.shelf.subjects.datasets(one.token))) for one in others]
+    return tuple(f"{tenant}: {ref}" for tenant, reached in told for ref in (*reached.datasets, *reached.models))
 
 
 def versions_of(person: Person) -> list[DatasetVersion]:

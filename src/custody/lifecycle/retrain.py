@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from custody.core.digest import Json
@@ -17,6 +18,7 @@ from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.dataset import DatasetVersion
 from custody.deployment.revision import Revision
 from custody.lifecycle.captured import INPUT, answered, rows_between, with_labels
+from custody.lifecycle.consent import objections
 from custody.lifecycle.convert import convert
 from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.promote import promote
@@ -28,6 +30,7 @@ from custody.lifecycle.stores import Caller, Ports
 from custody.lifecycle.subjects import standing
 from custody.lifecycle.train import train
 from custody.monitoring.policy import MonitorPolicy
+from custody.privacy.pseudonym import is_token, tokens
 from custody.registry.model import ModelVersion
 from custody.registry.run import Recipe, Run, RunStatus
 
@@ -223,11 +226,12 @@ def assemble(ports: Ports, owner: Caller, head: Revision, base: DatasetVersion) 
     known = {spoken(value): value for value in old.column(target).unique().drop_null().to_pylist()}
     labels = {one: known[label] for one, label in shelf.labels.of(head.key).items() if label in known}
     rows, _ = with_labels(answered(captured), dict.fromkeys(labels, ""), "")
+    rows = _allowed(ports, head, rows, base, owner.now)
     if not rows.num_rows:
         raise Conflict(
             f"No label matches a prediction of {head.key}.", fix=f"Add labels: custody label add {head.key} labels.csv"
         )
-    table = _as_dataset(rows, labels, base, old.schema)
+    table = _as_dataset(rows, labels, base, old.schema, _named(ports, head, rows, base, old.schema))
     card = replace(
         base.card,
         title=base.card.title,
@@ -252,21 +256,69 @@ def assemble(ports: Ports, owner: Caller, head: Revision, base: DatasetVersion) 
     return version
 
 
+def _names(rows: pa.Table, base: DatasetVersion, column: str) -> list[str]:
+    """Return whom captured rows name in a subject column: as a model's input, else by the caller's key; empty for nobody."""
+    given = INPUT + column if INPUT + column in rows.column_names else "key" if column == base.subject_column else ""
+    return [spoken(one) for one in rows.column(given).to_pylist()] if given else [""] * rows.num_rows
+
+
+def _allowed(ports: Ports, head: Revision, rows: pa.Table, base: DatasetVersion, now: datetime) -> pa.Table:
+    """Leave out rows of people who told the tenant whose traffic it is that they object; the owner's people are asked at training."""
+    run = ports.stores.of(head.owner).runs.get(_live(ports, head).run_id)
+    against = np.zeros(rows.num_rows, dtype=bool)
+    for column in base.subject_columns if head.owner != head.key.tenant else ():
+        against |= np.array(objections(ports, head.key.tenant, _names(rows, base, column), run.purpose, now), dtype=bool)
+    return rows.filter(pa.array(~against))
+
+
+def _named(ports: Ports, head: Revision, rows: pa.Table, base: DatasetVersion, shape: pa.Schema) -> dict[str, pa.Array]:
+    """Return the subject columns of captured rows: names as the owner's own data has them, other tenants' people by pseudonym.
+
+    The pseudonym is the other tenant's: the owner learns nobody's name, and an erasure there finds the rows here.
+    """
+    found = {}
+    for column in base.subject_columns:
+        names, kind = _names(rows, base, column), shape.field(column).type
+        if head.owner != head.key.tenant and any(names):
+            if not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
+                raise _nameless(head, base, column)
+            token = tokens(ports.pseudonyms.of(head.key.tenant))
+            names = [one if is_token(one) else token(one, "") if one else "" for one in names]
+        try:
+            found[column] = pa.array([one or None for one in names], pa.string()).cast(kind)
+        except pa.ArrowInvalid as error:
+            raise _nameless(head, base, column) from error
+    return found
+
+
+def _nameless(head: Revision, base: DatasetVersion, column: str) -> Conflict:
+    return Conflict(
+        f"The people in the traffic of {head.key} cannot be named in '{column}' of {base.ref}.",
+        why="Their rows could not be erased later: the column holds no texts, and callers' keys or pseudonyms are texts.",
+        fix=f"Add {base.ref.name} again with '{column}' as text, and train on that.",
+        facts={"deployment": str(head.key), "dataset": str(base.ref)},
+    )
+
+
 def _widened(one: pa.Schema, two: pa.Schema) -> pa.Schema:
     return pa.unify_schemas([one, two], promote_options="permissive")
 
 
-def _as_dataset(rows: pa.Table, labels: Mapping[str, Any], base: DatasetVersion, shape: pa.Schema) -> pa.Table:
+def _as_dataset(
+    rows: pa.Table, labels: Mapping[str, Any], base: DatasetVersion, shape: pa.Schema, named: Mapping[str, pa.Array]
+) -> pa.Table:
     """Return captured rows in the shape of the base version; a column that was not captured is null.
 
-    labels: by prediction id or the caller's key, as the base writes them. Times and labels get the base's own types: a
+    labels: by prediction id or the caller's key, as the base writes them. named: the columns that name people. Times and labels get the base's own types: a
     wider type would write old rows differently, and so move them between training and holdout.
     """
     ids, keys = rows.column("prediction").to_pylist(), rows.column("key").to_pylist()
     values = [labels[one] if one in labels else labels[two] for one, two in zip(ids, keys, strict=True)]
     columns: dict[str, Any] = {}
     for column in base.schema.columns:
-        if column.name == base.schema.target:
+        if column.name in named:
+            columns[column.name] = named[column.name]
+        elif column.name == base.schema.target:
             columns[column.name] = pa.array(values, shape.field(column.name).type)
         elif column.name == base.schema.time and column.type == "timestamp":
             columns[column.name] = rows.column("event").cast(shape.field(column.name).type)

@@ -1,6 +1,5 @@
 """People in rows: under which tokens they stand in the index, in which versions, and which rows are theirs."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,9 +13,8 @@ from custody.data.dataset import DatasetVersion
 from custody.lifecycle.captured import INPUT
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.stores import Change, Ports, Shelf
-from custody.privacy.pseudonym import PseudonymKey, tokens
+from custody.privacy.pseudonym import PseudonymKey, is_token, tokens
 
-_PSEUDONYM = re.compile(r"1\.[a-z0-9-]{1,32}\.[0-9a-f]{32}")
 Tokens = Callable[[object], str]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -31,7 +29,7 @@ def tokens_for(ports: Ports, tenant: TenantId) -> Tokens:
 
     def token_of_value(value: object) -> str:
         text = spoken(value)
-        return token(text if _PSEUDONYM.fullmatch(text) else pseudonym(text, ""), "")
+        return token(text if is_token(text) else pseudonym(text, ""), "")
 
     return token_of_value
 

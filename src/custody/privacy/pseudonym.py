@@ -14,6 +14,7 @@ from custody.core.tenancy import TenantId
 
 VERSION = 1
 _ID = re.compile(r"[a-z0-9-]{1,32}")
+_TOKEN = re.compile(rf"{VERSION}\.[a-z0-9-]{{1,32}}\.[0-9a-f]{{32}}")
 _DOMAIN = b"custody.token.v1"  # exactly the 16 bytes that BLAKE2b takes as `person`
 _SPACED = frozenset(
     {
@@ -63,6 +64,11 @@ def canonical_value(value: str, kind: str = "") -> str:
     if kind in _SPACED:
         return " ".join(text.split())
     return "".join(c for c in text if c.isalnum()) or text
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text is written as a token: a pseudonym that stands in the place of a name already."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def tokens(key: PseudonymKey) -> Callable[[str, str], str]:

@@ -1,5 +1,7 @@
 """Which models hold training rows in themselves: read off files that the exporter really writes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
@@ -30,9 +32,9 @@ TEXTS = ["a good day", "what a bad word"] * 20
         (KNeighborsClassifier(), "rows that it measures distances to"),
     ],
 )
-def test_a_model_that_keeps_rows_is_told_also_within_a_pipeline(model: object, what: str) -> None:
+def test_a_model_that_keeps_rows_is_told_also_within_a_pipeline(model: Any, what: str) -> None:
     for fitted in (model, make_pipeline(StandardScaler(), model)):
-        assert stores_rows(export(fitted.fit(X, Y), X).onnx) == f"it stores {what}"  # type: ignore[attr-defined]  # an estimator
+        assert stores_rows(export(fitted.fit(X, Y), X).onnx) == f"it stores {what}"
 
 
 def test_a_vocabulary_is_words_of_the_rows() -> None:
@@ -49,5 +51,5 @@ def test_a_vocabulary_is_words_of_the_rows() -> None:
         MLPClassifier((4,), solver="lbfgs", max_iter=2000, random_state=0),
     ],
 )
-def test_a_model_of_numbers_learned_from_rows_stores_none(model: object) -> None:
-    assert stores_rows(export(model.fit(X, Y), X).onnx) == ""  # type: ignore[attr-defined]  # an estimator
+def test_a_model_of_numbers_learned_from_rows_stores_none(model: Any) -> None:
+    assert stores_rows(export(model.fit(X, Y), X).onnx) == ""
