@@ -19,7 +19,8 @@ SEEN = datetime(2024, 5, 17, 13, 20, tzinfo=UTC)
 
 
 def made(values: pa.Array, how: str) -> list[Any]:
-    return coarsened(pa.chunked_array([values[:1], values[1:]]), "x", coarser_of(how)).to_pylist()
+    found: list[Any] = coarsened(pa.chunked_array([values[:1], values[1:]]), "x", coarser_of(how)).to_pylist()
+    return found
 
 
 @pytest.mark.parametrize(
