@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from custody.core.digest import Digest, Json
+from custody.core.digest import Digest, Json, digest_of_json
 from custody.core.errors import CustodyError, Denied, Unavailable
 from custody.core.page import PAGE, Page
 from custody.core.refs import DatasetRef
@@ -26,7 +26,7 @@ from custody.privacy.patterns.pack import PACK
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import ScrubPolicy
 from custody.privacy.pseudonym import tokens
-from custody.privacy.scans.inspection import Inspection, inspect
+from custody.privacy.scans.inspection import COLUMNS, Inspection, inspect
 from custody.privacy.scans.measured import recall_of
 from custody.privacy.scans.report import SMALLEST, Grouping, Residual, ScanReport, report_json
 from custody.privacy.scans.scan import REVIEWED, UNKNOWN, Answer, Found, Scan, Standing, check_categories
@@ -34,6 +34,9 @@ from custody.privacy.scans.spans import Marked, marked
 from custody.privacy.scans.state import Decided, Finished, ScanState, Step, advance
 
 SCANNER = Actor("scanner", Role.ADMIN)
+LOOKING = digest_of_json(
+    {"pack": PACK.digest, "columns": COLUMNS}
+)  # what looks; better ones send every version back to be scanned
 log = logging.getLogger("custody.worker")
 _ROUND = 20  # versions of a tenant that the worker scans again in one round
 
@@ -208,9 +211,7 @@ def kept(
     signature = base64.b64encode(ports.signer.sign(text.encode())).decode()
     body = msgspec.json.encode(SignedReport(text, signature, ports.signer.key_id, now))
     digest = ports.stores.objects.of(tenant).put(body)
-    return Scan(
-        ref, seen.step.state, seen.step.reasons, seen.found, report.policy_digest, report.pack_digest, digest, now, tuple(answers)
-    )
+    return Scan(ref, seen.step.state, seen.step.reasons, seen.found, report.policy_digest, looking(), digest, now, tuple(answers))
 
 
 def save(change: Change, scan: Scan, before: ScanState | None) -> int:
@@ -260,13 +261,18 @@ def report_of_scan(ports: Ports, found: Scan) -> tuple[SignedReport, dict[str, J
     return signed, msgspec.json.decode(signed.report, type=dict)
 
 
+def looking() -> Digest:
+    """Return the digest of what looks, patterns and classifier of columns: a better one sends every version back to be scanned."""
+    return digest_of_json({"pack": PACK.digest, "columns": COLUMNS})
+
+
 def stands(shelf: Shelf, ref: DatasetRef) -> tuple[ScanState, tuple[str, ...]]:
     """Return where a version stands now and why; a scan under another policy or pack counts as none."""
     found = shelf.scans.get(ref)
     if found is None:
         return ScanState.QUARANTINED, ("It was never scanned.",)
-    if (found.policy, found.pack) != (shelf.scans.policy().scan.digest, PACK.digest):
-        return ScanState.QUARANTINED, ("The policy or the pattern pack changed after its scan.",)
+    if (found.policy, found.pack) != (shelf.scans.policy().scan.digest, looking()):
+        return ScanState.QUARANTINED, ("The policy, the pattern pack or the classifier of columns changed after its scan.",)
     return found.state, found.reasons
 
 
@@ -278,7 +284,7 @@ def listed(
     policy = shelf.scans.policy().scan.digest
     page = shelf.datasets.page(name, after=after, limit=limit)
     fresh = [
-        one if (one.scan_policy, one.scan_pack) == (policy, PACK.digest) else replace(one, scan=ScanState.QUARANTINED.value)
+        one if (one.scan_policy, one.scan_pack) == (policy, looking()) else replace(one, scan=ScanState.QUARANTINED.value)
         for one in page.items
     ]
     return Page(tuple(fresh), page.next)
@@ -323,5 +329,5 @@ def rescan_tenant(ports: Ports, caller: Caller, *, limit: int = _ROUND) -> list[
     """Scan a tenant's versions again that were never scanned, or under another policy or pack; the oldest first."""
     caller.may(Role.CONTRIBUTOR)
     shelf = ports.stores.of(caller.tenant)
-    stale = shelf.scans.stale(shelf.scans.policy().scan.digest, PACK.digest, limit=limit)
+    stale = shelf.scans.stale(shelf.scans.policy().scan.digest, looking(), limit=limit)
     return [scan(ports, caller, ref)[0] for ref in stale]

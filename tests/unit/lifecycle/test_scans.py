@@ -233,3 +233,13 @@ def test_looking_ahead_stores_nothing(world: World) -> None:
 
 def test_masking_keeps_the_look_and_not_the_value() -> None:
     assert masked("Ana-12/05 Ünal") == "xxx-99/99 xxxx"
+
+
+def test_a_better_scanner_looks_at_everything_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = world.data()[0]
+    assert state(world, version.ref) is ScanState.CLEARED
+    monkeypatch.setattr(scanning, "COLUMNS", "columns 2")
+    assert state(world, version.ref) is ScanState.QUARANTINED
+    assert rescan(world.ports, world.caller().now) == 1
+    assert state(world, version.ref) is ScanState.CLEARED
+    assert rescan(world.ports, world.caller().now) == 0

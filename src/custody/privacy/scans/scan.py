@@ -93,7 +93,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The newest scan of one dataset version: state and why, under which policy and pack, and the digest of its signed report."""
+    """The newest scan of one dataset version: state and why, under which policy, and the digest of its signed report.
+
+    pack: digest of what looked: the pattern pack and the classifier of columns.
+    """
 
     ref: DatasetRef
     state: ScanState
