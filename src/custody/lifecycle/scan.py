@@ -34,9 +34,6 @@ from custody.privacy.scans.spans import Marked, marked
 from custody.privacy.scans.state import Decided, Finished, ScanState, Step, advance
 
 SCANNER = Actor("scanner", Role.ADMIN)
-LOOKING = digest_of_json(
-    {"pack": PACK.digest, "columns": COLUMNS}
-)  # what looks; better ones send every version back to be scanned
 log = logging.getLogger("custody.worker")
 _ROUND = 20  # versions of a tenant that the worker scans again in one round
 
