@@ -33,6 +33,7 @@ from custody.registry.run import LoggedModel
 from custody.serving.capture import Capture
 from custody.serving.sampling import without
 
+_ALL = 10**9
 Begin = Callable[[], AbstractContextManager[Change]]
 
 
@@ -119,7 +120,7 @@ def erase_labels(person: Person, begin: Begin) -> None:
         with begin() as change:
             change.labels.forget(key, names)
     for head in person.shelf.deployments.heads():
-        for draw in person.shelf.labels.draws(head.key):
+        for draw in person.shelf.labels.draws(head.key, limit=_ALL):
             _erase_frame(person, draw, begin)
 
 

@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from custody.core.digest import Json
-from custody.core.errors import CustodyError, Denied, InvalidInput
+from custody.core.errors import CustodyError, Denied, IntegrityBroken, InvalidInput, Unavailable
 from custody.core.objects import Objects
 from custody.core.prediction import CaptureBatch
 from custody.core.refs import DeploymentKey, ModelRef
@@ -113,6 +113,9 @@ def _read(ports: Ports, tenant: TenantId, name: str, now: datetime) -> _Shipped 
         body = ports.stores.objects.read(name)
     except Denied:  # its tenant's keys were destroyed: nobody can read it any more, and no other tenant waits for it
         return None
+    except IntegrityBroken as error:  # it stays, and no other batch waits for it
+        log.warning("%s cannot be read: %s", name, error)
+        return None
     if body is None:
         return None
     try:
@@ -125,6 +128,8 @@ def _read(ports: Ports, tenant: TenantId, name: str, now: datetime) -> _Shipped 
             raise InvalidInput("The batch names a deployment that does not exist.")
         for model in shipped.models:
             ports.stores.of(head.owner).models.get(model)  # NotFound: nothing could be compared with these rows
+    except Unavailable:  # the database, not the batch: it is tried again in the next round
+        raise
     except CustodyError as error:
         with suppress(Denied):  # as above: a plain batch of such a tenant cannot even be set aside
             _set_aside(ports, tenant, name, body, error.what, now)

@@ -36,7 +36,7 @@ _SPACED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class PseudonymKey:
-    """One tenant's key; rotation is a new id with a new secret, and a job that maps old tokens to new ones.
+    """One tenant's key.
 
     id: 1 to 32 of a-z, 0-9 and dash, written into every token. secret: 32 to 64 random bytes, kept outside the data's store.
     """

@@ -9,11 +9,13 @@ import pytest
 from lifecycle_world import CARD, World, rows
 from test_forget import CANARY, LIVE, WHO, add, captures, erased, everywhere, killed, people
 
-from custody.core.errors import Conflict
+from custody.core.errors import Conflict, Unavailable
 from custody.core.refs import DatasetRef
 from custody.core.tenancy import HOUSE
 from custody.data.dataset import DatasetVersion
 from custody.lifecycle import forget as steps
+from custody.lifecycle import seal as seals
+from custody.lifecycle.captured import rows_between
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import forget, resume
 from custody.lifecycle.ingest import ingest
@@ -125,3 +127,31 @@ def test_a_batch_that_was_set_aside_keeps_every_other_line_as_it_is(world: World
     assert open_batch(left)[0] == open_batch(body)[0][1:]
     assert [one.id.deployment for one in open_batch(left)[0]] == [LIVE, LIVE]
     assert objects.read(f"quarantine/{HOUSE}/unreadable.ndjson.gz") is None
+
+
+def test_who_is_erased_while_their_traffic_is_sealed_is_not_in_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    everywhere(world)
+    captures(world, "b2")
+    made = seals.capture_table
+    monkeypatch.setattr(seals, "capture_table", lambda some: (monkeypatch.undo(), erased(world), made(some))[-1])
+    world.seal()
+    world.seal()
+    table = rows_between(world.ports, LIVE)
+    assert table is not None
+    assert WHO not in table.column("key").to_pylist()
+    assert len(table) == 2 + 2
+
+
+def test_a_busy_database_sets_no_batch_aside(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    everywhere(world)
+    captures(world, "b2")
+
+    def busy(_: bytes) -> None:
+        raise Unavailable("The database is busy.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(seals, "open_batch", busy)
+        with pytest.raises(Unavailable):
+            world.seal()
+    assert world.seal() == 3
+    assert list(world.ports.stores.objects.names("quarantine/")) == []

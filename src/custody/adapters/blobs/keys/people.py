@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from custody.adapters.blobs.keys.envelope import broken
 from custody.adapters.blobs.keys.ring import KeyRing
-from custody.core.errors import IntegrityBroken, InvalidInput
+from custody.core.errors import Conflict, IntegrityBroken, InvalidInput
 from custody.core.keys import PERSONAL
 from custody.core.objects import Objects
 from custody.core.tenancy import TenantId
@@ -168,7 +168,7 @@ def _parsed(body: bytes, tenant: TenantId, wrapping: AESGCM) -> _Document:
     try:
         found, told = {}, json.loads(body)
         if told["version"] != VERSION:
-            raise ValueError(told["version"])
+            raise Conflict("A file of people's keys has an unknown version.", fix="pip install --upgrade custody-ml")
         destroyed = tuple(bytes.fromhex(one) for one in told["destroyed"])
         for person, (id_hex, wrapped_hex) in told["keys"].items():
             id_, wrapped = bytes.fromhex(id_hex), bytes.fromhex(wrapped_hex)
