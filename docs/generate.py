@@ -21,7 +21,7 @@ from custody.core import errors
 from custody.core.tenancy import Role
 from custody.data.card import CLASSES, LEGAL_BASES, METHODS, MITIGATIONS, PROPRIETARY, TRAINING, Card
 from custody.gates.policy import MEASURES, METRICS, BiasRule, MetricRule, Policy
-from custody.monitoring.policy import WATCHED, MonitorPolicy, OnDegradation
+from custody.monitoring.policy import WATCHED, MonitorPolicy, OnDegradation, PastDue
 from custody.web.app import create_app
 from custody.web.wire import STATUS
 
@@ -282,7 +282,8 @@ rules: [monitoring](../explanation/monitoring.md).
 {field_table("monitor", MonitorPolicy)}
 
 `metric` is one of {", ".join(f"`{one}`" for one in WATCHED)}; `on_degradation` one of
-{", ".join(f"`{one.value}`" for one in OnDegradation)}.
+{", ".join(f"`{one.value}`" for one in OnDegradation)}; `past_due` one of
+{", ".join(f"`{one.value}`" for one in PastDue)}.
 
 {example("monitor.yaml")}
 """

@@ -1,8 +1,12 @@
 """What monitors keep comes back as it was stored, on SQLite and on PostgreSQL."""
 
+import json
+
+import msgspec
 import pytest
 from stores_world import ACME, ADA, BETA, CHURN, NOW, later
 
+from custody.adapters.sql.body import parsed
 from custody.adapters.sql.stores import SqlStores
 from custody.core.errors import NotFound
 from custody.core.evidence import Check, Estimate, GroupCounts, Outcome
@@ -40,6 +44,12 @@ def test_the_newest_policy_counts(stores: SqlStores) -> None:
         change.monitors.add_policy(CHURN, MonitorPolicy(metric="auc", on_degradation=OnDegradation.RETRAIN))
     assert stores.of(ACME).monitors.policy(CHURN) == MonitorPolicy(metric="auc", on_degradation=OnDegradation.RETRAIN)
     assert stores.of(ACME).monitors.policy(DEV) is None
+
+
+def test_a_policy_stored_before_past_due_existed_is_read_as_before() -> None:
+    body = msgspec.to_builtins(MonitorPolicy(metric="auc"))
+    del body["past_due"]
+    assert parsed(MonitorPolicy, 1, json.dumps(body)) == MonitorPolicy(metric="auc")
 
 
 def test_a_detectors_state_is_replaced_by_name(stores: SqlStores) -> None:

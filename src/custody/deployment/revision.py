@@ -1,12 +1,12 @@
 """A deployment as a chain of revisions, and the only ways from one to the next."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from custody.core.errors import Conflict, InvalidInput
 from custody.core.manifest import Candidate, Handling, Mode, Service, Target
-from custody.core.refs import DeploymentKey
+from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE, TenantId
 
 MOST_BATCH, LONGEST_WAIT_US = 4096, 100_000
@@ -116,11 +116,32 @@ def reject(head: Revision) -> Service:
 
 def rollback(history: Sequence[Revision]) -> Service:
     """Return to the last revision whose live target differs from the present one; history is newest first."""
+    service = _back(history, lambda _: True)
+    if service is None:
+        raise Conflict(f"{history[0].key} has never served another version.", why="There is nothing to go back to.")
+    return service
+
+
+def withdraw(history: Sequence[Revision], may: Callable[[ModelRef], bool]) -> tuple[Service, str] | None:
+    """Return the service without versions that may not serve, with the action; history is newest first.
+
+    A live version gives way to the last one of the same registry that may serve. Where there is none it stays, since nobody
+    would answer, and only a candidate is taken away. None: nothing is to be done, or nothing can be.
+    """
+    head = history[0]
+    if not may(head.service.live.model) and (service := _back(history, may)) is not None:
+        return service, "rollback"
+    if head.service.candidate is not None and not may(head.service.candidate.target.model):
+        return reject(head), "reject"
+    return None
+
+
+def _back(history: Sequence[Revision], may: Callable[[ModelRef], bool]) -> Service | None:
     head = history[0]
     for past in history[1:]:
-        if past.service.live != head.service.live and past.owner == head.owner:
+        if past.service.live != head.service.live and past.owner == head.owner and may(past.service.live.model):
             return replace(head.service, revision=head.number + 1, live=past.service.live, candidate=None)
-    raise Conflict(f"{head.key} has never served another version.", why="There is nothing to go back to.")
+    return None
 
 
 def live_since(history: Sequence[Revision]) -> datetime:

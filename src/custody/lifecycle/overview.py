@@ -191,8 +191,8 @@ def _sentence(entry: Entry) -> str:
             checks: Any = body["checks"]
             failed = [name for name, outcome in checks if outcome != "pass"]
             return "every check passed" if not failed else f"refused: {', '.join(map(str, failed))}"
-        case "alert.raised":
-            return str(body["check"])
+        case "alert.raised" | "alert.changed":
+            return str(body.get("check", "a version serves past its due date"))  # those of obligations once had no sentence
         case "alert.resolved":
             return f"resolved: {body['because']}"
         case "labels.received":

@@ -1,23 +1,29 @@
-"""What models owe after an erasure: listed, answered with evidence, and reminded of while a version still serves past due."""
+"""What models owe after an erasure: listed, answered with evidence, and followed up where a version serves past due."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from custody.core.digest import Digest
-from custody.core.errors import Conflict, InvalidInput
+from custody.core.digest import Digest, Json
+from custody.core.errors import Conflict, CustodyError, InvalidInput
 from custody.core.evidence import Check, Outcome
+from custody.core.page import MOST
 from custody.core.refs import DeploymentKey
-from custody.core.tenancy import Role, TenantId
-from custody.deployment.revision import Revision
+from custody.core.tenancy import Role
+from custody.deployment.revision import Revision, withdraw
 from custody.lifecycle.forget import SYSTEM
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.reach import deployments_of, models_in
-from custody.lifecycle.stores import Caller, Change, Ports
+from custody.lifecycle.release import keep_step, settle
+from custody.lifecycle.stores import Caller, Change, Ports, Shelf
 from custody.monitoring.alert import Alert, AlertKind, AlertState, moved
-from custody.privacy.erasure.obligation import Answer, Obligation, ObligationState, answered
+from custody.monitoring.policy import MonitorPolicy, PastDue
+from custody.privacy.erasure.obligation import Answer, Obligation, ObligationState, answered, barred
 from custody.registry.run import Run, RunStatus
 
 NAME = "obligation:"
+log = logging.getLogger("custody.worker")
 
 
 def owed(ports: Ports, caller: Caller, *, only_open: bool = False) -> Sequence[Obligation]:
@@ -101,40 +107,111 @@ def _unproven(change: Change, run: Run, erased_at: datetime, *, made: bool, name
 
 
 def remind(ports: Ports, now: datetime) -> int:
-    """Open an alert on each deployment whose version's obligation is overdue, resolve those that were met; return how many moved."""
+    """Open an alert on each deployment in which a version is past due, and resolve those that are over; return how many moved.
+
+    Where the deployment's policy says so, the version is taken out of service in the same transaction: see `withdraw`.
+    """
+    tenants = tenants_of(ports.stores)
+    open_ones = {tenant: ports.stores.of(tenant).subjects.obligations(state=ObligationState.OPEN) for tenant in tenants}
+    late = {(tenant, one.model) for tenant, each in open_ones.items() for one in each if one.overdue(now)}
     found = 0
-    for tenant in tenants_of(ports.stores):
-        obligations = ports.stores.of(tenant).subjects.obligations()
-        late = [one for one in obligations if one.overdue(now)]
-        for head in deployments_of(ports, tenant, [one.model for one in obligations]) if obligations else []:
-            found += _remind(ports, head, [one for one in late if one.model in models_in(head)], now)
+    for tenant in tenants:
+        shelf = ports.stores.of(tenant)
+        alarmed = {alert.deployment for alert in shelf.monitors.open_alerts() if alert.check.name.startswith(NAME)}
+        for head in shelf.deployments.heads():
+            if head.key in alarmed or any((head.owner, model) in late for model in models_in(head)):
+                try:
+                    found += _remind(ports, head.key, now)
+                except CustodyError as error:  # one deployment holds no other up
+                    log.warning("what is past due in %s cannot be followed up: %s", head.key, error)
     return found
 
 
-def _remind(ports: Ports, head: Revision, late: Sequence[Obligation], now: datetime) -> int:
-    key, names = head.key, {NAME + one.id: one for one in late}
-    opened = {one.check.name: one for one in _open(ports, key.tenant, key)}
-    fresh = [one for name, one in names.items() if name not in opened]
-    over = [alert for name, alert in opened.items() if name not in names]
-    if not fresh and not over:
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is to be done about one deployment; alerts have the state they get. because: why each of `over` ends."""
+
+    fresh: tuple[Check, ...]
+    changed: tuple[Alert, ...]
+    over: tuple[tuple[Alert, str], ...]
+    step: Revision | None
+
+    def __len__(self) -> int:
+        return len(self.fresh) + len(self.changed) + len(self.over) + (self.step is not None)
+
+
+def _remind(ports: Ports, key: DeploymentKey, now: datetime) -> int:
+    """Look without a transaction, and only if something is to be done look again inside one: others may have been faster."""
+    if not _due(ports, ports.stores.of(key.tenant), key, now):
         return 0
     with ports.stores.change(key.tenant, SYSTEM, now) as change:
-        for one in fresh:
-            alert = Alert(ports.new_id(now), key, AlertKind.OBLIGATION, _check(one), now)
+        due = _due(ports, change, key, now)
+        for check in due.fresh:
+            alert = Alert(ports.new_id(now), key, AlertKind.OBLIGATION, check, now)
             change.monitors.save_alert(alert)
-            change.record("alert.raised", str(key), {"alert": alert.id, "kind": alert.kind.value, "obligation": one.id})
-        for alert in over:
-            change.monitors.save_alert(moved(alert, AlertState.RESOLVED, now))
-            change.record("alert.resolved", str(key), {"alert": alert.id, "because": "the obligation was met"})
-    return len(fresh) + len(over)
+            facts: dict[str, Json] = {"alert": alert.id, "kind": alert.kind.value, "check": check.sentence}
+            change.record("alert.raised", str(key), {**facts, "obligation": check.facts["obligation"]})
+        for alert in due.changed:
+            change.monitors.save_alert(alert)
+            change.record("alert.changed", str(key), {"alert": alert.id, "check": alert.check.sentence})
+        for alert, because in due.over:
+            change.monitors.save_alert(alert)
+            change.record("alert.resolved", str(key), {"alert": alert.id, "because": because})
+        if due.step is not None:
+            keep_step(change, due.step)
+    if due.step is not None:
+        settle(ports, now)
+    return len(due)
 
 
-def _open(ports: Ports, tenant: TenantId, key: DeploymentKey) -> list[Alert]:
-    return [one for one in ports.stores.of(tenant).monitors.open_alerts(key) if one.check.name.startswith(NAME)]
-
-
-def _check(one: Obligation) -> Check:
-    sentence = (
-        f"{one.model} still serves, though it was trained on an erased person's data and had to go by {one.due_at:%Y-%m-%d}."
+def _due(ports: Ports, shelf: Shelf, key: DeploymentKey, now: datetime) -> _Due:
+    """Compare what is past due in a deployment with its open alerts; shelf: of the deployment's tenant, or an open change."""
+    history = shelf.deployments.history(key, limit=MOST).items
+    head = history[0]
+    registry = shelf if head.owner == shelf.tenant else ports.stores.of(head.owner)
+    owed_here = [one for model in models_in(head) for one in registry.subjects.obligations(model=model)]
+    late = [one for one in owed_here if one.overdue(now)]
+    rolls_back = (shelf.monitors.policy(key) or MonitorPolicy()).past_due is PastDue.ROLL_BACK
+    step = _step(registry, history, late, now) if late and rolls_back else None
+    checks = {check.name: check for check in (_check(one, head, step, rolls_back=rolls_back) for one in late)}
+    opened = {one.check.name: one for one in shelf.monitors.open_alerts(key) if one.check.name.startswith(NAME)}
+    met = {NAME + one.id for one in owed_here}
+    return _Due(
+        fresh=tuple(check for name, check in checks.items() if name not in opened),
+        changed=tuple(
+            replace(alert, check=checks[name], revision=alert.revision + 1)
+            for name, alert in opened.items()
+            if name in checks and checks[name].sentence != alert.check.sentence
+        ),
+        over=tuple(
+            (
+                moved(alert, AlertState.RESOLVED, now),
+                "the obligation was met" if name in met else "its version serves here no more",
+            )
+            for name, alert in opened.items()
+            if name not in checks
+        ),
+        step=step,
     )
+
+
+def _step(registry: Shelf, history: Sequence[Revision], late: Sequence[Obligation], now: datetime) -> Revision | None:
+    """Return the revision that takes what is past due out of service; None if no earlier version may serve."""
+    made = withdraw(history, lambda model: not barred(registry.subjects.obligations(model=model), now))
+    if made is None:
+        return None
+    names = ", ".join(dict.fromkeys(str(one.model) for one in late))
+    reason = f"past due after an erasure: {names}"
+    return Revision(made[0], made[1], SYSTEM.name, now, reason, history[0].owner)
+
+
+def _check(one: Obligation, head: Revision, step: Revision | None, *, rolls_back: bool) -> Check:
+    by = f"{one.due_at:%Y-%m-%d}"
+    sentence = f"{one.model} still serves, though it was trained on an erased person's data and had to go by {by}."
+    if step is not None and one.model not in models_in(step):
+        was_live = one.model == head.service.live.model
+        done = f"the deployment was rolled back to {step.service.live.model}" if was_live else "it was taken away as a candidate"
+        sentence = f"{one.model} was trained on an erased person's data and had to go by {by}: {done}."
+    elif rolls_back:
+        sentence += " It was not rolled back, since no earlier version of this deployment may serve: deploy another one."
     return Check(NAME + one.id, Outcome.FAIL, sentence, {"obligation": one.id, "owner": one.owner})

@@ -13,6 +13,7 @@ from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE, Actor, Role, TenantId
 from custody.deployment.revision import Revision, check_threshold, deploy, handled, live_since, reject, rollback, stage
 from custody.deployment.revision import promote as promoted
+from custody.ledger.entry import Entry
 from custody.lifecycle.promote import CHAMPION
 from custody.lifecycle.publish import publish, tenants_of
 from custody.lifecycle.stores import Caller, Change, Ports, Shelf
@@ -123,10 +124,15 @@ def _step(
         revision = Revision(service, action, caller.actor.name, caller.now, plan.reason, plan.owner)
         if dry_run:
             return revision, None
-        change.deployments.add(revision)
-        entry = change.record("rollout.step", str(key), _facts(revision))
+        entry = keep_step(change, revision)
     settle(ports, caller.now)
     return revision, entry.seq
+
+
+def keep_step(change: Change, revision: Revision) -> Entry:
+    """Store a revision with its ledger entry; `settle` makes the rest true after the change."""
+    change.deployments.add(revision)
+    return change.record("rollout.step", str(revision.key), _facts(revision))
 
 
 def _check_in_change(ports: Ports, change: Change, service: Service, owner: TenantId, now: datetime) -> None:

@@ -20,6 +20,13 @@ class OnDegradation(StrEnum):
     RETRAIN = "retrain"
 
 
+class PastDue(StrEnum):
+    """What follows when a version in service owes an answer to an erasure past its due date."""
+
+    ALERT = "alert"
+    ROLL_BACK = "roll_back"
+
+
 @dataclass(frozen=True, slots=True)
 class MonitorPolicy:
     """One deployment's monitoring; every field has a default.
@@ -35,6 +42,8 @@ class MonitorPolicy:
     canary_share: of requests that a retrained version answers first, canary_min_labels: before it may take over.
     min_coverage: share of predictions that should have a label; max_age_days: of the newest evaluation; quiet_hours: without a
     prediction; past these the deployment is degraded.
+    past_due: what follows, beside an alert, when a version in service has an obligation past its due date; roll_back returns to
+    the last version that has none, and takes a candidate away.
     Raises: InvalidInput naming every wrong field at once.
     """
 
@@ -59,6 +68,7 @@ class MonitorPolicy:
     min_coverage: float = 0.0
     max_age_days: float = 7.0
     quiet_hours: float = 24.0
+    past_due: PastDue = PastDue.ALERT
     version: int = 1
 
     def __post_init__(self) -> None:
@@ -73,8 +83,11 @@ class MonitorPolicy:
 
     @property
     def digest(self) -> Digest:
-        """Return the digest of all fields."""
-        return digest_of_json(asdict(self))
+        """Return the digest of all fields; past_due came later, and counts once it is set, so that older digests stay true."""
+        fields = asdict(self)
+        if self.past_due is PastDue.ALERT:
+            del fields["past_due"]
+        return digest_of_json(fields)
 
     def closed(self, labels: int, start: datetime, now: datetime) -> bool:
         """Tell whether a window that began at `start` and holds `labels` new labels is due to be judged."""
@@ -114,6 +127,8 @@ def _wrong(policy: MonitorPolicy) -> Mapping[str, str]:
         wrong["window"] = "like '500 labels', '7 days' or '12 hours'"
     if policy.on_degradation not in set(OnDegradation):
         wrong["on_degradation"] = "alert or retrain"
+    if policy.past_due not in set(PastDue):
+        wrong["past_due"] = "alert or roll_back"
     if policy.version != 1:
         wrong["version"] = "1"
     return wrong

@@ -14,7 +14,7 @@ from custody.core.manifest import Candidate, Mode, Service, Target
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.schema import Signature, Tensor
 from custody.core.tenancy import TenantId
-from custody.deployment.revision import Revision, check_threshold, deploy, promote, reject, rollback, stage
+from custody.deployment.revision import Revision, check_threshold, deploy, promote, reject, rollback, stage, withdraw
 
 KEY = DeploymentKey(TenantId("acme"), "prod", "churn")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -122,6 +122,32 @@ def test_without_another_target_there_is_nothing_to_go_back_to() -> None:
     chain.take(stage(chain.head, KEY, target(2), Mode.CANARY, 0.1))
     with pytest.raises(Conflict, match="never served another version"):
         rollback(chain.history)
+
+
+def test_withdrawing_returns_to_the_last_live_version_that_may_serve_and_takes_the_candidate_away() -> None:
+    chain = chain_of(1, 2, 3)
+    chain.take(stage(chain.head, KEY, target(4), Mode.CANARY, 0.1))
+    assert withdraw(chain.history, lambda model: model.version in {1, 4}) == (Service(KEY, 5, target(1)), "rollback")
+
+
+def test_withdrawing_takes_only_the_candidate_where_the_live_version_may_serve_or_has_none_to_give_way_to() -> None:
+    chain = chain_of(1, 2)
+    chain.take(stage(chain.head, KEY, target(3), Mode.SHADOW, 0))
+    rejected = (Service(KEY, 4, target(2)), "reject")
+    assert withdraw(chain.history, lambda model: model.version != 3) == rejected
+    assert withdraw(chain.history, lambda _: False) == rejected
+
+
+def test_there_is_nothing_to_withdraw_where_all_may_serve_or_nothing_else_can() -> None:
+    chain = chain_of(1, 2)
+    assert withdraw(chain.history, lambda _: True) is None
+    assert withdraw(chain.history, lambda _: False) is None
+
+
+def test_withdrawing_never_returns_to_the_same_version_at_another_threshold() -> None:
+    chain = chain_of(1, 2)
+    chain.take(deploy(KEY, chain.head, target(2, 0.6)))
+    assert withdraw(chain.history, lambda model: model.version != 2) == (Service(KEY, 4, target(1)), "rollback")
 
 
 @pytest.mark.parametrize("threshold", [-0.01, 1.01, float("nan"), float("inf")])

@@ -24,6 +24,7 @@ from custody.lifecycle.convert import convert
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import Forgotten, forget, resume
 from custody.lifecycle.ingest import Roles, ingest
+from custody.lifecycle.overview import overview
 from custody.lifecycle.owed import answer_obligation, owed, remind
 from custody.lifecycle.promote import promote, set_golden, set_policy
 from custody.lifecycle.record import record
@@ -233,6 +234,7 @@ def test_what_is_past_due_is_not_deployed_and_alarms_where_it_serves(world: Worl
     with pytest.raises(Denied, match="obligation was due"):
         release(world.ports, world.caller(), Plan(DeploymentKey(ACME, "prod", "churn"), ref))
     assert [alert.kind for alert in world.ports.stores.of(HOUSE).monitors.open_alerts(LIVE)] == ["obligation"]
+    assert any("churn@1 still serves" in one.sentence for one in overview(world.ports, world.caller()).changes)
 
 
 def retrained(world: World) -> tuple[ModelRef, str]:

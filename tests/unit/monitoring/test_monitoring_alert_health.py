@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from custody.core.digest import digest_of_json
 from custody.core.errors import Conflict, InvalidInput
 from custody.core.evidence import Check, Estimate, Outcome
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.monitoring.alert import Alert, AlertKind, AlertState, moved
 from custody.monitoring.evaluation import Evaluation
 from custody.monitoring.health import Health, HealthState, health
-from custody.monitoring.policy import MonitorPolicy, OnDegradation
+from custody.monitoring.policy import MonitorPolicy, OnDegradation, PastDue
 from custody.monitoring.ports import Look
 
 NOW = datetime(2026, 11, 23, 4, 14, tzinfo=UTC)
@@ -137,7 +138,15 @@ def test_a_policy_names_every_wrong_field_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_labels": 2.5}, {"alpha": "0.05"}, {"on_degradation": "panic"}, {"version": 2}, {"window": "0 days"}]
+    "wrong",
+    [
+        {"min_labels": 2.5},
+        {"alpha": "0.05"},
+        {"on_degradation": "panic"},
+        {"past_due": "stop"},
+        {"version": 2},
+        {"window": "0 days"},
+    ],
 )
 def test_each_wrong_value_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
@@ -161,6 +170,14 @@ def test_a_window_closes_by_labels_or_by_time(window: str, labels: int, age: tim
 def test_a_policys_digest_changes_with_any_field() -> None:
     assert MonitorPolicy().digest == MonitorPolicy().digest
     assert MonitorPolicy().digest != MonitorPolicy(on_degradation=OnDegradation.RETRAIN).digest
+    assert MonitorPolicy().digest != MonitorPolicy(past_due=PastDue.ROLL_BACK).digest
+
+
+def test_a_policy_stored_before_past_due_existed_is_read_as_before_and_keeps_its_digest() -> None:
+    body = msgspec.to_builtins(MonitorPolicy(metric="auc"))
+    del body["past_due"]
+    old = msgspec.convert(body, MonitorPolicy)
+    assert (old.past_due, old.digest) == (PastDue.ALERT, digest_of_json(body))
 
 
 @pytest.mark.parametrize("noun", [MonitorPolicy(window="7 days"), evaluation(), Health(HealthState.HEALTHY, "x"), seen()])
