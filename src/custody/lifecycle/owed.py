@@ -141,7 +141,10 @@ class _Due:
 
 
 def _remind(ports: Ports, key: DeploymentKey, now: datetime) -> int:
-    """Look without a transaction, and only if something is to be done look again inside one: others may have been faster."""
+    """Look without a transaction, and only if something is to be done look again inside one: others may have been faster.
+
+    Both looks are needed: the first keeps idle rounds from waiting for the lock, the second decides.
+    """
     if not _due(ports, ports.stores.of(key.tenant), key, now):
         return 0
     with ports.stores.change(key.tenant, SYSTEM, now) as change:
@@ -200,9 +203,9 @@ def _step(registry: Shelf, history: Sequence[Revision], late: Sequence[Obligatio
     made = withdraw(history, lambda model: not barred(registry.subjects.obligations(model=model), now))
     if made is None:
         return None
-    names = ", ".join(dict.fromkeys(str(one.model) for one in late))
-    reason = f"past due after an erasure: {names}"
-    return Revision(made[0], made[1], SYSTEM.name, now, reason, history[0].owner)
+    after = Revision(*made, SYSTEM.name, now, owner=history[0].owner)
+    gone = dict.fromkeys(str(one.model) for one in late if one.model not in models_in(after))
+    return replace(after, reason=f"past due after an erasure: {', '.join(gone)}")
 
 
 def _check(one: Obligation, head: Revision, step: Revision | None, *, rolls_back: bool) -> Check:

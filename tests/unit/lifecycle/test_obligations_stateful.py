@@ -14,7 +14,7 @@ from lifecycle_world import ADA, CARD, POLICY, World, exported, rows
 
 from custody.bootstrap.control import init, wire
 from custody.core.digest import digest_of
-from custody.core.errors import Conflict, Denied, InvalidInput
+from custody.core.errors import Conflict, Denied, InvalidInput, NotFound
 from custody.core.evidence import Verdict
 from custody.core.manifest import Mode
 from custody.core.refs import DeploymentKey, ModelRef
@@ -22,7 +22,8 @@ from custody.core.tenancy import HOUSE
 from custody.data.split import Split
 from custody.lifecycle.forget import forget
 from custody.lifecycle.ingest import ingest
-from custody.lifecycle.owed import answer_obligation
+from custody.lifecycle.monitor import set_monitor
+from custody.lifecycle.owed import answer_obligation, remind
 from custody.lifecycle.promote import set_policy
 from custody.lifecycle.release import Plan, advance, release
 from custody.lifecycle.train import begin, keep, read, train
@@ -126,6 +127,29 @@ class Life(RuleBasedStateMachine):
     def move(self, action: str) -> None:
         with suppress(Conflict, Denied):
             advance(self.world.ports, self.world.caller(), LIVE, action)
+
+    @rule()
+    def follow_up(self) -> None:
+        """Let the worker roll back: what is past due serves on only where no earlier version may serve."""
+        ports, deployments = self.world.ports, self.world.ports.stores.of(HOUSE).deployments
+        with suppress(NotFound):
+            set_monitor(ports, self.world.caller(), LIVE, {"past_due": "roll_back"})
+        remind(ports, self.world.caller().now)
+        head = deployments.head(LIVE)
+        if head is None:
+            return
+        live, candidate = head.service.live.model, head.service.candidate
+        assert candidate is None or self.may(candidate.target.model), "a candidate past due was left"
+        others = {past.service.live.model for past in deployments.history(LIVE, limit=1000).items} - {live}
+        assert self.may(live) or not any(map(self.may, others)), f"{live} is past due, and another could have served"
+        remind(ports, self.world.now)  # ends the alerts of what was rolled back
+        assert remind(ports, self.world.now) == 0, "the worker does not come to rest"
+        assert deployments.head(LIVE) == head
+
+    def may(self, ref: ModelRef) -> bool:
+        """Tell by the plain record whether a version may serve now."""
+        late = [one for one, due in self.erased.get(ref, []) if one not in self.met and self.world.now >= due]  # type: ignore[operator]
+        return not late and ref not in self.retired
 
     @invariant()
     def nothing_new_serves_past_due(self) -> None:

@@ -166,6 +166,20 @@ def test_without_a_version_to_return_to_the_service_stays_up_and_the_alert_says_
     assert live(serving) == ONE
 
 
+def test_the_alert_ends_when_the_obligation_is_met_and_when_another_version_was_deployed(serving: World) -> None:
+    accepted = owes(serving, TWO)
+    owes(serving, TWO, days=29)
+    late(serving)
+    assert round_of(serving) == 2
+    answer_obligation(serving.ports, serving.caller(), accepted, Answer.ACCEPT, evidence=GROUND, approver="the officer")
+    assert round_of(serving) == 1
+    release(serving.ports, serving.caller(), Plan(CHURN, THREE))
+    assert round_of(serving) == 1
+    ended = [one.body["because"] for one in serving.ports.stores.ledger.entries() if one.kind == "alert.resolved"]
+    assert ended == ["the obligation was met", "its version serves here no more"]
+    assert alerts(serving) == []
+
+
 def test_an_open_alert_is_kept_and_says_what_a_new_policy_made_of_it(serving: World) -> None:
     owes(serving, ONE)
     owes(serving, TWO)
@@ -208,6 +222,7 @@ def test_where_the_live_version_must_stay_a_candidate_past_due_still_goes(servin
     late(serving)
     assert round_of(serving) == 3
     assert (head(serving).action, live(serving)) == ("reject", TWO)
+    assert head(serving).reason == "past due after an erasure: churn@3"
     assert sorted("not rolled back" in one.check.sentence for one in alerts(serving)) == [False, True]
 
 
@@ -228,9 +243,12 @@ def test_until_it_is_due_a_staged_candidate_can_be_promoted(serving: World) -> N
     assert live(serving) == THREE
 
 
-def test_a_promotion_made_between_looking_and_writing_stands(serving: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("policy", ["alert", "roll_back"])
+def test_a_promotion_made_between_looking_and_writing_stands(
+    serving: World, monkeypatch: pytest.MonkeyPatch, policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
     release(serving.ports, serving.caller(), Plan(CHURN, THREE, mode=Mode.CANARY, share=0.1))
-    rolls_back(serving)
+    set_monitor(serving.ports, serving.caller(tenant=ACME), CHURN, {"past_due": policy})
     owes(serving, TWO)
     late(serving)
     now, stores = serving.caller().now, serving.ports.stores
@@ -246,6 +264,7 @@ def test_a_promotion_made_between_looking_and_writing_stands(serving: World, mon
     monkeypatch.setattr(stores, "change", slow)
     assert remind(serving.ports, now) == 0
     assert (head(serving).action, live(serving), alerts(serving)) == ("promote", THREE, [])
+    assert caplog.messages == []
 
 
 def test_a_kill_between_alert_and_revision_leaves_neither(serving: World, monkeypatch: pytest.MonkeyPatch) -> None:
