@@ -71,6 +71,8 @@ def example(name: str) -> str:
 def commands(context: click.Context) -> Iterator[click.Context]:
     """Return every command below a group."""
     if isinstance(context.command, click.Group):
+        if context.command.invoke_without_command and context.parent:
+            yield context
         for name in context.command.list_commands(context):
             yield from commands(click.Context(context.command.commands[name], info_name=name, parent=context))
     else:

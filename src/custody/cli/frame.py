@@ -37,17 +37,19 @@ def group(parent: click.Group, name: str, text: str) -> Nouns:
 
 
 def verb(
-    parent: click.Group, name: str, *, dry: bool = False, examples: Sequence[str] = ()
+    parent: click.Group, name: str, *, dry: bool = False, hub: bool = False, examples: Sequence[str] = ()
 ) -> Callable[[Callable[..., None]], click.Command]:
     """Make a verb from a function of (client, ...): it gets --format, and --dry-run if it can say what it would do.
 
-    examples: shown in its help.
+    hub: further verbs can stand behind it, and then it does nothing itself. examples: shown in its help.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> None:
             ctx = click.get_current_context()
+            if ctx.invoked_subcommand:
+                return
             ctx.meta["format"] = (
                 kwargs.pop("format") or ctx.find_root().params.get("format") or ("table" if sys.stdout.isatty() else "text")
             )
@@ -61,7 +63,7 @@ def verb(
         )(run)
         if dry:
             made = click.option("--dry-run", is_flag=True, help="Say what would happen, and change nothing.")(made)
-        return parent.command(name)(made)
+        return parent.command(name, cls=Nouns, invoke_without_command=True)(made) if hub else parent.command(name)(made)
 
     return decorate
 

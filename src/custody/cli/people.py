@@ -1,4 +1,4 @@
-"""The bare command erase, and the nouns obligation, subject and encryption."""
+"""The command erase, and the nouns obligation, subject and encryption."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from custody.cli import receipts
 from custody.cli.frame import REFUSED, facts, group, ref, rows, say, show, verb, when
 from custody.cli.progress import counting
 
@@ -26,24 +27,30 @@ def _erase(cli: click.Group) -> None:
         cli,
         "erase",
         dry=True,
+        hub=True,
         examples=["custody erase --subject ada@example.org --dry-run", "custody erase --subject 4711 --canary 'Ada L' --yes"],
     )
-    @click.option("--subject", required=True, help="Value that names the person in the subject column; '-' reads it from stdin.")
+    @click.option("--subject", help="Value that names the person in the subject column; '-' reads it from stdin.  [required]")
     @click.option("--days", type=click.IntRange(1, 365), default=30, show_default=True, help="Days until obligations are due.")
     @click.option("--owner", default="", help="Who answers for the obligations; default: you.")
     @click.option("--canary", "canaries", multiple=True, help="Text of the person that must be found nowhere after; repeat it.")
     @click.option("--yes", is_flag=True, help="Do not ask.")
-    def erase(client: "Client", subject: str, yes: bool, dry_run: bool, **given: Any) -> None:
+    def erase(client: "Client", subject: str | None, yes: bool, dry_run: bool, **given: Any) -> None:
         """Erase one person: rows, traffic, labels, fixtures; and hold to account every model that learned from them.
 
         Killed midway, it goes on when called again. Exits with 1 if a searched text is still found somewhere.
         """
+        if subject is None:  # not required for the verbs behind it
+            raise click.MissingParameter(param_hint="'--subject'", param_type="option")
         name = sys.stdin.readline().rstrip("\n") if subject == "-" else subject
         _confirm("Erase this person's data? It cannot be undone.", yes=yes or dry_run)
         result = client.erase(name, dry_run=dry_run, **given)
         show(result, _erasure_text, quiet=result.data["id"])
         if result.data["left"]:
             raise click.exceptions.Exit(REFUSED)
+
+    if isinstance(erase, click.Group):
+        receipts.add_to(erase)
 
 
 def _erasure_text(told: dict[str, Any]) -> str:

@@ -4,9 +4,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-
-import msgspec
+from datetime import datetime
 
 from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict, CustodyError, NotFound, Unavailable
@@ -16,6 +14,7 @@ from custody.data.dataset import DatasetVersion
 from custody.lifecycle.erase import erase_captures, erase_datasets, erase_fixtures, erase_golden, erase_labels, erase_quarantined
 from custody.lifecycle.publish import publish, tenants_of
 from custody.lifecycle.reach import Found, Person, derived_of, elsewhere, find, named_elsewhere, own_rows
+from custody.lifecycle.receipts import write_receipt
 from custody.lifecycle.residue import Residue, search
 from custody.lifecycle.seal import seal
 from custody.lifecycle.stores import Caller, Change, Ports
@@ -26,10 +25,6 @@ from custody.privacy.erasure.stored import stores_rows
 
 SYSTEM = Actor("custody", Role.ADMIN)
 log = logging.getLogger("custody.worker")
-_KEPT = (
-    "backups of the database, its write-ahead log, archives and replicas, and backups of objects, made before. Where the project "
-    "seals, they hold callers' keys, golden cases, detectors' states and all rows only under the tenant's keys"
-)
 _LEAST = 6  # characters a name must have for the proof to search it as it is: shorter ones stand everywhere by chance
 
 
@@ -138,6 +133,8 @@ def _begin(person: Person, caller: Caller, found: Found, days: int, owner: str) 
             "versions": [*map(str, refs)],
             "captures": found.captures,
             "labels": found.labels,
+            "golden": found.golden,
+            "fixtures": found.fixtures,
         }
         change.record("subject.erased", erasure.id, {**facts, "models": [*map(str, reached.models)]})
         for model in reached.models:
@@ -231,22 +228,8 @@ def delete_bytes(ports: Ports, tenant: TenantId) -> None:
 
 
 def _finish(person: Person, erasure: Erasure, now: datetime, searched: int) -> Erasure:
-    ports, owed = person.ports, [one for one in person.shelf.subjects.obligations() if one.erasure == erasure.id]
-    body: dict[str, Json] = {
-        "version": 1,
-        "erasure": erasure.id,
-        "asked_at": erasure.asked_at.isoformat(),
-        "done_at": now.isoformat(),
-        "obligations": [[one.id, str(one.model), one.due_at.isoformat()] for one in owed],
-        "texts_searched": searched,
-        "found_again": 0,
-        "keeps_until_expiry": _KEPT,
-        "backups_gone_by": (now + timedelta(days=ports.backup_days)).isoformat() if ports.backup_days else "",
-    }
-    text = msgspec.json.encode(body).decode()
-    signed = {"receipt": text, "key": ports.signer.key_id, "signature": ports.signer.sign(text.encode()).hex()}
-    receipt = ports.stores.objects.of(person.tenant).put(msgspec.json.encode(signed))
-    done = replace(erasure, state=ErasureState.DONE, done_at=now, receipt=receipt, left=0)
+    """Sign the receipt and record it in one transaction, so that the receipt can name the entry that names it."""
+    ports, closed = person.ports, _closed(person, erasure.id)
     with ports.stores.change(person.tenant, SYSTEM, now) as change:
         current = change.subjects.erasure(person.token)
         if current is not None and current.state is ErasureState.DONE:
@@ -256,10 +239,21 @@ def _finish(person: Person, erasure: Erasure, now: datetime, searched: int) -> E
                 f"Rows of the person still stand in {', '.join(standing)}.",
                 fix="Erase again in a moment: it goes on where it stopped.",
             )
+        last = _next_entry(ports)
+        receipt = write_receipt(person, erasure, closed, now, searched=searched, last=last)
+        done = replace(erasure, state=ErasureState.DONE, done_at=now, receipt=receipt, left=0)
+        owed = sum(one.erasure == erasure.id for one in change.subjects.obligations())
         change.subjects.save_erasure(done)
         change.subjects.drop(person.token)
-        change.record("erasure.done", erasure.id, {"receipt": receipt, "texts_searched": searched, "obligations": len(owed)})
+        entry = change.record("erasure.done", erasure.id, {"receipt": receipt, "texts_searched": searched, "obligations": owed})
+        if entry.seq != last:  # cannot be while one change writes at a time; a receipt must not name another entry
+            raise Conflict("Somebody else wrote to the ledger meanwhile.", fix="Erase again: it goes on where it stopped.")
     return done
+
+
+def _next_entry(ports: Ports) -> int:
+    """Return the number that the open change's first entry will have."""
+    return 1 + sum(one.seq for one in ports.stores.ledger.page(None, subject=None, kind=None, after=None, limit=1).items)
 
 
 def _last_entry(ports: Ports, person: Person, id: str) -> int | None:  # noqa: A002 - the field's word

@@ -20,6 +20,10 @@ class People:
         body = {"subject": subject, "days": days, "owner": owner, "canaries": list(canaries)}
         return self.wire.call("POST", "/erasures", params={"dry_run": dry_run}, json=body)
 
+    def erasure_receipt(self, id: str) -> Result:  # noqa: A002
+        """Return the signed receipt of an erasure, as a file that anybody can check: `custody erase verify FILE`."""
+        return self.wire.call("GET", f"/erasures/{quote(id, safe='')}/receipt")
+
     def obligation_ls(self, *, only_open: bool = False) -> Result:
         """List what models owe after erasures, those due first at the front."""
         return self.wire.call("GET", "/obligations", params={"open": only_open})

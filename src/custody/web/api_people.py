@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import forget
 from custody.lifecycle.owed import answer_obligation, owed
+from custody.lifecycle.receipts import receipt_of
 from custody.lifecycle.reseal import MANY, reseal
 from custody.lifecycle.sealing import destroy, list_keys, rewrap, rotate
 from custody.privacy.erasure.obligation import Answer
@@ -32,6 +33,12 @@ def post_erasure(ports: Wired, caller: Called, body: ErasureBody, dry_run: bool 
     """Erase one person everywhere, or with `dry_run` tell how far their data went."""
     found, entry = forget(ports, caller, body.subject, days=body.days, owner=body.owner, canaries=body.canaries, dry_run=dry_run)
     return answer(found, ledger=entry, next="custody obligation ls" if found.obligations else "")
+
+
+@router.get("/erasures/{id}/receipt")
+def get_receipt(ports: Wired, caller: Called, id: str) -> Response:  # noqa: A002 - the field's word
+    """Return the signed receipt of an erasure, as a file that anybody can check without the project."""
+    return answer(receipt_of(ports, caller, id), next="custody erase verify FILE")
 
 
 @router.get("/obligations")

@@ -14,11 +14,12 @@ from lifecycle_world import ACME, ADA, CARD, POLICY, World, rows
 from test_consent_rows import TRAINING, says
 
 from custody.core.digest import Digest, Json
-from custody.core.errors import Conflict, Denied, IntegrityBroken, InvalidInput
+from custody.core.errors import Conflict, Denied, IntegrityBroken, InvalidInput, NotFound
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE
 from custody.data.inherit import Waiver
+from custody.lifecycle.access import bucket
 from custody.lifecycle.cards import check_card
 from custody.lifecycle.convert import convert
 from custody.lifecycle.disclose import disclose
@@ -27,14 +28,17 @@ from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.overview import overview
 from custody.lifecycle.owed import answer_obligation, owed, remind
 from custody.lifecycle.promote import promote, set_golden, set_policy
+from custody.lifecycle.receipts import _roughly, receipt_of
 from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, advance, release
 from custody.lifecycle.review import answer
 from custody.lifecycle.scan import rescan
 from custody.lifecycle.sealing import destroy
+from custody.lifecycle.subjects import token_of
 from custody.lifecycle.verify import verify_all
 from custody.privacy.erasure.obligation import Answer
 from custody.privacy.erasure.ports import ErasureState
+from custody.privacy.erasure.receipt import check
 from custody.privacy.pseudonym import pseudonym
 from custody.privacy.scans.state import ScanState
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
@@ -178,16 +182,55 @@ def test_the_rows_of_an_erased_person_do_not_come_back_in_an_old_file_or_in_new_
     assert world.ports.stores.of(HOUSE).captures.count(LIVE) == 2
 
 
-def test_the_receipt_names_nobody_and_is_signed(world: World) -> None:
-    everywhere(world)
-    receipt = erased(world).receipt
-    assert receipt is not None
-    body = json.loads(world.ports.stores.objects.get(receipt))
-    assert WHO not in json.dumps(body)
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+def receipt(world: World, done: Forgotten) -> dict[str, Any]:
+    """Return what a receipt says, checked as anybody can."""
+    file = json.loads(json.dumps(receipt_of(world.ports, world.caller(), done.id)))
+    return dict(check(file, public_key=world.ports.signer.public_key).receipt)
 
-    key = Ed25519PublicKey.from_public_bytes(world.ports.signer.public_key)
-    key.verify(bytes.fromhex(body["signature"]), body["receipt"].encode())
+
+def test_the_receipt_tells_what_was_done_and_owed_names_nobody_and_is_signed(world: World) -> None:
+    ref = everywhere(world)
+    token = token_of(world.ports, HOUSE, WHO)
+    done = erased(world)
+    told = receipt(world, done)
+    for secret in (WHO, CANARY, token):
+        assert secret not in json.dumps(told)
+    rough = ("rows", "captures", "labels", "golden_cases")
+    assert (told["version"], told["counts"]["dataset_versions"]) == (2, 1)
+    assert {told["counts"][kind] for kind in rough} == {"1 to 9"}
+    assert told["counts"]["fixture_rows"] == bucket(done.found.fixtures)
+    (owes,) = told["obligations"]
+    assert (owes["id"], owes["model"], owes["state"]) == (done.obligations[0], str(ref), "open")
+    assert owes["due_at"] > told["asked_at"]
+
+
+def test_the_receipt_names_the_stretch_of_the_ledger_that_tells_of_the_erasure(world: World) -> None:
+    everywhere(world)
+    done = erased(world)
+    entries = {entry.seq: entry for entry in world.ports.stores.ledger.entries()}
+    stretch = receipt(world, done)["ledger"]
+    first, last = entries[stretch["first"]], entries[stretch["last"]]
+    assert (first.kind, first.subject, first.hash) == ("subject.erased", done.id, stretch["first_hash"])
+    assert (last.kind, last.subject, last.body["receipt"]) == ("erasure.done", done.id, done.receipt)
+
+
+def test_a_receipt_is_written_by_who_may_and_once_the_erasure_is_done(world: World) -> None:
+    everywhere(world)
+    pending, _ = forget(world.ports, world.caller(), WHO, canaries=["person1@example.org"])
+    with pytest.raises(Conflict, match="is not done") as refusal:
+        receipt_of(world.ports, world.caller(), pending.id)
+    assert "still stands" in refusal.value.why
+    with pytest.raises(NotFound):
+        receipt_of(world.ports, world.caller(), "nothing")
+    with pytest.raises(NotFound):
+        receipt_of(world.ports, world.caller(tenant=ACME), erased(world).id)
+
+
+def test_an_erasure_that_an_older_custody_began_says_what_was_not_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    everywhere(world)
+    monkeypatch.setattr("custody.lifecycle.receipts._roughly", lambda _: _roughly(None))
+    counts = receipt(world, erased(world))["counts"]
+    assert (counts["rows"], counts["golden_cases"]) == ("1 to 9", "not counted")
 
 
 def killed(*_: object) -> None:
@@ -211,6 +254,9 @@ def test_an_erasure_killed_at_any_step_goes_on_where_it_stopped(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     everywhere(world)
+    found = erased(world, dry_run=True).found
+    kinds = {"captures": found.captures, "labels": found.labels, "golden_cases": found.golden, "fixture_rows": found.fixtures}
+    counts = {"dataset_versions": 1, "rows": bucket(found.rows), **{kind: bucket(n) for kind, n in kinds.items()}}
     with monkeypatch.context() as patched:
         patched.setattr(f"custody.lifecycle.forget.{step}", killed)
         with pytest.raises(KeyboardInterrupt):
@@ -221,7 +267,9 @@ def test_an_erasure_killed_at_any_step_goes_on_where_it_stopped(
     assert all(CANARY.encode() not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert world.kinds().count("obligation.opened") == 1
     assert world.ports.stores.of(HOUSE).datasets.get(DatasetRef("tickets", 2)).rows == 297
-    assert erased(world).state is ErasureState.DONE
+    again = erased(world)
+    assert again.state is ErasureState.DONE
+    assert receipt(world, again)["counts"] == counts
 
 
 def test_what_is_past_due_is_not_deployed_and_alarms_where_it_serves(world: World) -> None:
