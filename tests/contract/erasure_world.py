@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import boto3
 import pyarrow as pa
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 from stores_world import ADA, CHURN, NOW, dataset, label, model, revision, run
 
 from custody.adapters.blobs.folder import FolderObjects
@@ -51,14 +53,26 @@ class Place:
     name: str = ""
 
     def raw(self) -> Iterator[bytes]:
-        """Return every byte that is stored: files, rows, and every version of every key of a bucket."""
+        """Return every byte that is stored: files, rows; of a bucket every version, delete marker and part of an unfinished upload."""
         yield from (path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
         if self.bucket is not None:
-            pages = self.bucket.get_paginator("list_object_versions").paginate(Bucket=self.name)
-            kept = [one for page in pages for one in page.get("Versions", [])]
-            for one in kept:
+            pages = list(self.bucket.get_paginator("list_object_versions").paginate(Bucket=self.name))
+            for one in [one for page in pages for one in page.get("Versions", [])]:
                 answer = self.bucket.get_object(Bucket=self.name, Key=one["Key"], VersionId=one["VersionId"])
                 yield answer["Body"].read()
+            yield from (one["Key"].encode() for page in pages for one in page.get("DeleteMarkers", []))
+            yield from (part for key, parts in self.unfinished().items() for part in (key.encode(), *parts))
+
+    def unfinished(self) -> dict[str, list[bytes]]:
+        """Return the parts of uploads that never ended, by key: S3 lists them and reads out none, so that the server is asked itself."""
+        listed = self.bucket.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
+        held = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_bucket(self.name).multiparts
+        return {one["Key"]: [part.value for part in held[one["UploadId"]].parts.values()] for one in listed}
+
+    def begin_upload(self, key: str, body: bytes) -> None:
+        """Begin an upload as a process does that is killed before it ends."""
+        id_ = self.bucket.create_multipart_upload(Bucket=self.name, Key=key)["UploadId"]
+        self.bucket.upload_part(Bucket=self.name, Key=key, UploadId=id_, PartNumber=1, Body=body)
 
 
 @contextmanager

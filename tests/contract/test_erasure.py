@@ -5,10 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from erasure_world import ACME, Place, bucket_for, fill, project
+from erasure_world import ACME, KEYS, Place, bucket_for, fill, project
 from sqlalchemy import text
 from stores_world import ADA, CHURN, NOW
 
+from custody.adapters.blobs.history import purge
 from custody.core.digest import digest_of
 from custody.core.refs import DatasetRef
 from custody.lifecycle.forget import forget
@@ -52,15 +53,45 @@ def test_nothing_of_the_person_is_left_in_any_place(place: Place) -> None:
 
 
 def test_every_version_of_a_discarded_object_and_every_unfinished_upload_is_gone(place: Place) -> None:
-    objects = place.ports.stores.objects.of(ACME)
-    digest = objects.put(place.canary.encode())
-    objects.publish("captures/acme/x", place.canary.encode())
+    objects, text = place.ports.stores.objects.of(ACME), place.canary.encode()
+    digest = objects.put(text)
+    if place.bucket is not None:
+        place.begin_upload(f"documents/captures/{ACME}/y", text)
+        place.begin_upload("theirs/y", b"of others who keep things in the bucket")
+    objects.publish("captures/acme/x", text)
     objects.remove("captures/acme/x")
     objects.discard(digest)
     objects.discard(digest_of(b"never there"))
     objects.purge("captures/acme")
-    assert all(place.canary.encode() not in body for body in place.raw())
+    assert all(text not in body for body in place.raw())
     assert not objects.has(digest)
+    if place.bucket is not None:
+        assert list(place.unfinished()) == ["theirs/y"]
+
+
+@pytest.mark.parametrize("place", ["postgresql s3", "postgresql s3 sealed"], indirect=True)
+def test_an_upload_that_was_cut_off_before_is_gone_after_an_erasure(place: Place) -> None:
+    fill(place)
+    text, digest = place.canary.encode(), digest_of(place.canary.encode())
+    for key in (f"documents/captures/{ACME}/cut", f"documents/sealed/{ACME}/cut", f"objects/{digest[:2]}/{digest[2:]}"):
+        place.begin_upload(key, text)
+    assert sum(text in body for body in place.raw()) >= 3
+    done, _ = forget(place.ports, Caller(ACME, ADA, NOW), place.who, canaries=[place.canary])
+    assert done.state is ErasureState.DONE
+    assert place.unfinished() == {}
+    assert not any(stands_in(body, place.canary) for body in place.raw())
+
+
+@pytest.mark.parametrize("place", ["postgresql s3"], indirect=True)
+def test_an_upload_that_may_still_be_at_work_is_spared(place: Place) -> None:
+    place.begin_upload("documents/captures/acme/young", b"half")
+    (begun,) = [one["Initiated"] for one in place.bucket.list_multipart_uploads(Bucket=place.name)["Uploads"]]
+    endpoint = place.url.split("endpoint=")[1].split("&", maxsplit=1)[0]
+    access, at = {**KEYS, "endpoint": endpoint, "region": "us-east-1"}, "documents/captures"
+    assert purge(place.name, at, access, uploads=[at], before=begun) == 0
+    assert place.unfinished() == {"documents/captures/acme/young": [b"half"]}
+    assert purge(place.name, at, access, uploads=[at], before=begun + timedelta(seconds=1)) == 1
+    assert place.unfinished() == {}
 
 
 def test_who_was_in_old_versions_is_indexed_when_somebody_asks(place: Place) -> None:

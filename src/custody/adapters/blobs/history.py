@@ -1,6 +1,6 @@
 """What a bucket keeps of what was removed: older versions, delete markers, uploads that never ended; found and deleted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -8,10 +8,11 @@ from typing import Any
 from custody.core.errors import InvalidInput, Unavailable
 
 
-def purge(bucket: str, path: str, access: Mapping[str, str], *, before: datetime) -> int:
-    """Delete every version at or below a path that is not the current one, and return how many there were.
+def purge(bucket: str, path: str, access: Mapping[str, str], *, uploads: Sequence[str], before: datetime) -> int:
+    """Delete every version at or below a path that is not the current one, end unfinished uploads, and return how many there were.
 
-    access: the AWS variables, with `endpoint` and `region`. before: an unfinished upload begun later is spared.
+    access: the AWS variables, with `endpoint` and `region`. uploads: paths at or below which an unfinished upload is ended
+    if it was begun before a time; a later one may belong to a writer at work.
     Raises: Unavailable if the bucket keeps one of them back (a retention lock, a missing permission).
     """
     made = _client(access)
@@ -25,7 +26,7 @@ def purge(bucket: str, path: str, access: Mapping[str, str], *, before: datetime
                 answer = client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
                 if failed := answer.get("Errors"):
                     raise _kept_back(bucket, str(failed[0].get("Code")))
-            return len(doomed) + _uploads(client, bucket, path, before)
+            return len(doomed) + sum(_uploads(client, bucket, one, before) for one in uploads)
     except (BotoCoreError, ClientError) as error:
         raise _kept_back(bucket, type(error).__name__) from error
 

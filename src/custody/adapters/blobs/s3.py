@@ -1,7 +1,7 @@
 """The object store in an S3 bucket, or any server that speaks S3 and honours conditional writes."""
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
@@ -38,7 +38,7 @@ class S3Objects:
     environ: where to find the standard AWS variables (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
     AWS_REGION, and those of an assumed role); `region` wins over AWS_REGION. endpoint: for servers other than AWS.
     Many threads may share one instance; a process that forks opens its own. Large objects travel in parts, and an
-    upload that was cut off stays hidden in the bucket until its lifecycle rule for unfinished uploads removes it.
+    upload that was cut off stays hidden in the bucket until the next erasure, or a lifecycle rule for unfinished uploads.
     """
 
     def __init__(
@@ -91,11 +91,14 @@ class S3Objects:
     def discard(self, digest: Digest) -> None:
         """Remove an object with all its versions; nothing happens if there is none."""
         self._delete(object_path(digest))
-        self._purge(object_path(digest))
+        self._purge(object_path(digest), [object_path(digest)])
 
     def purge(self, prefix: str) -> int:
-        """Remove older versions, delete markers and unfinished uploads at or below a name."""
-        return self._purge(prefix_path(prefix))
+        """Remove older versions and delete markers at or below a name, and whatever upload never ended in the whole store.
+
+        Nobody knows what an upload that was cut off holds, nor under which digest it would have been found.
+        """
+        return self._purge(prefix_path(prefix), [OBJECTS, DOCUMENTS])
 
     def reseal(self, after: str, limit: int, *, dry_run: bool = False, alone: Alone = nullcontext) -> Resealed:  # noqa: ARG002 - the port's words
         """Do nothing: nothing is sealed here."""
@@ -133,10 +136,10 @@ class S3Objects:
         """Remove a document; nothing happens if there is none."""
         self._delete(document_path(name))
 
-    def _purge(self, path: str) -> int:
+    def _purge(self, path: str, uploads: Sequence[str]) -> int:
         with self._explained():
-            whole = f"{self._prefix}/{path}" if self._prefix else path
-            return purge(self._bucket, whole, self._access, before=datetime.now(UTC) - _LEASE)
+            whole, *paths = (f"{self._prefix}/{one}" if self._prefix else one for one in (path, *uploads))
+            return purge(self._bucket, whole, self._access, uploads=paths, before=datetime.now(UTC) - _LEASE)
 
     def _probe(self) -> None:
         path = f"probe/{secrets.token_hex(16)}"
