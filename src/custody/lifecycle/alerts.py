@@ -13,6 +13,7 @@ from custody.core.tenancy import Role
 from custody.lifecycle.bets import bet_again
 from custody.lifecycle.drift import DriftEvidence
 from custody.lifecycle.feeds import StaleEvidence
+from custody.lifecycle.reasons import kept_reason
 from custody.lifecycle.references import read_summary, references
 from custody.lifecycle.stores import Caller, Ports
 from custody.monitoring.alert import Alert, AlertState, moved
@@ -57,7 +58,7 @@ def answer_alert(
         if dry_run:
             return alert, None
         change.monitors.save_alert(alert)
-        facts: dict[str, Json] = {"alert": id, "because": reason}
+        facts: dict[str, Json] = {"alert": id, "because": kept_reason(reason)}
         acknowledged = state is AlertState.ACKNOWLEDGED
         entry = change.record("alert.acknowledged" if acknowledged else "alert.resolved", str(key), facts)
     return alert, entry.seq

@@ -17,13 +17,12 @@ from custody.data.inherit import Waiver, inherited, weaker
 from custody.lifecycle.cards import digest_of_card, signed
 from custody.lifecycle.personal import stored
 from custody.lifecycle.profile import profile_of
+from custody.lifecycle.reasons import kept_reason
 from custody.lifecycle.rows import spoken
 from custody.lifecycle.scan import Examined, examine, kept, save
 from custody.lifecycle.stores import Caller, Change, Ports
 from custody.lifecycle.subjects import check_nobody_erased, index_parts, tokens_for, without_erased
-from custody.privacy.policy import ScrubPolicy
 from custody.privacy.scans.scan import Answer
-from custody.privacy.scrub import scrub
 
 ROWS_PER_PART = 1_000_000
 
@@ -184,7 +183,7 @@ def _waiver_facts(ports: Ports, version: DatasetVersion, waiver: Waiver, faults:
     said: dict[str, Json] = {
         "fields": list(waiver.fields),
         "faults": list(faults),
-        "reason": scrub(waiver.reason.strip(), ScrubPolicy()).text,
+        "reason": kept_reason(waiver.reason),
         "card": digest_of_card(version.card),
     }
     return {**said, "signature": ports.signer.sign(canonical(said)).hex(), "key_id": ports.signer.key_id}

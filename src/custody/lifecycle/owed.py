@@ -15,6 +15,7 @@ from custody.deployment.revision import Revision, withdraw
 from custody.lifecycle.forget import SYSTEM
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.reach import deployments_of, models_in
+from custody.lifecycle.reasons import kept_reason, says_something
 from custody.lifecycle.release import keep_step, settle
 from custody.lifecycle.stores import Caller, Change, Ports, Shelf
 from custody.monitoring.alert import Alert, AlertKind, AlertState, moved
@@ -44,11 +45,16 @@ def answer_obligation(
 ) -> tuple[Obligation, int | None]:
     """Close an obligation with its evidence: the run that trained without the rows, a ground with its approver, or none to exclude.
 
-    What is excluded loses its artifact, unless another version has the same.
+    What is excluded loses its artifact, unless another version has the same. Ground and approver are kept without what tells
+    who somebody is beyond a name, such as an address.
 
     Raises: Conflict if the version still serves though it shall go, or if the run could have seen the rows.
     """
     caller.may(Role.APPROVER)
+    if how is Answer.ACCEPT:
+        evidence, approver = kept_reason(evidence), _named(approver)
+    else:
+        approver = kept_reason(approver)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         old = change.subjects.obligation(id)
         if how is Answer.RETRAIN and old.state is ObligationState.OPEN:
@@ -72,6 +78,18 @@ def answer_obligation(
     if drops:  # a process killed here leaves the bytes to the next erasure, which deletes what is redirected
         ports.stores.objects.of(caller.tenant).discard(ports.stores.of(caller.tenant).models.get(made.model).artifact)
     return made, entry.seq
+
+
+def _named(approver: str) -> str:
+    """Return who accepts as it is kept; InvalidInput if nothing but an address or a number was given."""
+    kept = kept_reason(approver)
+    if kept and not says_something(kept):
+        raise InvalidInput(
+            "Name who accepts by a name or a role.",
+            why=f"Of what was given only {kept} would be kept: the ledger holds no addresses and no numbers of people.",
+            fix="--approver 'the data protection officer'",
+        )
+    return kept
 
 
 def _used_elsewhere(change: Change, obligation: Obligation) -> bool:

@@ -16,6 +16,7 @@ from custody.deployment.revision import promote as promoted
 from custody.ledger.entry import Entry
 from custody.lifecycle.promote import CHAMPION
 from custody.lifecycle.publish import publish, tenants_of
+from custody.lifecycle.reasons import kept_reason
 from custody.lifecycle.stores import Caller, Change, Ports, Shelf
 from custody.privacy.erasure.obligation import barred
 
@@ -121,7 +122,7 @@ def _step(
                 why="A candidate is compared with a live version of the same registry.",
                 fix=f"Deploy it live instead: custody deployment deploy {plan.model} --tenant {key.tenant}",
             )
-        revision = Revision(service, action, caller.actor.name, caller.now, plan.reason, plan.owner)
+        revision = Revision(service, action, caller.actor.name, caller.now, kept_reason(plan.reason), plan.owner)
         if dry_run:
             return revision, None
         entry = keep_step(change, revision)

@@ -23,6 +23,7 @@ from custody.lifecycle.convert import convert
 from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.promote import promote
 from custody.lifecycle.publish import tenants_of
+from custody.lifecycle.reasons import kept_reason
 from custody.lifecycle.release import Plan, release
 from custody.lifecycle.rows import spoken, table_of
 from custody.lifecycle.scan import cleared
@@ -68,6 +69,7 @@ class Steps(Protocol):
 def request_retrain(ports: Ports, caller: Caller, key: DeploymentKey, cause: str) -> int:
     """Ask for a retraining, which needs an approver since it runs code; Conflict if one is going on."""
     caller.within(key.tenant).may(Role.APPROVER)
+    kept = kept_reason(cause)
     with ports.stores.change(key.tenant, caller.actor, caller.now) as change:
         if change.deployments.head(key) is None:
             raise NotFound.of("deployment", str(key), ls="custody deployment ls")
@@ -76,8 +78,8 @@ def request_retrain(ports: Ports, caller: Caller, key: DeploymentKey, cause: str
             raise Conflict(
                 f"A retraining of {key} is going on (step: {old.step}).", fix=f"Look at it: custody deployment show {key}"
             )
-        change.monitors.set_state(key, STATE, _text(Request(cause, caller.now)))
-        entry = change.record("retrain.decided", str(key), {"cause": cause})
+        change.monitors.set_state(key, STATE, _text(Request(kept, caller.now)))
+        entry = change.record("retrain.decided", str(key), {"cause": kept})
     return entry.seq
 
 

@@ -12,6 +12,7 @@ from custody.core.refs import DatasetRef
 from custody.core.tenancy import Role
 from custody.data.dataset import DatasetVersion
 from custody.lifecycle.access import access
+from custody.lifecycle.reasons import kept_reason
 from custody.lifecycle.rows import spoken, table_of
 from custody.lifecycle.scan import scan, stands, text_at
 from custody.lifecycle.stores import Caller, Ports
@@ -131,7 +132,7 @@ def answer(
     version, found = shelf.datasets.get(ref), shelf.scans.get(ref)
     if found is None:
         raise InvalidInput(f"{ref} was never scanned.", fix=f"Scan it: custody dataset scan {ref}")
-    said, names = scrub(reason, _SIDES).text, _tokens(ports, caller, version, items)
+    said, names = kept_reason(reason), _tokens(ports, caller, version, items)
     given = [Answer(item, word, said, caller.actor.name, caller.now, names.get(item, "")) for item in items or ("",)]
     answered = reduce(Scan.answered, given, found)
     if dry_run:

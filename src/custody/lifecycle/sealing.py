@@ -7,6 +7,7 @@ from custody.core.digest import Json
 from custody.core.errors import Denied
 from custody.core.keys import KeyInfo
 from custody.core.tenancy import HOUSE, Role, TenantId
+from custody.lifecycle.reasons import kept_reason
 from custody.lifecycle.stores import Caller, Ports
 
 
@@ -63,7 +64,7 @@ def destroy(ports: Ports, caller: Caller, *, reason: str, dry_run: bool = False)
     ports.keys.check_destroyable(caller.tenant)
     if dry_run or not (there or found.pseudonyms or ports.keys.has(caller.tenant)):
         return found, None
-    facts: dict[str, Json] = {"keys": found.destroyed, "pseudonyms": found.pseudonyms, "because": reason}
+    facts: dict[str, Json] = {"keys": found.destroyed, "pseudonyms": found.pseudonyms, "because": kept_reason(reason)}
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         entry = change.record("encryption.destroyed", caller.tenant, facts)
     ports.keys.destroy(caller.tenant, caller.now)
