@@ -25,6 +25,7 @@ from custody.lifecycle.admit import add_key, add_tenant
 from custody.lifecycle.ask import ask
 from custody.lifecycle.convert import convert
 from custody.lifecycle.export import export
+from custody.lifecycle.forget import forget
 from custody.lifecycle.ingest import Roles, ingest
 from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.promote import set_golden, set_policy
@@ -96,6 +97,7 @@ AGGREGATES: Mapping[Route, str] = {
     ("GET", "/exports"): "/exports",
     ("GET", "/privacy"): "/privacy",
     ("POST", "/erasures"): "/erasures?dry_run=true",
+    ("GET", "/erasures/{id}/receipt"): "/erasures/GONE/receipt",
     ("GET", "/obligations"): "/obligations",
     ("GET", "/encryption/keys"): "/encryption/keys",
     ("GET", "/whoami"): "/whoami",
@@ -161,10 +163,12 @@ class House:
     run: str
     prediction: str
     alert: str
+    gone: str
 
     def ask(self, who: str, method: str, path: str) -> Got:
         """Go through a door with a key."""
         filled = path.replace("RUN", self.run).replace("PREDICTION", self.prediction).replace("ALERT", self.alert)
+        filled = filled.replace("GONE", self.gone)
         page = path in PAGES or method == "PAGE"
         body = {"json": BODIES.get(path, {})} if method == "POST" else {}
         address = filled if page else f"/api/v1{filled}"
@@ -187,8 +191,8 @@ def people() -> pa.Table:
     )
 
 
-def fill(world: World) -> tuple[str, str, str]:
-    """Put a canary behind each door, and return a running run, a prediction and an alert."""
+def fill(world: World) -> tuple[str, str, str, str]:
+    """Put a canary behind each door, and return a running run, a prediction, an alert and an erasure."""
     ports = world.ports
     card = replace(
         AGREED,
@@ -218,8 +222,11 @@ def fill(world: World) -> tuple[str, str, str]:
     watch(ports, world.caller().now, Seen())
     says(world, "p7@example.org")
     export(ports, world.caller(), "audit", stored.ref, purpose=TRAINING, recipient="audit office")
+    table = people().slice(0, 2).set_column(0, "who", pa.array(["gone@example.org", "p1@example.org"]))
+    ingest(ports, world.caller(), "left", table, card, roles=roles)
+    gone, _ = forget(ports, world.caller(), "gone@example.org")
     (alert,) = ports.stores.of(ACME).monitors.open_alerts(CHURN)
-    return begin(ports, world.caller(), "churn", purpose=TRAINING)[0].id, str(ids[0]), alert.id
+    return begin(ports, world.caller(), "churn", purpose=TRAINING)[0].id, str(ids[0]), alert.id, gone.id
 
 
 @pytest.fixture(scope="module")
