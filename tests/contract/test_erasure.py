@@ -13,6 +13,8 @@ from custody.adapters.blobs.history import purge
 from custody.core.digest import digest_of
 from custody.core.refs import DatasetRef
 from custody.lifecycle.forget import forget
+from custody.lifecycle.listing import unknown
+from custody.lifecycle.replay import replay
 from custody.lifecycle.residue import search
 from custody.lifecycle.stores import Caller
 from custody.privacy.erasure.ports import ErasureState
@@ -100,3 +102,16 @@ def test_who_was_in_old_versions_is_indexed_when_somebody_asks(place: Place) -> 
         change._access.write(text("delete from subject_rows"))  # type: ignore[attr-defined]
     shown, _ = forget(place.ports, Caller(ACME, ADA, NOW + timedelta(days=1)), place.who, dry_run=True)
     assert shown.found.datasets == ("tickets@1", "tickets@2")
+
+
+def test_an_erasure_that_a_restored_database_does_not_know_is_carried_out_again(place: Place) -> None:
+    fill(place)
+    done, _ = forget(place.ports, Caller(ACME, ADA, NOW), place.who)
+    assert unknown(place.ports) == ([], [])
+    with place.ports.stores.change(ACME, ADA, NOW) as change:  # as in a backup from before
+        change._access.write(text("delete from erasures"))  # type: ignore[attr-defined]
+    place.ports.stores.objects.publish("erasures/acme/01ZZZZZZZZZZZZZZZZZZZZZZZZ.json", place.canary.encode())
+    told = replay(place.ports, NOW + timedelta(days=1))
+    assert (told.begun, told.done, len(told.refused)) == ((done.id,), 1, 1)
+    assert not replay(place.ports, NOW + timedelta(days=2)).begun
+    assert [one.state for one in place.ports.stores.of(ACME).subjects.erasures()] == [ErasureState.DONE]

@@ -23,6 +23,7 @@ from custody.bootstrap.settings import FILE, TEMPLATE, Settings, load
 from custody.bootstrap.signing import KeyFile, make_key
 from custody.core.errors import Conflict, NotFound
 from custody.core.tenancy import HOUSE, Actor, Role
+from custody.lifecycle.replay import replay
 from custody.lifecycle.stores import Ports, Tenant
 from custody.web.app import create_app
 
@@ -35,14 +36,15 @@ def clock() -> datetime:
 
 
 def wire(settings: Settings) -> Ports:
-    """Make the ports of a project; its database is brought up to date first."""
+    """Make the ports of a project; its database is brought up to date first, and erasures that a restore undid are repeated."""
     ring = open_ring(settings.keyring_url, settings.master_urls, os.environ)
     objects = open_sealed(settings.objects_url, ring, os.environ, sealing=settings.encrypt)
     stores = SqlStores(settings.database_url, objects, SealedTexts(ring, sealing=settings.encrypt))
     stores.upgrade()
     _ensure_house(stores)
     people = PersonKeys(ring, open_objects(settings.keyring_url, environ=os.environ))
-    return Ports(
+    apart = open_objects(settings.erasure_list_url, environ=os.environ) if settings.erasure_list else None
+    ports = Ports(
         stores,
         PersonalTables(people),
         OnnxModel,
@@ -54,7 +56,10 @@ def wire(settings: Settings) -> Ports:
         detectors(settings.names_model),
         settings.backup_days,
         people,
+        apart,
     )
+    replay(ports, clock())
+    return ports
 
 
 def _ensure_house(stores: SqlStores) -> None:

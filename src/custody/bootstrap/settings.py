@@ -24,6 +24,7 @@ class Settings:
     encrypt: seal what is stored in objects. master_key: file:PATH, env:NAME or a key service's URL; former_master_key: the one
     before, until `custody encryption rotate --master`. keyring: folder or bucket of the data keys, apart from the objects.
     backup_days: days after which no backup, log archive or replica of database and objects is kept; 0 if nobody said.
+    erasure_list: folder or bucket of a second copy of the list of erasures, apart from database and objects; none without it.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Settings:
     former_master_key: str = ""
     keyring: str = "keys/ring"
     backup_days: float = 0.0
+    erasure_list: str = ""
     sources: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -57,6 +59,12 @@ class Settings:
     def keyring_url(self) -> str:
         """Return the place of the data keys as a URL."""
         return self.keyring if "://" in self.keyring else str((self.folder / self.keyring).absolute())
+
+    @property
+    def erasure_list_url(self) -> str:
+        """Return the place of the second copy of the list of erasures as a URL; empty if none is set."""
+        apart = "://" in self.erasure_list or not self.erasure_list
+        return self.erasure_list if apart else str((self.folder / self.erasure_list).absolute())
 
     @property
     def master_urls(self) -> tuple[str, ...]:
@@ -161,4 +169,5 @@ encrypt = true               # seal everything in objects, each tenant under its
 master_key = "file:keys/master.key"  # or env:NAME, or https://HOST/v1/transit/keys/NAME; keep a copy elsewhere
 keyring = "keys/ring"        # the data keys; never back them up together with objects
 # backup_days = 30.0         # days after which you keep no backup of database and objects; receipts of erasures name the date
+# erasure_list = "/elsewhere/erasures"  # or s3://...: a second copy of whom to erase again after a restore; never restore it
 """

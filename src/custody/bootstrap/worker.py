@@ -20,6 +20,7 @@ from custody.core.errors import Conflict, CustodyError
 from custody.core.refs import DeploymentKey
 from custody.lifecycle.feeds import watch_feeds
 from custody.lifecycle.forget import resume
+from custody.lifecycle.listing import enlist_all
 from custody.lifecycle.owed import remind
 from custody.lifecycle.release import settle
 from custody.lifecycle.retrain import reap, retrain_next
@@ -69,7 +70,7 @@ def main() -> None:
     with alone(settings.folder):
         ports, seen, asked = wire(settings), Seen(), dict[DeploymentKey, datetime]()
         reap(ports, clock())
-        guarded(lambda: resume(ports, clock()))
+        guarded(lambda: resume(ports, clock()), lambda: enlist_all(ports))
         steps = LocalSteps(ports, settings.folder, trusted=settings.trust_recipes, passed=secret_variables(settings))
 
         def rounds(*due: Callable[[], object]) -> None:

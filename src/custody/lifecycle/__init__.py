@@ -22,6 +22,6 @@
 | verify | `verify_all` | data, registry, deployment, serving | none: it reads |
 
 House-keeping entries: `privacy.set`, `dataset.left`, `dataset.rewritten`, `card.waived`, `obligation.met`, `subject.exported`, `encryption.rotated`, `encryption.rewrapped`, `encryption.resealing`, `encryption.resealed`, `encryption.destroyed`,
-`alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `rows.read`, `export.made`, `gate.set`, `mitigation.measured`, `golden.set`, `alert.changed`,
+`alert.acknowledged`, `tenant.added`, `key.added`, `key.revoked`, `run.started`, `dataset.read`, `rows.read`, `export.made`, `gate.set`, `mitigation.measured`, `golden.set`, `alert.changed`, `erasure.replayed`,
 `alias.set`, `captures.quarantined`, `monitor.set`, `value.set`, `session.opened`, `session.ended`.
 """

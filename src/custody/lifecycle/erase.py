@@ -27,6 +27,7 @@ from custody.lifecycle.scan import Examined, examine, removed_before, save
 from custody.lifecycle.scan import kept as made_scan
 from custody.lifecycle.stores import Change
 from custody.lifecycle.subjects import Mask, index_parts, like, mask
+from custody.privacy.erasure.ports import ErasureState
 from custody.privacy.scans.scan import Answer
 from custody.privacy.scans.spans import marked
 from custody.registry.run import LoggedModel
@@ -167,9 +168,10 @@ def erase_datasets(
             if rest is not None and examined is not None:
                 latest = change.datasets.latest(version.ref.name)
                 number = latest.ref.version + 1 if latest else 1
-                rest = replace(rest, ref=DatasetRef(version.ref.name, number))
+                tokens = index_parts(kept, version.subject_columns, person.tokens)
+                rest = _closed_for_next(change, version, replace(rest, ref=DatasetRef(version.ref.name, number)), tokens, now)
                 change.datasets.add(rest)
-                change.subjects.index(rest.ref, index_parts(kept, version.subject_columns, person.tokens))
+                change.subjects.index(rest.ref, tokens)
                 save(change, made_scan(person.ports, person.tenant, examined, rest.ref, now, answers), None)
                 change.record("dataset.left", str(rest.ref), {"of": str(version.ref), "card_digest": digest_of_card(rest.card)})
             gone = replace(
@@ -181,6 +183,20 @@ def erase_datasets(
                 change.subjects.redirect(old, Digest(""))
             facts: dict[str, Json] = {"erasure": version.erasure, "rest": str(rest.ref) if rest else ""}
             change.record("dataset.rewritten", str(version.ref), facts)
+
+
+def _closed_for_next(
+    change: Change, version: DatasetVersion, rest: DatasetVersion, tokens: Sequence[set[str]], now: datetime
+) -> DatasetVersion:
+    """Return what is left, closed at once if somebody else is in it whose erasure has begun as well, as after a restore."""
+    people, subjects = set[str]().union(*tokens), change.subjects
+    for other in subjects.erasures(ErasureState.PENDING):
+        if other.id == version.erasure or other.left:  # what is left of that one are copies, not rows
+            continue
+        unsaid = not version.subject_columns and version.ref in subjects.reached(subjects.datasets(other.token)).datasets
+        if other.token in people or unsaid:
+            return replace(rest, closed_at=now, erasure=other.id)
+    return rest
 
 
 def _examined(

@@ -8,10 +8,11 @@ from datetime import datetime
 
 from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict, CustodyError, NotFound, Unavailable
-from custody.core.refs import ModelRef
+from custody.core.refs import DatasetRef, ModelRef
 from custody.core.tenancy import Actor, Role, TenantId
 from custody.data.dataset import DatasetVersion
 from custody.lifecycle.erase import erase_captures, erase_datasets, erase_fixtures, erase_golden, erase_labels, erase_quarantined
+from custody.lifecycle.listing import enlist
 from custody.lifecycle.publish import publish, tenants_of
 from custody.lifecycle.reach import Found, Person, derived_of, elsewhere, find, named_elsewhere, own_rows
 from custody.lifecycle.receipts import write_receipt
@@ -19,8 +20,9 @@ from custody.lifecycle.residue import Residue, search
 from custody.lifecycle.seal import seal
 from custody.lifecycle.stores import Caller, Change, Ports
 from custody.lifecycle.subjects import index_old, token_of
+from custody.privacy.erasure.listed import Listed, listed_of
 from custody.privacy.erasure.obligation import Obligation, due_of
-from custody.privacy.erasure.ports import Erasure, ErasureState
+from custody.privacy.erasure.ports import Erasure, ErasureState, Reached
 from custody.privacy.erasure.stored import stores_rows
 
 SYSTEM = Actor("custody", Role.ADMIN)
@@ -67,7 +69,7 @@ def forget(
     if dry_run or (known is None and found.is_empty):
         return Forgotten(known.id if known else "", ErasureState.PENDING, found), None
     if known is None:
-        _resume(ports, caller.tenant, caller.now)  # what a killed process left may hold the same rows
+        resume_in(ports, caller.tenant, caller.now)  # what a killed process left may hold the same rows
         known = _begin(person, caller, found, days, owner)
     needles = [one for one in (subject.strip(), *canaries) if len(one) >= _LEAST]
     done, left = _carry_out(person, known, caller.now, needles)
@@ -89,10 +91,11 @@ def _forget_elsewhere(others: Sequence[Person], caller: Caller, days: int, owner
 
 def resume(ports: Ports, now: datetime) -> int:
     """Go on with erasures that a killed process left behind, and return how many there were."""
-    return sum(_resume(ports, tenant, now) for tenant in tenants_of(ports.stores))
+    return sum(resume_in(ports, tenant, now) for tenant in tenants_of(ports.stores))
 
 
-def _resume(ports: Ports, tenant: TenantId, now: datetime) -> int:
+def resume_in(ports: Ports, tenant: TenantId, now: datetime) -> int:
+    """Go on with the erasures of one tenant that were begun and not finished, and return how many there were."""
     found = 0
     for erasure in ports.stores.of(tenant).subjects.erasures(ErasureState.PENDING):
         if not erasure.left:  # where a search found something, whoever asked must look, and ask again
@@ -107,27 +110,19 @@ def _resume(ports: Ports, tenant: TenantId, now: datetime) -> int:
 
 
 def _begin(person: Person, caller: Caller, found: Found, days: int, owner: str) -> Erasure:
-    """Close every version that holds the rows, and record what follows, in one transaction."""
+    """Close every version that holds the rows, and record what follows, in one transaction; the list is told in the same step.
+
+    The list is written last: where the transaction fails after that, the next opening begins the erasure that was asked for.
+    """
     ports = person.ports
     erasure = Erasure(ports.new_id(caller.now), person.token, ErasureState.PENDING, caller.now, caller.actor.name)
+    entry = listed_of(caller.tenant, erasure, owner=owner, days=days)
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         if change.subjects.erasure(person.token) is not None:
             raise Conflict("This person is being erased already.", fix="Erase again in a moment: it goes on where it stopped.")
         change.subjects.save_erasure(erasure)
         refs = change.subjects.datasets(person.token)
-        reached = change.subjects.reached(refs)
-        loose = derived_of(person, reached.datasets, [change.datasets.get(ref) for ref in refs])
-        for ref in {*refs, *loose}:
-            version = change.datasets.get(ref)
-            if version.closed_at is not None and version.parts:
-                raise Conflict(
-                    f"Another person's erasure is at work on {ref}.",
-                    why="Both are about the same rows: what it leaves of them is looked at next.",
-                    fix="Erase again in a moment.",
-                    facts={"dataset": str(ref), "erasure": version.erasure},
-                )
-            if version.closed_at is None:
-                change.datasets.close(replace(version, closed_at=caller.now, erasure=erasure.id))
+        reached = _close(change, person, erasure, refs, caller.now)
         facts: dict[str, Json] = {
             "rows": found.rows,
             "versions": [*map(str, refs)],
@@ -138,23 +133,68 @@ def _begin(person: Person, caller: Caller, found: Found, days: int, owner: str) 
         }
         change.record("subject.erased", erasure.id, {**facts, "models": [*map(str, reached.models)]})
         for model in reached.models:
-            _oblige(change, person, erasure, model, caller, days, owner)
+            _oblige(change, person, entry, model, caller.now)
+        enlist(ports, entry)
     return erasure
 
 
-def _oblige(change: Change, person: Person, erasure: Erasure, model: ModelRef, caller: Caller, days: int, owner: str) -> None:
+def begin_again(ports: Ports, entry: Listed, now: datetime) -> bool:
+    """Begin an erasure that the list knows and the database does not; False if another process was quicker.
+
+    A version on which another erasure is at work is closed already, and what that one leaves of it stays closed for this one.
+    """
+    person = Person(ports, entry.tenant, entry.token)
+    with ports.stores.change(entry.tenant, SYSTEM, now) as change:
+        if change.subjects.erasure(entry.token) is not None:
+            return False
+        change.subjects.save_erasure(entry.erasure)
+        refs = change.subjects.datasets(entry.token)
+        reached = _close(change, person, entry.erasure, refs, now, wait=False)
+        facts: dict[str, Json] = {
+            "asked_at": entry.asked_at.isoformat(),
+            "by": entry.by,
+            "versions": [*map(str, refs)],
+            "models": [*map(str, reached.models)],
+        }
+        change.record("erasure.replayed", entry.id, facts)
+        for model in reached.models:
+            _oblige(change, person, entry, model, now)
+    return True
+
+
+def _close(
+    change: Change, person: Person, erasure: Erasure, refs: Sequence[DatasetRef], now: datetime, *, wait: bool = True
+) -> Reached:
+    """Close every version that holds the rows, and return what learned from them; wait: Conflict where others are at work."""
+    reached = change.subjects.reached(refs)
+    loose = derived_of(person, reached.datasets, [change.datasets.get(ref) for ref in refs])
+    for ref in {*refs, *loose}:
+        version = change.datasets.get(ref)
+        if wait and version.closed_at is not None and version.parts:
+            raise Conflict(
+                f"Another person's erasure is at work on {ref}.",
+                why="Both are about the same rows: what it leaves of them is looked at next.",
+                fix="Erase again in a moment.",
+                facts={"dataset": str(ref), "erasure": version.erasure},
+            )
+        if version.closed_at is None:
+            change.datasets.close(replace(version, closed_at=now, erasure=erasure.id))
+    return reached
+
+
+def _oblige(change: Change, person: Person, entry: Listed, model: ModelRef, now: datetime) -> None:
     made = Obligation(
-        id=person.ports.new_id(caller.now),
-        erasure=erasure.id,
+        id=person.ports.new_id(now),
+        erasure=entry.id,
         model=model,
-        owner=owner or caller.actor.name,
-        opened_at=caller.now,
-        due_at=due_of(caller.now, days),
+        owner=entry.owner or entry.by,
+        opened_at=now,
+        due_at=due_of(now, entry.days),
         stores_rows=_stored_in(person, change.models.get(model).artifact),
     )
     change.subjects.save_obligation(made)
     change.record(
-        "obligation.opened", str(model), {"obligation": made.id, "erasure": erasure.id, "due_at": made.due_at.isoformat()}
+        "obligation.opened", str(model), {"obligation": made.id, "erasure": entry.id, "due_at": made.due_at.isoformat()}
     )
 
 

@@ -216,7 +216,8 @@ class Ports:
     """All that a step of the lifecycle reaches the world through.
 
     backup_days: after so many days no backup of the database or the objects is kept; 0 where nobody said.
-    people: seals rows under keys of single people, where a dataset asks for it.
+    people: seals rows under keys of single people, where a dataset asks for it. erasure_list: where a second copy of the list of
+    erasures is kept, apart from the objects, if a place is set.
     """
 
     stores: Stores
@@ -230,6 +231,7 @@ class Ports:
     detectors: Detectors = field(default_factory=pattern_detectors)
     backup_days: float = 0.0
     people: PersonalRows | None = None
+    erasure_list: Objects | None = None
 
     def new_id(self, now: datetime) -> str:
         """Return a new id of 26 characters that sort by time."""

@@ -85,7 +85,7 @@ def test_while_another_erasure_is_at_work_on_the_same_rows_one_is_asked_to_wait(
         patched.setattr(steps, "erase_golden", killed)
         with pytest.raises(KeyboardInterrupt):
             erased(world)
-        patched.setattr(steps, "_resume", lambda *_: 0)
+        patched.setattr(steps, "resume_in", lambda *_: 0)
         with pytest.raises(Conflict, match="at work on tickets@1"):
             forget(world.ports, world.caller(), "person9@example.org")
     assert forget(world.ports, world.caller(), "person9@example.org")[0].state is ErasureState.DONE

@@ -24,14 +24,15 @@ from custody.core.objects import Alone, Objects
 from custody.core.tenancy import HOUSE, TenantId
 
 FOLDER = "sealed"
-_OWNED = re.compile(r"(?:captures|quarantine|sealed|uploads)/([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9]))/.+")
+_OWNED = re.compile(r"(?:captures|erasures|quarantine|sealed|uploads)/([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9]))/.+")
 
 
 class SealedObjects:
     """Seals on the way in and opens on the way out of another store.
 
     sealing: False writes plainly and still reads what was sealed. tenant: whose keys seal what is put; documents below
-    `captures/<tenant>/`, `quarantine/<tenant>/` and `uploads/<tenant>/` are sealed for that tenant, all others for the team.
+    `captures/<tenant>/`, `erasures/<tenant>/`, `quarantine/<tenant>/` and `uploads/<tenant>/` are sealed for that tenant, all
+    others for the team.
     """
 
     def __init__(self, inner: Objects, ring: KeyRing, *, sealing: bool = True, tenant: TenantId = HOUSE) -> None:
@@ -108,7 +109,7 @@ class SealedObjects:
     def _own(self) -> list[str]:
         """Return the names of what is sealed for this tenant, sorted."""
         if self._tenant != HOUSE:
-            folders = ("captures", "quarantine", FOLDER, "uploads")
+            folders = ("captures", "erasures", "quarantine", FOLDER, "uploads")
             return [name for folder in folders for name in self._inner.names(f"{folder}/{self._tenant}/")]
         return sorted(name for name in self._inner.names("") if _owner(name) == HOUSE)
 

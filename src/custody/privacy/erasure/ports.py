@@ -22,7 +22,7 @@ class ErasureState(StrEnum):
 class Erasure:
     """One person's erasure.
 
-    token: keyed, told nowhere outside the database. receipt: digest of the signed receipt. left: in how many places the last
+    token: keyed, told nowhere but in the database and the list of erasures (see `listed`). receipt: digest of the signed receipt. left: in how many places the last
     search still found texts of the person.
     """
 
