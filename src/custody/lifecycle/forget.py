@@ -83,7 +83,7 @@ def _forget_elsewhere(others: Sequence[Person], caller: Caller, days: int, owner
     for person in others:
         known = person.shelf.subjects.erasure(person.token)
         if known is None:
-            _resume(person.ports, person.tenant, caller.now)
+            resume_in(person.ports, person.tenant, caller.now)
             known = _begin(person, Caller(person.tenant, SYSTEM, caller.now), find(person), days, owner or caller.actor.name)
         if known.state is not ErasureState.DONE:
             _carry_out(person, known, caller.now, [])
