@@ -1,5 +1,6 @@
 """Several at once: people in one row, erasures of the same rows, processes that carry out one erasure, batches set aside."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -15,11 +16,12 @@ from custody.core.tenancy import HOUSE
 from custody.data.dataset import DatasetVersion
 from custody.lifecycle import forget as steps
 from custody.lifecycle import seal as seals
-from custody.lifecycle.captured import rows_between
+from custody.lifecycle.captured import capture_table, rows_between
 from custody.lifecycle.disclose import disclose
 from custody.lifecycle.forget import forget, resume
 from custody.lifecycle.ingest import ingest
 from custody.privacy.erasure.ports import ErasureState
+from custody.serving.capture import Capture
 from custody.serving.sampling import open_batch
 
 AGENT = "agnes@example.org"
@@ -132,8 +134,13 @@ def test_a_batch_that_was_set_aside_keeps_every_other_line_as_it_is(world: World
 def test_who_is_erased_while_their_traffic_is_sealed_is_not_in_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     everywhere(world)
     captures(world, "b2")
-    made = seals.capture_table
-    monkeypatch.setattr(seals, "capture_table", lambda some: (monkeypatch.undo(), erased(world), made(some))[-1])
+
+    def overtaken(some: Sequence[Capture]) -> pa.Table:
+        monkeypatch.undo()
+        erased(world)
+        return capture_table(some)
+
+    monkeypatch.setattr(seals, "capture_table", overtaken)
     world.seal()
     world.seal()
     table = rows_between(world.ports, LIVE)
