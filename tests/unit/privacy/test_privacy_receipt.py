@@ -42,7 +42,7 @@ def made(body: Mapping[str, Json] = BODY, key: Ed25519PrivateKey = KEY, *, kept:
 @pytest.mark.parametrize("body", [OLD, BODY], ids=["version 1", "version 2"])
 def test_a_receipt_as_it_was_signed_holds(body: dict[str, Json]) -> None:
     for key in ({}, {"key_id": key_id_of(public(KEY))}, {"public_key": public(KEY)}):
-        found = check(json.loads(json.dumps(made(body))), **key)  # type: ignore[arg-type]
+        found = check(json.loads(json.dumps(made(body))), **key)
         assert (found.erasure, found.key_id, found.receipt) == ("01JD8", key_id_of(public(KEY)), body)
 
 
