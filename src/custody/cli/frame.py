@@ -177,7 +177,7 @@ def key(value: Mapping[str, Any]) -> str:
 
 def mark(outcome: str) -> str:
     """Colour an outcome on a terminal; the word stays."""
-    colour = {"pass": "green", "fail": "red", "inconclusive": "yellow"}.get(outcome, "white")
+    colour = {"pass": "green", "fail": "red", "inconclusive": "yellow", "waived": "yellow"}.get(outcome, "white")
     return click.style(f"{outcome:<12}", fg=colour)
 
 

@@ -146,13 +146,19 @@ def _gate(noun: click.Group) -> None:
         noun,
         "check",
         dry=True,
-        examples=["custody gate check churn@3", "custody gate check churn@3 --baseline churn@1"],
+        examples=[
+            "custody gate check churn@3",
+            "custody gate check churn@3 --baseline churn@1",
+            "custody gate check churn@3 --waive bias:recall:region@0.5 --reason 'a new region; 40 cases looked at by hand'",
+        ],
     )
     @click.argument("model")
     @click.option("--baseline", help="Version to compare with; default: the champion.")
-    def check(client: "Client", model: str, baseline: str | None, dry_run: bool) -> None:
+    @click.option("--waive", multiple=True, help="Inconclusive check of bias that you, an approver, answer for; repeat it.")
+    @click.option("--reason", default="", help="Why it may be waived; kept in the verdict.")
+    def check(client: "Client", model: str, dry_run: bool, **given: Any) -> None:
         """Judge a model version; exits with 1 if the gate refuses it."""
-        result = client.gate_check(model, baseline=baseline, dry_run=dry_run)
+        result = client.gate_check(model, dry_run=dry_run, **given)
         show(result, _verdict_text, quiet="passed" if result.data["passed"] else "refused")
         if not result.data["passed"]:
             raise click.exceptions.Exit(REFUSED)

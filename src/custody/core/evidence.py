@@ -10,11 +10,15 @@ from custody.core.refs import ModelRef
 
 
 class Outcome(StrEnum):
-    """A check's answer; `inconclusive` blocks like `fail` but asks for more data, not for a better model."""
+    """A check's answer; `inconclusive` blocks like `fail` but asks for more data, not for a better model.
+
+    waived: it was inconclusive, and a named approver answers for it.
+    """
 
     PASS = "pass"  # noqa: S105 - a verdict, not a password
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+    WAIVED = "waived"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from custody.core.evidence import Check, GroupCounts, Outcome
 from custody.core.measures.intervals import difference, newcombe, wilson
 from custody.gates.policy import BiasRule
 
+BIAS = "bias:"  # how the names of these checks begin
 MOST = 10_000_000  # rows a group up to which the needed number is looked for
 Counts = Mapping[str, tuple[float, float]]
 
@@ -21,7 +22,7 @@ def bias_check(rule: BiasRule, groups: Sequence[GroupCounts], threshold: float) 
     Source: Newcombe 1998, Statistics in Medicine 17, method 10; Holm 1979 for why pairs are corrected; Zou and Donner 2008
     for the interval of p1 - ratio * p2.
     """
-    name = f"bias:{rule.measure}:{rule.column}@{threshold:g}"
+    name = f"{BIAS}{rule.measure}:{rule.column}@{threshold:g}"
     counts = {group.group: _relevant(rule.measure, group) for group in groups}
     if len(counts) < 2:
         return Check(name, Outcome.INCONCLUSIVE, f"The holdout rows have fewer than two groups of '{rule.column}'.")

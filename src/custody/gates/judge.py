@@ -1,12 +1,17 @@
 """The gate: a pure function from policy and evidence to a verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from custody.core.digest import Digest
+from custody.core.errors import Denied, InvalidInput
 from custody.core.evidence import Check, Evidence, Measured, Outcome, Parity, Verdict
-from custody.gates.bias import bias_check
+from custody.core.refs import near
+from custody.gates.bias import BIAS, bias_check
 from custody.gates.policy import MetricRule, Policy
+
+_FINE = frozenset({Outcome.PASS, Outcome.WAIVED})
 
 
 def judge(policy: Policy, evidence: Evidence, *, evidence_digest: Digest, id: str, now: datetime) -> Verdict:  # noqa: A002 - the field's word
@@ -32,6 +37,33 @@ def judge(policy: Policy, evidence: Evidence, *, evidence_digest: Digest, id: st
         at=now,
         expires_at=now + timedelta(days=policy.valid_days),
     )
+
+
+def waived(verdict: Verdict, names: Sequence[str], *, by: str, reason: str) -> Verdict:
+    """Return the verdict with these inconclusive checks of bias waived, for this version alone.
+
+    by: the approver. Raises: InvalidInput for a check that is not there or has an answer already; Denied for one that failed, or
+    that is not about bias.
+    """
+    checks = {check.name: check for check in verdict.checks}
+    for name in names:
+        if name not in checks:
+            close = near(name, list(checks))
+            hint = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(checks)}."
+            raise InvalidInput(f"The gate of {verdict.model} has no check '{name[:80]}'.", why=hint)
+        check = checks[name]
+        if check.outcome is Outcome.PASS:
+            raise InvalidInput(f"'{name}' passed, so there is nothing to waive.")
+        if check.outcome is Outcome.FAIL or not name.startswith(BIAS):
+            raise Denied(
+                f"'{name}' cannot be waived: it is {check.outcome}.",
+                why="Only a check of bias that is inconclusive, for want of rows, may be answered for by a person.",
+                fix="Train a better model, or judge it on more rows.",
+                facts={"check": name, "outcome": check.outcome.value},
+            )
+        checks[name] = replace(check, outcome=Outcome.WAIVED, sentence=f"{check.sentence} Waived by {by}: {reason}")
+    kept = tuple(checks.values())
+    return replace(verdict, checks=kept, passed=all(check.outcome in _FINE for check in kept))
 
 
 def _answer(name: str, passed: bool, sentence: str, **facts: float | str | None) -> Check:

@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from custody.core.digest import Json, digest_of_json
 from custody.core.errors import Conflict, Denied, InvalidInput
+from custody.core.evidence import Measured
 from custody.core.refs import DatasetRef, ModelRef, name_of
 from custody.core.tenancy import Role, TenantId
 from custody.data.export import Export, Match, marked, match
+from custody.gates.mitigation import LEAST
 from custody.lifecycle.access import access, bucket
 from custody.lifecycle.cards import check_use
 from custody.lifecycle.consent import decide, people_of
@@ -30,7 +32,8 @@ SURE = 5.0  # standard deviations above an unrelated order
 def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
     """Return a model card: what the model is, its data and their terms, what it showed, which checks it passed.
 
-    Source of the sections: Mitchell et al. 2019, Model Cards for Model Reporting.
+    Counts that stand for fewer than 5 people are not on it. Source of the sections: Mitchell et al. 2019, Model Cards for Model
+    Reporting.
     """
     caller.may(Role.VIEWER)
     shelf = ports.stores.of(caller.tenant)
@@ -45,7 +48,7 @@ def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
             "framework": model.framework,
             "signature": model.signature,
             "parity": model.parity,
-            "registered": model.registered,
+            "registered": [_published(one) for one in model.registered],
             "run": {"id": run.id, "code_version": run.code_version, "params": run.params, "environment": run.environment},
             "datasets": [{"ref": str(one.ref), "digest": one.digest, "rows": one.rows, "card": one.card} for one in datasets],
             "verdict": verdict,
@@ -53,6 +56,16 @@ def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
         }
     )
     return made
+
+
+def _published(measured: Measured) -> dict[str, Json]:
+    """Return measures with the counts of groups, but of none in which some kind of answer was given to fewer than 5 people."""
+    told: dict[str, Any] = msgspec.to_builtins(measured)
+    cells = ("tn", "fp", "fn", "tp")
+    for group in told["groups"]:
+        if any(0 < group[cell] < LEAST for cell in cells):
+            group.update(dict.fromkeys(cells), hidden=f"fewer than {LEAST} people")
+    return told
 
 
 def artifact(ports: Ports, caller: Caller, ref: ModelRef) -> bytes:

@@ -15,10 +15,11 @@ from custody.core.schema import Signature
 from custody.core.tenancy import Role
 from custody.data.dataset import DatasetVersion
 from custody.gates.golden import GoldenCase, GoldenSet, cases_of
-from custody.gates.judge import judge
+from custody.gates.judge import judge, waived
 from custody.gates.policy import Policy, policy_of
 from custody.lifecycle.access import access
 from custody.lifecycle.convert import groups_of, measure_holdout, parity_of
+from custody.lifecycle.reasons import kept_reason, says_something
 from custody.lifecycle.rows import inputs_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
 from custody.registry.model import ModelVersion
@@ -28,13 +29,27 @@ CHAMPION = "champion"
 
 
 def promote(
-    ports: Ports, caller: Caller, ref: ModelRef, *, baseline: ModelRef | None = None, dry_run: bool = False
+    ports: Ports,
+    caller: Caller,
+    ref: ModelRef,
+    *,
+    baseline: ModelRef | None = None,
+    waive: Sequence[str] = (),
+    reason: str = "",
+    dry_run: bool = False,
 ) -> tuple[Verdict, int | None]:
     """Judge a model version against the gate of its name; the verdict is a value, passed or not.
 
-    baseline: what to compare with; by default the champion. A pass against another baseline is not kept: it permits nothing. Raises Conflict if the name has no policy.
+    baseline: what to compare with; by default the champion. A pass against another baseline is not kept: it permits nothing. waive:
+    checks of bias that are inconclusive, for which the caller, an approver, answers with a reason; it holds for this verdict alone.
+    Raises: Conflict if the name has no policy; see `waived`.
     """
-    caller.may(Role.CONTRIBUTOR)
+    caller.may(Role.APPROVER if waive else Role.CONTRIBUTOR)
+    kept = kept_reason(reason)
+    if waive and not says_something(kept):
+        raise InvalidInput(
+            "Why may these checks stay without an answer?", fix="Say it: --reason 'the group is new; looked at by hand'"
+        )
     shelf = ports.stores.of(caller.tenant)
     version, policy = shelf.models.get(ref), shelf.gates.policy(ref.name)
     if policy is None:
@@ -46,6 +61,7 @@ def promote(
     body = msgspec.json.encode(evidence, order="deterministic")
     digest = ports.stores.objects.of(caller.tenant).put(body)
     verdict = judge(policy, evidence, evidence_digest=digest, id=ports.new_id(caller.now), now=caller.now)
+    verdict = waived(verdict, waive, by=caller.actor.name, reason=kept) if waive else verdict
     what_if = verdict.passed and evidence.baseline != _champion(shelf, ref)
     if dry_run or what_if:  # a pass against a chosen baseline is an answer, not a permission
         return verdict, None

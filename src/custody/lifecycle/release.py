@@ -210,7 +210,7 @@ def missing_verdict(shelf: Shelf, target: Target, caller: Caller) -> str:
     if verdict is None:
         return "its gate was never checked."
     if not verdict.passed:
-        names = ", ".join(check.name for check in verdict.checks if check.outcome is not Outcome.PASS)
+        names = ", ".join(check.name for check in verdict.checks if check.outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE})
         return f"its gate did not pass ({names})."
     if target.threshold not in verdict.thresholds:
         judged = ", ".join(f"{threshold:g}" for threshold in verdict.thresholds)

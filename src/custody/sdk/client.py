@@ -194,11 +194,15 @@ class Client(PrivacyCalls, PrivacyVerbs, People):
         """Show the policy of a model name."""
         return self.wire.call("GET", f"/gates/{segment(model)}")
 
-    def gate_check(self, ref: str, *, baseline: str | None = None, dry_run: bool = False) -> Result:
-        """Judge a model version; look at `data["passed"]`: a refusal is an answer, not an exception."""
-        return self.wire.call(
-            "POST", f"/gates/{version_path(ref)}/check", json={"baseline": baseline}, params={"dry_run": dry_run}
-        )
+    def gate_check(
+        self, ref: str, *, baseline: str | None = None, waive: Sequence[str] = (), reason: str = "", dry_run: bool = False
+    ) -> Result:
+        """Judge a model version; look at `data["passed"]`: a refusal is an answer, not an exception.
+
+        waive: names of bias checks that are inconclusive, for which you answer as an approver, with a reason.
+        """
+        body = {"baseline": baseline, "waive": list(waive), "reason": reason}
+        return self.wire.call("POST", f"/gates/{version_path(ref)}/check", json=body, params={"dry_run": dry_run})
 
     def gate_mitigation(
         self, ref: str, column: str, *, before: str | None = None, threshold: float | None = None, dry_run: bool = False

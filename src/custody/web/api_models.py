@@ -115,11 +115,13 @@ def check_gate(
     model: str,
     version: Version,
     baseline: Annotated[str | None, Body(embed=True)] = None,
+    waive: Annotated[list[str] | None, Body(embed=True)] = None,
+    reason: Annotated[str, Body(embed=True)] = "",
     dry_run: bool = False,
 ) -> Response:
-    """Judge a model version; a refusal is an answer, not an error."""
-    ref = ref_of(model, version)
-    verdict, entry = promote(ports, caller, ref, baseline=ModelRef.parse(baseline) if baseline else None, dry_run=dry_run)
+    """Judge a model version; a refusal is an answer, not an error. waive: inconclusive checks of bias that an approver answers for."""
+    ref, against = ref_of(model, version), ModelRef.parse(baseline) if baseline else None
+    verdict, entry = promote(ports, caller, ref, baseline=against, waive=waive or (), reason=reason, dry_run=dry_run)
     follow = f"custody deployment deploy {ref} --tenant TENANT --env prod" if verdict.passed else f"custody gate explain {ref}"
     return answer(verdict, ledger=entry, next=follow)
 

@@ -38,7 +38,7 @@ HEADERS = {
 HEADING = {404: "Not found", 409: "It moved on", 422: "That cannot be shown", 500: "The records do not match", 503: "Not now"}
 TONE = {
     "ok": {"healthy", "pass", "resolved", "promote", "none", "cleared"},
-    "warn": {"degraded", "inconclusive", "notice", "acknowledged", "rollback", "reject", "quarantined", "scanned"},
+    "warn": {"degraded", "inconclusive", "waived", "notice", "acknowledged", "rollback", "reject", "quarantined", "scanned"},
     "bad": {"failing", "fail", "open", "alarm", "rejected"},
 }
 METRIC = {"f1": "F1", "auc": "AUC", "roc_auc": "ROC AUC", "auroc": "AUROC", "mcc": "MCC", "tpr": "TPR", "fpr": "FPR"}
