@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from lifecycle_world import CARD, CHURN, POLICY, World, rows
 
+from custody.core.digest import Json
 from custody.core.errors import CustodyError, Denied, InvalidInput
 from custody.core.evidence import Outcome, Verdict
 from custody.core.refs import ModelRef
@@ -33,7 +34,7 @@ def trained(world: World, *, biased: bool = False, threshold: float = 0.5) -> Mo
     made, _ = ingest(
         world.ports, world.caller(), "tickets", data, replace(CARD, bias_treatment="looked at by region"), roles=roles
     )
-    rule = {"column": "region", "measure": "selection_rate", "tolerance": 0.2, "min_n": 30}
+    rule: dict[str, Json] = {"column": "region", "measure": "selection_rate", "tolerance": 0.2, "min_n": 30}
     set_policy(world.ports, world.caller(), "churn", {**POLICY, "thresholds": [threshold], "bias": [rule]})
     return convert(world.ports, world.caller(), world.trained(made))[0].ref
 
