@@ -166,7 +166,7 @@ interval = 1.0               # seconds between two rounds of the worker
 seal_interval = 60.0         # seconds between two ledger entries about captures; 5 when labels come
 trust_recipes = true         # the worker may run the training commands that runs recorded
 encrypt = true               # seal everything in objects, each tenant under its own keys
-master_key = "file:keys/master.key"  # or env:NAME, or https://HOST/v1/transit/keys/NAME; keep a copy elsewhere
+master_key = "file:keys/master.key"  # or env:NAME, https://HOST/v1/transit/keys/NAME, aws-kms://KEY?region=R; keep a copy elsewhere
 keyring = "keys/ring"        # the data keys; never back them up together with objects
 # backup_days = 30.0         # days after which you keep no backup of database and objects; receipts of erasures name the date
 # erasure_list = "/elsewhere/erasures"  # or s3://...: a second copy of whom to erase again after a restore; never restore it

@@ -11,6 +11,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from custody.adapters.blobs.keys.aws import EXAMPLE, AwsMaster
 from custody.adapters.blobs.keys.once import write_once
 from custody.adapters.blobs.keys.transit import TransitMaster
 from custody.core.errors import InvalidInput, Unavailable
@@ -66,10 +67,10 @@ def wrong_master(name: str) -> Unavailable:
 
 
 def open_master(url: str, *, environ: Mapping[str, str], folder: Path) -> Master:
-    """Open a master key: `file:PATH`, `env:NAME` (64 hex digits each), or the URL of a key in a transit engine.
+    """Open a master key: `file:PATH`, `env:NAME` (64 hex digits each), or the URL of a key in a transit engine or in AWS KMS.
 
     A URL such as https://vault.example:8200/v1/transit/keys/custody speaks the transit API of OpenBao and Vault.
-    Its variables are BAO_TOKEN, BAO_NAMESPACE and BAO_CACERT, or the same with VAULT_.
+    Its variables are BAO_TOKEN, BAO_NAMESPACE and BAO_CACERT, or the same with VAULT_. See `AwsMaster` for aws-kms:.
     folder: where a relative path starts. Raises: InvalidInput for another address, Unavailable if the key is not there.
     """
     kind, _, rest = url.partition(":")
@@ -87,10 +88,12 @@ def open_master(url: str, *, environ: Mapping[str, str], folder: Path) -> Master
     if kind in {"https", "http"}:
         token, namespace, ca_file = (environ.get(f"BAO_{one}") or environ.get(f"VAULT_{one}") or "" for one in TRANSIT)
         return TransitMaster(url, token, namespace=namespace, ca_file=ca_file)
+    if kind == "aws-kms":
+        return AwsMaster(url)
     raise InvalidInput(
         "That is not the address of a master key.",
-        why="It starts with neither file:, env: nor https:.",
-        fix="Write file:keys/master.key, env:NAME or https://HOST/v1/transit/keys/NAME.",
+        why="It starts with neither file:, env:, https: nor aws-kms:.",
+        fix=f"Write file:keys/master.key, env:NAME, https://HOST/v1/transit/keys/NAME or {EXAMPLE}.",
     )
 
 
