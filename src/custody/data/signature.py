@@ -42,7 +42,9 @@ def document(dataset: str, card: Mapping[str, Json], signature: str, key_id: str
 
 
 def holds(digest: str, signature: str, public_key: bytes) -> bool:
-    """Tell whether a key (32 bytes, Ed25519) signed a card's digest; signature: 128 hex digits."""
+    """Tell whether a key (32 bytes, Ed25519) signed a card's digest; signature: 128 hex digits, in lower case."""
+    if not re.fullmatch(r"[0-9a-f]{128}", signature):
+        return False
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(bytes.fromhex(signature), digest.encode())
     except (InvalidSignature, ValueError):

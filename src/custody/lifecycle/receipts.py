@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from custody.core.digest import Digest, Json
 from custody.core.errors import Conflict, NotFound
-from custody.core.tenancy import Role
+from custody.core.tenancy import Role, TenantId
 from custody.data.dataset import DatasetVersion
 from custody.ledger.entry import Entry
 from custody.lifecycle.access import bucket
@@ -33,8 +33,7 @@ def write_receipt(
     last: number of its ledger entry `erasure.done`, which names the receipt.
     """
     ports = person.ports
-    page = ports.stores.ledger.page(person.tenant, subject=erasure.id, kind="subject.erased", after=None, limit=1)
-    (first,) = page.items
+    first = _begun(ports, person.tenant, erasure.id)
     owed = [one for one in person.shelf.subjects.obligations() if one.erasure == erasure.id]
     body: dict[str, Json] = {
         "version": VERSION,
@@ -56,6 +55,15 @@ def write_receipt(
     return ports.stores.objects.of(person.tenant).put(signed(body, ports.signer.key_id, signature))
 
 
+def _begun(ports: Ports, tenant: TenantId, erasure: str) -> Entry:
+    """Return the entry that an erasure begins with; one that a list brought back after a restore begins again."""
+    pages = (
+        ports.stores.ledger.page(tenant, subject=erasure, kind=kind, after=None, limit=1)
+        for kind in ("subject.erased", "erasure.replayed")
+    )
+    return next(entry for page in pages for entry in page.items)
+
+
 def _counts(person: Person, closed: Sequence[DatasetVersion], first: Entry) -> dict[str, Json]:
     """Count by kind from what outlives a killed process: the versions as they stand now, and the entry that began the erasure."""
     datasets = person.shelf.datasets
@@ -69,7 +77,7 @@ def _counts(person: Person, closed: Sequence[DatasetVersion], first: Entry) -> d
 
 
 def _roughly(counted: Json) -> str:
-    return bucket(counted) if isinstance(counted, int) else NOT_COUNTED  # an erasure that an older custody began
+    return bucket(counted) if isinstance(counted, int) else NOT_COUNTED  # an older custody began it, or a replay
 
 
 def receipt_of(ports: Ports, caller: Caller, id: str) -> dict[str, Json]:  # noqa: A002 - the field's word

@@ -53,6 +53,13 @@ def test_any_changed_letter_is_found(data: st.DataObject) -> None:
         check({"format": "custody-card-1", "dataset": "tickets@1", **changed})
 
 
+def test_a_signature_is_spelled_in_one_way() -> None:
+    whole = made()
+    for other in (str(whole["signature"]).upper(), f" {whole['signature']}"):
+        with pytest.raises(IntegrityBroken):
+            check({**whole, "signature": other})
+
+
 def test_a_card_that_somebody_else_signed_is_not_ours() -> None:
     other = made(Ed25519PrivateKey.from_private_bytes(bytes(32)))
     assert check(other).key_id != key_id_of(PUBLIC)
