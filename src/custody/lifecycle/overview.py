@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from custody.core.errors import NotFound
-from custody.core.evidence import Estimate
+from custody.core.evidence import Estimate, Outcome
 from custody.core.manifest import Target
 from custody.core.page import MOST, PAGE, cursor_of, key_of
 from custody.core.refs import DeploymentKey
@@ -188,9 +188,7 @@ def _sentence(entry: Entry) -> str:
                 f": {body['reason']}" if body.get("reason") else ""
             )
         case "gate.refused" | "gate.passed":
-            checks: Any = body["checks"]
-            failed = [name for name, outcome in checks if outcome != "pass"]
-            return "every check passed" if not failed else f"refused: {', '.join(map(str, failed))}"
+            return _judged(body["checks"])
         case "alert.raised" | "alert.changed":
             return str(body.get("check", "a version serves past its due date"))  # those of obligations once had no sentence
         case "alert.resolved":
@@ -207,6 +205,15 @@ def _sentence(entry: Entry) -> str:
             return f"{body['status']}" + (f": {body['cause']}" if body.get("cause") else "")
         case _:
             return entry.kind.replace(".", " ")
+
+
+def _judged(checks: Any) -> str:
+    """Say how a gate's checks, pairs of name and outcome, came out."""
+    failed = [str(name) for name, outcome in checks if outcome in {Outcome.FAIL, Outcome.INCONCLUSIVE}]
+    waived = [str(name) for name, outcome in checks if outcome == Outcome.WAIVED]
+    if failed:
+        return f"refused: {', '.join(failed)}"
+    return f"passed, with {', '.join(waived)} waived" if waived else "every check passed"
 
 
 def _lineage(ports: Ports, head: Revision) -> tuple[tuple[LineageNode, ...], tuple[tuple[str, str], ...]]:

@@ -16,6 +16,7 @@ from custody.core.tenancy import Actor, Role
 from custody.lifecycle.convert import convert
 from custody.lifecycle.export import card
 from custody.lifecycle.ingest import Roles, ingest
+from custody.lifecycle.overview import overview
 from custody.lifecycle.promote import promote, set_policy
 from custody.lifecycle.release import Plan, release
 
@@ -59,6 +60,8 @@ def test_a_check_without_an_answer_blocks_until_an_approver_answers_for_it(world
     entry = next(one for one in world.ports.stores.ledger.entries() if one.kind == "gate.passed")
     assert (entry.actor, [CHECK, "waived"] in entry.body["checks"]) == ("ada", True)  # type: ignore[operator]  # a list
     assert "example.org" not in str(entry)
+    told = [row.sentence for row in overview(world.ports, world.caller()).changes]
+    assert f"passed, with {CHECK} waived" in told
 
 
 def test_the_next_version_is_asked_again(world: World) -> None:
