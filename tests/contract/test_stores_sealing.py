@@ -138,6 +138,8 @@ def test_a_database_that_others_write_is_opened_and_cleaned_later(tmp_path: Path
     def held(engines: Any) -> None:
         with closing(sqlite3.connect(file)) as other:
             other.execute("begin immediate")
+            with closing(engines.write.raw_connection()) as mine:
+                mine.driver_connection.execute("pragma busy_timeout = 100")  # instead of ten seconds
             scrub(engines)
 
     with opened(f"sqlite:///{file}", tmp_path, sealing=False) as stores:

@@ -45,25 +45,40 @@ def waived(verdict: Verdict, names: Sequence[str], *, by: str, reason: str) -> V
     by: the approver. Raises: InvalidInput for a check that is not there or has an answer already; Denied for one that failed, or
     that is not about bias.
     """
-    checks = {check.name: check for check in verdict.checks}
     for name in names:
-        if name not in checks:
-            close = near(name, list(checks))
-            hint = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(checks)}."
-            raise InvalidInput(f"The gate of {verdict.model} has no check '{name[:80]}'.", why=hint)
-        check = checks[name]
-        if check.outcome is Outcome.PASS:
-            raise InvalidInput(f"'{name}' passed, so there is nothing to waive.")
-        if check.outcome is Outcome.FAIL or not name.startswith(BIAS):
-            raise Denied(
-                f"'{name}' cannot be waived: it is {check.outcome}.",
-                why="Only a check of bias that is inconclusive, for want of rows, may be answered for by a person.",
-                fix="Train a better model, or judge it on more rows.",
-                facts={"check": name, "outcome": check.outcome.value},
-            )
-        checks[name] = replace(check, outcome=Outcome.WAIVED, sentence=f"{check.sentence} Waived by {by}: {reason}")
-    kept = tuple(checks.values())
+        _check_waivable(verdict, name)
+    said = {"waived_by": by, "reason": reason}
+    kept = tuple(
+        replace(
+            check,
+            outcome=Outcome.WAIVED,
+            sentence=f"{check.sentence} Waived by {by}: {reason}",
+            facts={**check.facts, **said},
+        )
+        if check.name in names and check.outcome is Outcome.INCONCLUSIVE
+        else check
+        for check in verdict.checks
+    )
     return replace(verdict, checks=kept, passed=all(check.outcome in _FINE for check in kept))
+
+
+def _check_waivable(verdict: Verdict, name: str) -> None:
+    """Refuse a name unless checks of it are inconclusive and none failed: two rules about the same groups share one."""
+    found = {check.outcome for check in verdict.checks if check.name == name}
+    if not found:
+        names = [check.name for check in verdict.checks]
+        close = near(name, names)
+        hint = f"Did you mean '{close[0]}'?" if close else f"There are {', '.join(names)}."
+        raise InvalidInput(f"The gate of {verdict.model} has no check '{name[:80]}'.", why=hint)
+    if found == {Outcome.PASS}:
+        raise InvalidInput(f"'{name}' passed, so there is nothing to waive.")
+    if Outcome.FAIL in found or not name.startswith(BIAS):
+        raise Denied(
+            f"'{name}' cannot be waived: it is {'fail' if Outcome.FAIL in found else 'inconclusive'}.",
+            why="Only a check of bias that is inconclusive, for want of rows, may be answered for by a person.",
+            fix="Train a better model, or judge it on more rows.",
+            facts={"check": name},
+        )
 
 
 def _answer(name: str, passed: bool, sentence: str, **facts: float | str | None) -> Check:

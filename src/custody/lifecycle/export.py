@@ -1,6 +1,7 @@
 """Export: a model's card and file; rows under a name, with a purpose, a mark and an end."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +10,13 @@ import pyarrow as pa
 
 from custody.core.digest import Json, digest_of_json
 from custody.core.errors import Conflict, Denied, InvalidInput
-from custody.core.evidence import Measured
+from custody.core.evidence import GroupCounts, Measured, Verdict
 from custody.core.refs import DatasetRef, ModelRef, name_of
 from custody.core.tenancy import Role, TenantId
 from custody.data.export import Export, Match, marked, match
+from custody.gates.bias import BIAS
 from custody.gates.mitigation import LEAST
+from custody.gates.policy import MEASURES
 from custody.lifecycle.access import access, bucket
 from custody.lifecycle.cards import check_use
 from custody.lifecycle.consent import decide, people_of
@@ -51,7 +54,7 @@ def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
             "registered": [_published(one) for one in model.registered],
             "run": {"id": run.id, "code_version": run.code_version, "params": run.params, "environment": run.environment},
             "datasets": [{"ref": str(one.ref), "digest": one.digest, "rows": one.rows, "card": one.card} for one in datasets],
-            "verdict": verdict,
+            "verdict": _told(verdict, _few(one for measured in model.registered for one in measured.groups)) if verdict else None,
             "mitigation": [{"sentence": one.sentence, **msgspec.to_builtins(one)} for one in treated],
         }
     )
@@ -59,13 +62,35 @@ def card(ports: Ports, caller: Caller, ref: ModelRef) -> dict[str, Any]:
 
 
 def _published(measured: Measured) -> dict[str, Json]:
-    """Return measures with the counts of groups, but of none in which some kind of answer was given to fewer than 5 people."""
-    told: dict[str, Any] = msgspec.to_builtins(measured)
-    cells = ("tn", "fp", "fn", "tp")
-    for group in told["groups"]:
-        if any(0 < group[cell] < LEAST for cell in cells):
-            group.update(dict.fromkeys(cells), hidden=f"fewer than {LEAST} people")
-    return told
+    """Return measures with the counts of groups, but of no column in which a count stands for fewer than 5 people.
+
+    The whole column goes: the counts of one hidden group would be the totals less those of the others.
+    """
+    few = _few(measured.groups)
+    told: dict[str, Any] = msgspec.to_builtins(
+        replace(measured, groups=tuple(one for one in measured.groups if one.column not in few))
+    )
+    return told | ({"hidden": dict.fromkeys(sorted(few), f"counts of fewer than {LEAST} people")} if few else {})
+
+
+def _few(groups: Iterable[GroupCounts]) -> set[str]:
+    return {one.column for one in groups if any(0 < count < LEAST for count in (one.tn, one.fp, one.fn, one.tp))}
+
+
+def _told(verdict: Verdict, few: Collection[str]) -> Verdict:
+    """Return a verdict whose checks of bias tell no numbers of columns that hold groups of few people."""
+    hidden = tuple(f"{measure}:{column}@" for column in few for measure in MEASURES)
+    checks = [
+        replace(
+            check,
+            sentence=f"It is {check.outcome}; some groups are too small to be shown.",
+            facts={name: check.facts[name] for name in ("waived_by", "reason") if name in check.facts},
+        )
+        if check.name.startswith(BIAS) and check.name.removeprefix(BIAS).startswith(hidden)
+        else check
+        for check in verdict.checks
+    ]
+    return replace(verdict, checks=tuple(checks))
 
 
 def artifact(ports: Ports, caller: Caller, ref: ModelRef) -> bytes:

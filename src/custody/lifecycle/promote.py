@@ -67,7 +67,9 @@ def promote(
         return verdict, None
     with ports.stores.change(caller.tenant, caller.actor, caller.now) as change:
         change.gates.add(verdict)
-        entry = change.record("gate.passed" if verdict.passed else "gate.refused", str(ref), _facts(verdict))
+        entry = change.record(
+            "gate.passed" if verdict.passed else "gate.refused", str(ref), _facts(verdict) | ({"waiver": kept} if waive else {})
+        )
     return verdict, entry.seq
 
 

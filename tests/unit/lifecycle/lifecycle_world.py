@@ -1,10 +1,14 @@
 """A project with one judged model that serves one tenant: real stores, a real ONNX model, invented rows."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import pytest
 from custody.adapters.frameworks import sklearn
 from custody.adapters.sql.stores import SqlStores
 from custody.bootstrap.control import init, wire
+from custody.bootstrap.settings import load
 from custody.core.digest import Json
 from custody.core.exported import Exported
 from custody.core.prediction import PredictionId, unique_at
@@ -60,13 +65,24 @@ CARD = Card(
 )
 
 
+@cache
+def _new_project() -> Path:
+    """Make a project once; a copy of it is ready in no time."""
+    folder = Path(tempfile.mkdtemp(prefix="custody-")) / "project"
+    init(folder)
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
+    return folder
+
+
 @contextmanager
 def opened(folder: Path) -> Iterator[Ports]:
-    """Make a project, whatever the environment says, and open it."""
+    """Make a project unless it is there, whatever the environment says, and open it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
             patch.delenv(name)
-        ports = wire(init(folder)[0])
+        if not folder.exists():
+            shutil.copytree(_new_project(), folder)
+        ports = wire(load(folder, os.environ))
         assert isinstance(ports.stores, SqlStores)
         yield ports
     ports.stores.close()
