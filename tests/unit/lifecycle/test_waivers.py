@@ -102,7 +102,7 @@ def test_a_card_shows_no_counts_of_few_people(world: World) -> None:
     told = card(world.ports, world.caller(), ref)
     stored = world.ports.stores.of(world.caller().tenant).models.get(ref).registered[0].groups
     assert any(0 < cell < 5 for group in stored if group.group == "south" for cell in (group.tn, group.fp, group.fn, group.tp))
-    assert told["registered"][0]["groups"] == []  # the other group's counts would tell the small one's, by the totals
+    assert told["registered"][0]["groups"] == ()  # the other group's counts would tell the small one's, by the totals
     assert told["registered"][0]["hidden"] == {"region": "counts of fewer than 5 people"}
     (check,) = [one for one in told["verdict"]["checks"] if one["name"] == CHECK]
     assert check["sentence"] == "It is waived; some groups are too small to be shown."
