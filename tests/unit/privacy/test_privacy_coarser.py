@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custody.core.errors import InvalidInput
-from custody.privacy.columns.anonymity import anonymity, suppressed
+from custody.privacy.columns.anonymity import anonymity, crowded
 from custody.privacy.columns.coarser import coarsened, coarser_of, is_coarser
 
 SEEN = datetime(2024, 5, 17, 13, 20, tzinfo=UTC)
@@ -120,7 +120,7 @@ def test_every_group_that_is_left_has_k_rows_and_every_other_row_was_in_a_smalle
     for at, name in enumerate(names):
         table = table.set_column(at, name, coarsened(table.column(name), name, coarser_of(ways[at])))
     before = Counter(zip(*(map(repr, table.column(name).to_pylist()) for name in names), strict=True))
-    left = suppressed(table, names, k=k)
+    left = table.filter(pa.array(crowded(table, names, k=k)))
     groups = Counter(zip(*(map(repr, left.column(name).to_pylist()) for name in names), strict=True))
     assert groups == {group: count for group, count in before.items() if count >= k}
     assert anonymity(left, names, k=k).reached

@@ -67,11 +67,6 @@ def anonymity(table: pa.Table, quasi_identifiers: Sequence[str], *, k: int = 5, 
     )
 
 
-def suppressed(table: pa.Table, quasi_identifiers: Sequence[str], *, k: int = 5) -> pa.Table:
-    """Return the table without the rows of groups smaller than k; measure it again, since joins may still tell people apart."""
-    return table.filter(pa.array(crowded(table, quasi_identifiers, k=k)))
-
-
 def crowded(table: pa.Table, quasi_identifiers: Sequence[str], *, k: int) -> NDArray[np.bool_]:
     """Tell which rows are in groups of at least k, shape (rows,); the others are to be suppressed.
 
