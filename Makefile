@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# as pip does, but on every core; some packages hold files for other Pythons, which do not compile
+BYTECODE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
 .PHONY: help demo test check fix lock docs bench bench-alarms bench-batching bench-bias bench-drift bench-erasure bench-faults bench-labels bench-lists bench-privacy bench-real bench-relevance bench-serving bench-start fuzz-serving story-youtube clean
 help: ## list these commands
@@ -12,14 +14,16 @@ help: ## list these commands
 $(VENV)/demo.stamp: requirements/demo.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing custody and the demo's packages (hashed lock) ..."
-	@$(BIN)/pip install -q --require-hashes -r requirements/demo.txt
+	@$(BIN)/pip install -q --no-compile --require-hashes -r requirements/demo.txt
+	@$(BYTECODE)
 	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing custody and the development packages (hashed lock) ..."
-	@$(BIN)/pip install -q --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install -q --no-compile --require-hashes -r requirements/dev.txt
+	@$(BYTECODE)
 	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/demo.stamp
 

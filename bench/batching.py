@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ CALLERS = 16  # requests that wait at once
 PAYS = 0.8  # of the CPU of a request alone: anything above is within the noise of a shared machine
 ROUNDS, LEAST_S = 7, 0.05
 Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def many(row: Arrays, n: int) -> Arrays:
     return {name: np.concatenate([values] * n) for name, values in row.items()}
 
 
-async def _away(work: Callable[[], list[Scored]]) -> list[Scored]:
+async def _away(work: Callable[[], T]) -> T:
     return work()
 
 
@@ -73,7 +74,7 @@ def measured(subject: Subject) -> float:
     print(f"{subject.name}: us a row: " + ", ".join(f"{1e6 * cost:.1f} at b={n}" for n, cost in costs.items()))
     target = Target(ModelRef("model", 1), digest_of(b""), subject.signature, 0.5, None)
     key = DeploymentKey(TenantId("team"), "prod", "model")
-    arm = Arm(key, 1, CaptureMode.LIVE, target, Slot(target), str(key), {}, (b"", b""))
+    arm = Arm(key, 1, CaptureMode.LIVE, target, Slot(target), str(key), {}, b"")
     loaded = Loaded(subject.model, 0.0)
 
     async def alone() -> None:

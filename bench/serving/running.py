@@ -4,6 +4,7 @@ import json
 import math
 import os
 import secrets
+import signal
 import subprocess
 import time
 import urllib.request
@@ -20,6 +21,7 @@ from servers import Place, Server, environment_of
 
 READY_S = 120.0
 TOLERANCE = 1e-4
+_SHIPPED_S = 1.5  # until what was recorded is shipped
 _CHECKED = 8
 _LEAST = 20  # requests per connection that a load should hold: those in flight at its end then weigh little
 ROTATE = Path(__file__).parent / "rotate.lua"
@@ -120,6 +122,35 @@ class Running:
         answered = found["requests"] + cell.connections
         void = f"{found['failed']} failed, {found['not_2xx']} not 2xx" if found["failed"] or found["not_2xx"] else ""
         return Load(spent / answered * 1e6, found["requests"] / found["seconds"], found["median_ms"], found["requests"], void)
+
+    def record_cost(self, cell: Cell, seconds: int, core: int) -> float:
+        """Load a server that records in turns, and return what a request costs with its record over what it costs without."""
+        before = self._turns()
+        found = self.load(cell, seconds, core)
+        if found.void:
+            raise Wrong(f"{cell}: {found.void}")
+        after = self._turns()
+        recorded, wanted = (
+            after["captured_predictions"] - before["captured_predictions"],
+            after["requests"][1] - before["requests"][1],
+        )
+        if after["shed_predictions"] or after["ship_failures"] or recorded < 0.99 * wanted * cell.batch or not wanted:
+            raise Wrong(f"{cell}: of {wanted} requests only {recorded} predictions were recorded, or not all were shipped")
+        off, on = ((after["cpu_s"][n] - before["cpu_s"][n]) / (after["requests"][n] - before["requests"][n]) for n in (0, 1))
+        shipping = (after["shipping_s"] - before["shipping_s"]) / (after["requests"][1] - before["requests"][1])
+        return float((on + shipping) / off)
+
+    def _turns(self) -> dict[str, Any]:
+        time.sleep(_SHIPPED_S)
+        path = self.place.folder / "turns.json"
+        path.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        for _ in range(500):
+            if path.exists():
+                found: dict[str, Any] = json.loads(path.read_text())
+                return found
+            time.sleep(0.01)
+        raise Wrong("it did not tell what was counted")
 
 
 def _wrk(port: int, cell: Cell, path: Path, seconds: int, core: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from bodies import PLAIN, V2_BINARY, V2_COLUMNS, V2_JSON, Format, Headers
@@ -58,20 +59,12 @@ def environment_of(server: Server, place: Place, launch: Launch) -> dict[str, st
     return {**kept, **ALONE, "PATH": path, "BENCH_MODEL": str(place.model.path.resolve()), **launch.environment}
 
 
-def _custody(place: Place, *, capture: bool) -> Launch:
+def custody(place: Place, *, in_turns: bool = False) -> Launch:
+    """Start the product's inference server, with everything that it does for users; in turns, it records every other 50 ms."""
     world = publish(place.model, place.folder, place.deployments)
     paths = [path_of(name) for name in names(place.deployments)]
-    return Launch(world.command(place.port, capture=capture), paths, headers={"Authorization": f"Bearer {KEY}"})
-
-
-def custody(place: Place) -> Launch:
-    """Start the product's inference server, with everything that it does for users."""
-    return _custody(place, capture=True)
-
-
-def custody_without_capture(place: Place) -> Launch:
-    """Start the same server without the records of what it answered."""
-    return _custody(place, capture=False)
+    environment = {"TURNS": str(place.folder / "turns.json")}
+    return Launch(world.command(place.port, in_turns=in_turns), paths, environment, {"Authorization": f"Bearer {KEY}"})
 
 
 def _script(name: str, *more: str) -> Callable[[Place], Launch]:
@@ -116,10 +109,11 @@ def _mlflow(place: Place) -> Launch:
 _FRONT = ("uvicorn", "uvloop", "httptools", "numpy", "onnxruntime")
 _OWN = {"json": V2_JSON, "binary": V2_BINARY, "columns": V2_COLUMNS}
 SERVERS = {
-    "custody": Server("custody", "", custody, _OWN, ("custody-ml", *_FRONT)),
-    "custody-no-capture": Server("custody without capture", "", custody_without_capture, _OWN),
+    "custody": Server("custody", "", custody, _OWN, ("custody-ml", *_FRONT, "msgspec", "orjson", "pysimdjson")),
+    "custody-in-turns": Server("custody with capture in turns", "", partial(custody, in_turns=True), _OWN),
     "noop": Server("no-op application on the same uvicorn", "", _script("noop_app.py"), {"json": V2_JSON}, checked=False),
     "bare": Server("the least that answers, on the same uvicorn", "", _script("bare_app.py"), {"json": V2_JSON}),
+    "bare-binary": Server("the least that answers in binary", "", _script("bare_app.py", "binary"), {"binary": V2_BINARY}),
     "mlserver-0": Server("MLServer, parallel_workers=0", "mlserver", _mlserver(0), {"json": V2_JSON}, ("mlserver", *_FRONT)),
     "mlserver": Server("MLServer, default", "mlserver", _mlserver(None), {"json": V2_JSON}, ("mlserver", *_FRONT)),
     "kserve": Server("KServe SDK", "kserve", _kserve, {"json": V2_JSON}, ("kserve", *_FRONT)),

@@ -28,9 +28,9 @@ class World:
     folder: Path
     public_key: bytes
 
-    def command(self, port: int, *, capture: bool = True) -> list[str]:
-        """Return what starts the server; without capture, the same server with the recorder's one method put out of action."""
-        start = ["-m", "custody.bootstrap.inference"] if capture else [str(PEERS / "custody_without_capture.py")]
+    def command(self, port: int, *, in_turns: bool = False) -> list[str]:
+        """Return what starts the server; in turns, the same server with its recorder on and off: see its script."""
+        start = [str(PEERS / "custody_in_turns.py")] if in_turns else ["-m", "custody.bootstrap.inference"]
         given = ["--objects", f"file:{self.folder / 'objects'}", "--public-key", self.public_key.hex()]
         return [sys.executable, *start, *given, "--port", str(port), "--state-dir", str(self.folder / "state")]
 

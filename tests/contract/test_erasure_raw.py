@@ -5,13 +5,14 @@ What was stored plainly before is gone from everything but the log's old segment
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 from erasure_world import ACME, KEYS, Place, bucket_for, fill, project
+from postgres_server import postgres
 from sqlalchemy import make_url, select
 from stores_world import ADA, CHURN, NOW
 
@@ -76,8 +77,10 @@ class Server:
 
 
 @pytest.fixture
-def server(fresh_postgres: Callable[[], str]) -> Server:
-    return Server(fresh_postgres())
+def server() -> Iterator[Server]:
+    """Run a server for one test: the databases of the others would be read and backed up with its own."""
+    with postgres() as fresh:
+        yield Server(fresh())
 
 
 @pytest.fixture(params=[True, False], ids=["sealed", "plain"])

@@ -225,3 +225,16 @@ def test_a_read_only_folder_is_reported_in_a_clear_sentence() -> None:
                 with pytest.raises(Unavailable, match="no permission"):
                     objects.create("a", b"x")
         assert list(Path(folder).iterdir()) == []
+
+
+def test_only_long_documents_that_are_made_once_leave_the_page_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[str] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *_: left.append("left"), raising=False)
+    objects, long = FolderObjects(tmp_path / "objects"), bytes(2**20)
+    objects.put(long)
+    objects.publish("a/current", long)
+    assert objects.create("a/short", b"short")
+    assert left == []
+    assert objects.create("a/long", long)
+    assert left == ["left"]
+    assert objects.read("a/long") == long

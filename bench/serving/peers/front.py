@@ -6,19 +6,21 @@ from typing import Any
 import uvicorn
 
 Message = MutableMapping[str, Any]
+Headers = list[tuple[bytes, bytes]]
+JSON: Headers = [(b"content-type", b"application/json")]
 
 
-def serve(answered: Callable[[bytes], bytes], port: int) -> None:
-    """Answer any request with JSON, until the process ends."""
+def serve(answered: Callable[[Headers, bytes], tuple[Headers, bytes]], port: int) -> None:
+    """Answer any request with what the function makes of its headers and its body, until the process ends."""
 
-    async def app(_: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    async def app(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
         message = await receive()
         body = message["body"]
         while message.get("more_body", False):
             message = await receive()
             body += message["body"]
-        answer = answered(body)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+        own, answer = answered(scope["headers"], body)
+        headers = [*own, (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from front import serve
+from front import JSON, serve
 
 if __name__ == "__main__":
-    serve(lambda _: b'{"outputs":[]}', int(sys.argv[1]))
+    serve(lambda _, __: (JSON, b'{"outputs":[]}'), int(sys.argv[1]))

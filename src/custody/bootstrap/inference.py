@@ -26,6 +26,7 @@ class Options:
     grpc_port, no gRPC. state_dir: owned by this process; holds the cached manifest and the captures that are not shipped yet.
     memory_mb: MiB that the models may take together; without it all are loaded at once. drain_seconds: after SIGTERM it says
     that it is not ready, and goes on answering so long, before it stops listening. access_log: a file, or - for stderr.
+    compress_from: bytes from which on answers to infer calls are compressed, if their callers accept that; without it none is.
     worker: its number among processes that share the ports; then fds are their listening sockets, and parent the process that
     started them, without which they stop. keyring, master_key: the data keys and the master keys that wrap them (the current
     one first), where objects are sealed; encrypt: seal captures too.
@@ -43,6 +44,7 @@ class Options:
     drain_seconds: float = 1.0
     access_log: str | None = None
     log_format: str = "text"
+    compress_from: int | None = None
     worker: int | None = None
     fds: tuple[int, ...] = ()
     parent: int | None = None
@@ -70,6 +72,7 @@ def run(options: Options) -> None:
         limits=Limits(tenant_requests=options.tenant_requests, server_requests=options.server_requests),
         memory_bytes=int(options.memory_mb * 2**20) if options.memory_mb is not None else None,
         worker=options.worker,
+        compress_from=options.compress_from,
     )
     watch(app, os.environ, options.access_log)
     if options.grpc_port is not None:
@@ -120,6 +123,11 @@ def main() -> None:
     parser.add_argument("--drain-seconds", type=float, default=1.0, help="seconds between SIGTERM and the end of listening")
     parser.add_argument("--access-log", help="file for one JSON line per request, - for stderr; without it there is none")
     parser.add_argument("--log-format", choices=LOG_FORMATS, default="text", help="of the log on stderr")
+    parser.add_argument(
+        "--compress-from",
+        type=int,
+        help="bytes from which on answers to infer calls are compressed, if their callers accept that",
+    )
     parser.add_argument("--state-dir", required=True, type=Path, help="folder for the cached manifest and unshipped captures")
     parser.add_argument("--worker", type=int, help="number among the processes of `custody serve`")
     parser.add_argument("--fds", type=_numbers, default=(), help="listening sockets of all of them, inherited")

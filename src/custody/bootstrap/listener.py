@@ -16,9 +16,10 @@ import uvicorn
 
 from custody.bootstrap.front import Front
 from custody.inference.app import InferenceApp
+from custody.inference.exchange import address
 
 _AT_ONCE = 64  # connections that are taken over from another process in one look
-_CONNECTIONS = 8192  # above it uvicorn answers 503 in its own words; the limits on requests are far below
+_CONNECTIONS = 8192  # above it, new ones take the place of those that wait; the limits on requests are far below
 
 
 class Listener(uvicorn.Server):
@@ -38,10 +39,7 @@ class Listener(uvicorn.Server):
         parent: int | None = None,
         others: Sequence[socket.socket] = (),
     ) -> None:
-        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if most_files != resource.RLIM_INFINITY:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # one file for each connection
-        super().__init__(_config(app, host, port))
+        super().__init__(_config(app, host, port, connections_within(resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
         self._app, self._drain_seconds, self._parent, self._end = app, drain_seconds, parent, 0.0
         self._others = others
         for one in others:
@@ -53,8 +51,8 @@ class Listener(uvicorn.Server):
         gc.collect()
         gc.freeze()  # modules and models live on: the collector need not look at them again and again
         host, port = self.servers[0].sockets[0].getsockname()[:2]
-        doors = "".join(f"grpc ready on {host}:{door.port}\n" for door in self._app.doors)
-        sys.stdout.write(f"inference ready on http://{host}:{port}\n{doors}")
+        doors = "".join(f"grpc ready on {address(host, door.port)}\n" for door in self._app.doors)
+        sys.stdout.write(f"inference ready on http://{address(host, port)}\n{doors}")
         sys.stdout.flush()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the shape of a signal's handler
@@ -91,7 +89,15 @@ class Listener(uvicorn.Server):
         return protocol
 
 
-def _config(app: InferenceApp, host: str, port: int) -> uvicorn.Config:
+def connections_within(most_files: int) -> int:
+    """Allow this process all files that it may open, one for each connection; returns how many connections it may hold."""
+    if most_files == resource.RLIM_INFINITY:
+        return _CONNECTIONS
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    return min(_CONNECTIONS, most_files // 2)
+
+
+def _config(app: InferenceApp, host: str, port: int, connections: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=host,
@@ -106,7 +112,7 @@ def _config(app: InferenceApp, host: str, port: int) -> uvicorn.Config:
         date_header=False,
         log_config=None,
         log_level="warning",
-        limit_concurrency=_CONNECTIONS,
+        limit_concurrency=connections,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
     )

@@ -18,6 +18,7 @@ from custody.bootstrap.settings import Settings, load
 from custody.bootstrap.signing import KeyFile
 from custody.core.errors import Unavailable
 from custody.core.tenancy import HOUSE, Role
+from custody.inference.exchange import address
 from custody.lifecycle.admit import add_key
 from custody.lifecycle.publish import publish
 from custody.lifecycle.stores import Caller, Ports
@@ -100,7 +101,8 @@ def _first_key(ports: Ports) -> str | None:
 
 
 def _wait(settings: Settings, processes: list[_Process], stop: threading.Event) -> bool:
-    urls = [f"http://{settings.host}:{settings.port}/health", f"http://{settings.host}:{settings.inference_port}/v2/health/live"]
+    host, path = settings.host, "/v2/health/live"
+    urls = [f"http://{address(host, settings.port)}/health", f"http://{address(host, settings.inference_port)}{path}"]
     end = time.monotonic() + _PATIENCE
     checks: list[Callable[[], bool]] = [lambda url=url: _answers(url) for url in urls]  # type: ignore[misc]  # bound early
     while checks and not stop.is_set():
@@ -126,8 +128,8 @@ def _answers(url: str) -> bool:
 
 def _say(settings: Settings, secret: str | None) -> None:
     lines = [
-        f"dashboard and API  http://{settings.host}:{settings.port}",
-        f"inference          http://{settings.host}:{settings.inference_port}/tenants/TENANT/v2/models/NAME/infer",
+        f"dashboard and API  http://{address(settings.host, settings.port)}",
+        f"inference          http://{address(settings.host, settings.inference_port)}/tenants/TENANT/v2/models/NAME/infer",
         f"key                {secret}  (shown this once; it may do everything)"
         if secret
         else "key                made earlier; another: custody key add NAME",

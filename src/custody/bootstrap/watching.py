@@ -9,7 +9,7 @@ from typing import IO
 from custody.core.errors import InvalidInput
 from custody.inference.access import AccessLog
 from custody.inference.app import InferenceApp
-from custody.inference.logs import JsonLines
+from custody.inference.logs import JsonLines, TextLines
 from custody.inference.watching import Watcher
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -19,8 +19,7 @@ LOG_FORMATS = ("text", "json")
 def log_to_stderr(form: str) -> None:
     """Log to stderr as text or as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
-    handler.setFormatter(JsonLines() if form == "json" else text)
+    handler.setFormatter(JsonLines() if form == "json" else TextLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 

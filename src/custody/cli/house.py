@@ -75,7 +75,7 @@ def _start(cli: click.Group) -> None:
             click.echo(f"{name:<15} {value:<40} {source}")
 
 
-_FLAGS = ("memory_mb", "tenant_requests", "server_requests", "access_log", "log_format")
+_FLAGS = ("memory_mb", "tenant_requests", "server_requests", "access_log", "log_format", "compress_from")
 
 
 def _serve(cli: click.Group) -> None:
@@ -95,6 +95,7 @@ def _serve(cli: click.Group) -> None:
     @click.option("--drain-seconds", type=click.FloatRange(0), default=1.0, show_default=True, help="From SIGTERM to the stop.")
     @click.option("--access-log", help="File for one JSON line per request, - for stderr; without it there is none.")
     @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of the log on stderr; default: text.")
+    @click.option("--compress-from", type=click.IntRange(1), help="Bytes from which on answers are compressed; default: none is.")
     @click.pass_context
     def serve(ctx: click.Context, /, workers: int, drain_seconds: float, **given: Any) -> None:
         """Answer inference requests only: no control plane, no dashboard, no database.

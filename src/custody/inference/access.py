@@ -64,7 +64,7 @@ def line_of(noted: Noted) -> bytes:
         "us": round(noted.seconds * 1e6),
         "tenant": key.tenant if key else None,
         "environment": key.environment if key else None,
-        "deployment": key.name if key else None,
+        "deployment": (key and key.name) or None,
         "revision": arm.revision if arm else None,
         "model": str(arm.target.model) if arm else None,
         "mode": arm.mode.value if arm else None,

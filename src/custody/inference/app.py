@@ -1,12 +1,12 @@
 """The ASGI application: who calls, which handler, what goes wrong; and the work in the background."""
 
 import asyncio
-import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from custody.inference.captures.ship import Shipper
 from custody.inference.captures.spool import Spool
 from custody.inference.exchange import (
     CLOSE,
+    LATER,
     Answer,
     ClientGone,
     Exchange,
@@ -36,23 +37,22 @@ from custody.inference.exchange import (
 from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.cache import Cache
 from custody.inference.models.follow import Follower
-from custody.inference.models.library import Library, State
+from custody.inference.models.library import Arm, Library, State
 from custody.inference.outbox import Outbox
-from custody.inference.predict import Desk, Predicted
+from custody.inference.predict import Desk, Predicted, blamed
 from custody.inference.protocols.mlflow import invocation_error
 from custody.inference.reception import INVOCATIONS, View
 from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
 from custody.inference.scrape import Scrape
 from custody.inference.turns import Turn, Turns
-from custody.inference.watching import NOTHING, TRACE, Noted, Watcher
+from custody.inference.watching import Noted, Watcher, traced_by
 from custody.serving import Loader
 
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
 _NOTE_S = 1.0
-_LATER = (b"retry-after", b"1")
 _PINGS = (b"/ping", b"/health")
-_log = logging.getLogger("custody.inference")
+_GONE = Answer(499, b"")  # nobody reads it
 
 
 class Door(Protocol):
@@ -73,7 +73,8 @@ class InferenceApp:
     """Serves what the manifest says. One process owns `state_dir`: cache of the manifest, spool of captures.
 
     memory_bytes: what the models may take together; None loads all of them at once and drops none. worker: its number among
-    the processes that share a port; their state folders lie side by side.
+    the processes that share a port; their state folders lie side by side. compress_from: bytes from which on the answer to an
+    infer call is compressed, if its caller accepts that; None never.
     """
 
     def __init__(
@@ -87,26 +88,32 @@ class InferenceApp:
         spool_bytes: int = 256 * 1024 * 1024,
         memory_bytes: int | None = None,
         worker: int | None = None,
+        compress_from: int | None = None,
     ) -> None:
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
         state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = locked(state_dir)
         self.metrics = Metrics()
         self._meter = self.metrics.meter(None)
         self._spool = Spool(state_dir / "spool", new_unique, most_bytes=spool_bytes)
-        self._turns = Turns(self._limits)
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "predict")
+        self._turns = Turns(self.limits)
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
         self._shipper = Shipper(self._spool, objects, self.metrics, self._prepared)
         self._cleaner = Cleaner(lambda: self.view.state)
         self._sampler = Sampler(lambda: self.view.state, objects)
         recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
         self.outbox = Outbox(recorder)
-        library = Library(objects, cache, load, self._loaders, most_bytes=memory_bytes)
-        self._shadow = Shadow(recorder, self.metrics, library.memory)
+        library = Library(objects, cache, load, self._loaders, self.metrics, most_bytes=memory_bytes)
+        self._shadow = Shadow(recorder, library.memory)
         self._follower = Follower(objects, public_key, library, cache, self.metrics, self._prepare)
         self._desk = Desk(
-            recorder, self._shadow, library.memory, self._pool, self._turns, self.metrics, lambda: self._follower.problem
+            recorder,
+            self._shadow,
+            library.memory,
+            self._turns,
+            self.metrics,
+            lambda: self._follower.problem,
+            compress_from,
         )
         self._scrape = Scrape(
             self.metrics,
@@ -136,11 +143,13 @@ class InferenceApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        exchange = Exchange(scope["method"], scope["raw_path"], scope["headers"], self._limits, receive)
+        exchange = Exchange(scope["method"], scope["raw_path"], scope["headers"], self.limits, receive)
         try:
             answer = await self.respond(exchange)
         except ClientGone:
             return
+        if exchange.leaves_unread() and not answer.closes():
+            answer = replace(answer, headers=(*answer.headers, CLOSE))
         await self.send(send, answer)
 
     async def send(self, send: Send, answer: Answer) -> None:
@@ -150,26 +159,21 @@ class InferenceApp:
 
     def exchange(self, method: str, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Exchange:
         """Return a request that came whole."""
-        return Exchange(method, path, headers, self._limits, body)
+        return Exchange(method, path, headers, self.limits, body)
 
     async def respond(self, exchange: Exchange) -> Answer:
         """Return the answer to one request, and count it; ClientGone if the client left before its request was whole."""
         started = time.perf_counter()
         view = self.view
         route = view.routes.get(exchange.path) or self._other(exchange, view)
-        meter = self._meter if route is None or route.meter is None else route.meter
+        answer = _GONE
         try:
             answer = await self._answer(exchange, view, route)
-        except ClientGone:
-            meter.answered(499, 0.0)
-            self._tell(exchange, route, Answer(499, b""), started)
-            raise
-        if self.draining:
-            answer = replace(answer, headers=(*answer.headers, CLOSE))
-        meter.answered(answer.status, time.perf_counter() - started)
-        if self._watchers:
-            self._tell(exchange, route, answer, started)
-        return answer
+        finally:
+            self._meter_of(route, answer.arm).answered(answer.status, time.perf_counter() - started)
+            if self._watchers:
+                self._tell(exchange, route, answer, started)
+        return replace(answer, headers=(*answer.headers, CLOSE)) if self.draining else answer
 
     def watch(self, watcher: Watcher, close: Callable[[], None]) -> None:
         """Tell a watcher about every answer from now on; close: called in a thread when this process ends."""
@@ -177,28 +181,31 @@ class InferenceApp:
         self._closing.append(close)
 
     def _tell(self, exchange: Exchange, route: Route | None, answer: Answer, started: float) -> None:
-        path, seconds = exchange.path.decode("latin-1") if route else "", time.perf_counter() - started
-        key = self.meter_of(route).key
-        traced = {name: exchange.headers[name] for name in TRACE if name in exchange.headers}
+        path, key = (exchange.path.decode("latin-1"), route.key) if route else ("", None)
+        seconds, traced = time.perf_counter() - started, traced_by(exchange.headers)
         noted = Noted("http", exchange.method, path, key, answer.arm, answer.status, seconds, time.time_ns(), traced)
         for watcher in self._watchers:
             watcher(noted)
 
-    def meter_of(self, route: Route | None) -> Meter:
-        """Return where the answers of a route are counted."""
-        return self._meter if route is None or route.meter is None else route.meter
+    def count(self, route: Route | None, noted: Noted) -> None:
+        """Count a call that another door answered, and tell about it; on the event loop's thread."""
+        self._meter_of(route, noted.arm).answered(noted.status, noted.seconds)
+        for watcher in self._watchers:
+            watcher(noted)
+
+    def _meter_of(self, route: Route | None, arm: Arm | None) -> Meter:
+        return arm.meter if arm is not None else (route and route.meter) or self._meter
 
     async def _answer(self, exchange: Exchange, view: View, route: Route | None) -> Answer:
         refuse = route.refuse if route else invocation_error if exchange.path == INVOCATIONS else error_answer
         turns = self._turns
         turn: Turn | None = None
-        size = 0
         try:
-            if route is None or route.tenant is not None:
+            if route is None or route.key is not None:
                 route = view.admit(view.tenants_of(exchange), route, exchange.method, exchange.path)
             if route.predictor is not None:
-                size = exchange.announced()
-                crowded = turns.enter(route.predictor.turn, size)
+                exchange.held = exchange.announced()
+                crowded = turns.enter(route.predictor.turn, exchange.held)
                 turn = route.predictor.turn
                 if crowded:
                     await turns.wait(turn)
@@ -207,42 +214,37 @@ class InferenceApp:
             raise
         except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
             status, sentence = failed(error)
-            closing = isinstance(error, Refused) and (status in {408, 413} or exchange.leaves_much_unread())
-            later = (_LATER,) if status in {429, 503} else ()
-            return refuse(status, sentence, (CLOSE, *later) if closing else later)
+            closing = (CLOSE,) if status in {408, 413} else ()
+            later = (LATER,) if status in {429, 503} else ()
+            answer = refuse(status, sentence, (*closing, *later))
+            answer.arm = blamed(error)
+            return answer
         finally:
             if turn is not None:
-                turns.leave(turn, size)
+                turns.leave(turn, exchange.held)
 
-    async def predict(self, route: Route, request: Asked, since: int, headers: Mapping[bytes, bytes] = NOTHING) -> Predicted:
-        """Answer an infer call that came by another door, and count it; a failure is Refused, whatever it was."""
+    async def predict(self, route: Route, request: Asked, since: int, until: int | None) -> Predicted:
+        """Answer an infer call that came by another door; InvalidInput or Refused if it cannot be answered.
+
+        since, until: when the call came, and when its caller ceases to wait: `time.perf_counter_ns()`.
+        """
+        if route.predictor is None:
+            await self.tell(route)  # it is not served, which is said as a refusal
         assert route.predictor is not None
-        turns, turn, status, arm = self._turns, route.predictor.turn, 499, None
-        try:
-            crowded = turns.enter(turn, request.size_bytes)
-        except Refused as error:
-            self.meter_of(route).answered(error.status, 0.0)
-            raise
+        turns, turn = self._turns, route.predictor.turn
+        crowded = turns.enter(turn, request.size_bytes)
         try:
             if crowded:
                 await turns.wait(turn)
-            predicted = await route.predictor.answer(request, _as_it_is, since)
+            predicted = await route.predictor.answer(request, _as_it_is, since, until=until)
             self.outbox.deliver()
-            status, arm = 200, predicted.arm
-        except Exception as error:
-            status, sentence = failed(error)
-            raise Refused(status, sentence) from error
+            return predicted
         finally:
             turns.leave(turn, request.size_bytes)
-            seconds = (time.perf_counter_ns() - since) / 1e9
-            self.meter_of(route).answered(status, seconds)
-            for watcher in self._watchers:
-                watcher(Noted("grpc", "ModelInfer", "", self.meter_of(route).key, arm, status, seconds, time.time_ns(), headers))
-        return predicted
 
-    async def tell(self, route: Route) -> Answer:
-        """Answer a question that has no body and that came by another door."""
-        return await route.handler(self.exchange(route.method, b"", (), b""))
+    async def tell(self, route: Route, body: bytes = b"") -> Answer:
+        """Answer a question that came by another door; Refused if it cannot be answered."""
+        return await route.handler(self.exchange(route.method, b"", (), body))
 
     def _other(self, exchange: Exchange, view: View) -> Route | None:
         """Return the route of a path that no state lists: what needs no key, and `/invocations` of a key's only deployment.
@@ -272,13 +274,18 @@ class InferenceApp:
             raise Refused(503, "The server is about to stop." if self.draining else "No manifest is served yet.")
         return PONG if exchange.path in _PINGS else READY
 
-    async def _metrics(self, exchange: Exchange) -> Answer:  # noqa: ARG002 - one shape for all handlers
-        text = await asyncio.get_running_loop().run_in_executor(None, self._scrape.all)
+    async def _metrics(self, exchange: Exchange) -> Answer:
+        """Answer the numbers of the tenants that the caller's key may call, and those of the process, which need no key."""
+        tenants = self.view.tenants_of(exchange)
+        if tenants is None and exchange.key() is not None and self.view.state.sequence >= 0:  # without a manifest no key is known
+            raise Refused(401, "This server does not know the key. Send a known one, or none for what names no tenant.")
+        seen = partial(self._scrape.seen, tenants or frozenset())
+        text = await asyncio.get_running_loop().run_in_executor(None, seen)
         return Answer(200, text.encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
 
-    def _prepared(self, lines: bytes) -> bytes:
+    def _prepared(self, pieces: Iterator[bytes]) -> Iterable[bytes]:
         """Return captured lines as they may be stored: cleaned first, so that summaries count what is kept too."""
-        return self._sampler.sample(self._cleaner.clean(lines))
+        return self._sampler.sample(map(self._cleaner.clean, pieces))
 
     def _prepare(self, state: State) -> Callable[[], None]:
         view = View(state, routes_of(state, self._desk))
@@ -302,7 +309,7 @@ class InferenceApp:
         await asyncio.wait((follow,), timeout=_FIRST_LOOK_S)  # a slow store must not keep cached models from serving
         for door in self.doors:
             await door.open()
-        works = (self._follow_after(follow), self._shadow.work(), self._shipper.work(), self._note())
+        works = (self._follow_after(follow), self._shipper.work(), self._note())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow_after(self, first: asyncio.Task[None]) -> None:
@@ -324,7 +331,7 @@ class InferenceApp:
         self._follower.close()
         for close in self._closing:
             await asyncio.get_running_loop().run_in_executor(None, close)
-        self._pool.shutdown(wait=False)
+        self._turns.close()
         self._loaders.shutdown(wait=False, cancel_futures=True)
         self._lock.close()
 

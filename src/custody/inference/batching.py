@@ -13,8 +13,6 @@ from custody.inference.models.library import Arm
 from custody.inference.models.memory import Loaded
 from custody.inference.models.scoring import Scored, part_of, score
 
-Away = Callable[[Callable[[], list[Scored]]], Awaitable[list[Scored]]]
-
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
@@ -23,6 +21,10 @@ class _Waiting:
     outputs: tuple[str, ...]
     loaded: Loaded
     future: "asyncio.Future[Scored]"
+
+
+_Found = list[tuple[_Waiting, Scored]]
+Away = Callable[[Callable[[], _Found]], Awaitable[_Found]]
 
 
 class Batch:
@@ -80,22 +82,26 @@ class Batch:
             elif not waiting[0].future.done():
                 waiting[0].future.set_exception(error)
             return
-        for one, scored in zip(waiting, found, strict=True):
+        self._arm.meter.runs += bool(found)
+        for one, scored in found:
             if not one.future.done():
                 one.future.set_result(scored)
 
-    async def _done(self, waiting: list[_Waiting]) -> list[Scored]:
+    async def _done(self, waiting: list[_Waiting]) -> _Found:
         rows = sum(one.rows for one in waiting)
         if waiting[0].loaded.seconds_per_row * rows > self._inline_s:
             return await self._away(lambda: together(self._arm, waiting))
         return together(self._arm, waiting)
 
 
-def together(arm: Arm, waiting: list[_Waiting]) -> list[Scored]:
-    """Run the rows of several requests at once, and part what comes out; ValueError if they cannot be joined or parted."""
+def together(arm: Arm, waiting: list[_Waiting]) -> _Found:
+    """Run the rows of those who still wait at once, and part what comes out; ValueError if they cannot be joined or parted."""
+    waiting = [one for one in waiting if not one.future.done()]  # others left before it was their turn
+    if not waiting:
+        return []
     if len(waiting) == 1:
         one = waiting[0]
-        return [score(arm, one.loaded, one.inputs, one.outputs)]
+        return [(one, score(arm, one.loaded, one.inputs, one.outputs))]
     inputs = {name: np.concatenate([one.inputs[name] for one in waiting]) for name in waiting[0].inputs}
     outputs = tuple(dict.fromkeys(name for one in waiting for name in one.outputs))
     whole = score(arm, waiting[0].loaded, inputs, outputs)
@@ -104,6 +110,6 @@ def together(arm: Arm, waiting: list[_Waiting]) -> list[Scored]:
         raise ValueError("the model's outputs have no row for each row of its inputs")
     found, start = [], 0
     for one in waiting:
-        found.append(part_of(whole, one.inputs, slice(start, start + one.rows)))
+        found.append((one, part_of(whole, one.inputs, slice(start, start + one.rows))))
         start += one.rows
     return found

@@ -1,7 +1,7 @@
 """Load and unload as clients call them: the manifest says what is served, and these say what of it is in memory now."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ REFUSAL = (
 )
 _DONE = Answer(200, b"{}")
 _LONGEST = 64 * 1024
+_KINDS: dict[type, str] = {bool: "true or false", dict: "an object"}
+T = TypeVar("T")
 _decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -23,9 +25,13 @@ def load(served: Served, memory: Memory) -> Callable[[Exchange], Awaitable[Answe
     """Return what brings a deployment's models into memory, and answers when they are there; an override is refused."""
 
     async def handler(exchange: Exchange) -> Answer:
-        if exchange.announced() > _LONGEST:  # nothing else is so long
-            raise Refused(400, REFUSAL)
-        if any(name == "config" or name.startswith("file:") for name in _parameters(await exchange.body())):
+        try:
+            given = await said(exchange, "parameters", dict, {})
+        except Refused as error:
+            if error.status != 413:
+                raise
+            raise Refused(400, REFUSAL) from error  # nothing else is so long
+        if any(name == "config" or name.startswith("file:") for name in given):
             raise Refused(400, REFUSAL)
         for arm in served.arms:
             try:
@@ -44,9 +50,7 @@ def unload(served: Served, state: State, memory: Memory) -> Callable[[Exchange],
     """
 
     async def handler(exchange: Exchange) -> Answer:
-        if exchange.announced() > _LONGEST:
-            raise Refused(413, f"The body of this call is at most {_LONGEST} bytes, and says so in its content-length.")
-        _parameters(await exchange.body())
+        await said(exchange, "parameters", dict, {})
         for arm in served.arms:
             if not _used_by_others(arm.slot, served, state):
                 memory.release(arm.slot)
@@ -60,12 +64,18 @@ def _used_by_others(slot: Slot, served: Served, state: State) -> bool:
     return any(arm.slot is slot for key, one in state.served.items() if key != own for arm in one.arms)
 
 
-def _parameters(body: bytes) -> dict[str, Any]:
-    """Return the parameters of a call whose body may be empty."""
+async def said(exchange: Exchange, name: str, kind: type[T], otherwise: T) -> T:
+    """Return a field of the JSON object in a call's body, which may be empty: 400 if it is of another kind, 413 if it is long."""
     try:
-        found = _decoder.decode(body).get("parameters", {}) if body else {}
+        body = await exchange.body(_LONGEST)
+    except Refused as error:
+        if error.status == 413:
+            raise Refused(413, f"The body of this call is at most {_LONGEST} bytes.") from error
+        raise
+    try:
+        found = _decoder.decode(body).get(name, otherwise) if body else otherwise
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         found = None
-    if not isinstance(found, dict):
-        raise Refused(400, 'The body of this call is empty, {} or {"parameters": {...}}.')
+    if not isinstance(found, kind):
+        raise Refused(400, f"The body of this call is empty, or a JSON object whose '{name}' is {_KINDS[kind]}.")
     return found

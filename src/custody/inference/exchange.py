@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import time
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import orjson
 from custody.core.digest import Digest
 from custody.core.errors import CustodyError, InvalidInput
 from custody.inference.models.library import Arm
+from custody.inference.packing import GZIP_AND_DEFLATE
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,10 +22,10 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = Sequence[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
+LATER = (b"retry-after", b"1")
 PLAIN: Headers = (JSON_TYPE,)
 _log = logging.getLogger("custody.inference")
 _SMALL = 64 * 1024  # an unread body up to this size is worth keeping the connection for
-_INFLATE = {b"gzip": 31, b"deflate": 15}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,8 @@ class Limits:
     """What requests may take.
 
     body_bytes: one body, after decompression too. body_seconds: until the whole body is there. tenant_requests,
-    server_requests: admitted and not answered, of one tenant and of all. tenant_bytes, server_bytes: of bodies, as announced.
+    server_requests: admitted and not answered, of one tenant and of all. tenant_bytes, server_bytes: of their bodies, as
+    announced until they are there, then as they are, decompressed ones beside what came.
     """
 
     body_bytes: int = 16 * 1024 * 1024
@@ -40,6 +43,11 @@ class Limits:
     server_requests: int = 2048
     tenant_bytes: int = 256 * 1024 * 1024
     server_bytes: int = 1024 * 1024 * 1024
+
+
+def address(host: str, port: int) -> str:
+    """Return host and port as URLs hold them: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Refused(Exception):
@@ -56,7 +64,7 @@ class ClientGone(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """Status, body and headers; arm: what answered, if a model did."""
+    """Status, body and headers; arm: what answered or failed to, if the request came to one."""
 
     status: int
     body: bytes
@@ -91,9 +99,12 @@ def failed(error: Exception) -> tuple[int, str]:
 
 
 class Exchange:
-    """A request on its way in; the body is read at most once, and only when asked for."""
+    """A request on its way in; the body is read at most once, and only when asked for.
 
-    __slots__ = ("_body", "_limits", "headers", "method", "path")
+    since: when it came, a `time.perf_counter_ns()`. held: the bytes that are counted for its body.
+    """
+
+    __slots__ = ("_body", "_limits", "headers", "held", "method", "path", "since")
 
     def __init__(
         self, method: str, path: bytes, headers: Iterable[tuple[bytes, bytes]], limits: Limits, body: bytes | Receive
@@ -101,6 +112,7 @@ class Exchange:
         """Begin; body: the bytes if they are there already, else where they come from."""
         self.method, self.path, self.headers = method, path, dict(headers)
         self._limits, self._body = limits, body
+        self.since, self.held = time.perf_counter_ns(), 0
 
     def key(self) -> Digest | None:
         """Return the sha-256 of the caller's key, from `Authorization: Bearer` or `X-Custody-Key`."""
@@ -117,10 +129,12 @@ class Exchange:
             return min(int(length), self._limits.body_bytes)
         return self._limits.body_bytes if b"transfer-encoding" in self.headers else 0
 
-    def leaves_much_unread(self) -> bool:
-        """Tell whether answering now leaves a body on the wire that is not worth waiting for."""
-        length = self.headers.get(b"content-length")
-        return b"transfer-encoding" in self.headers or (length is not None and int(length) > _SMALL)
+    def leaves_unread(self) -> bool:
+        """Tell whether answering now leaves a body unread that is not worth waiting for, or that is only sent when asked for."""
+        if isinstance(self._body, bytes):
+            return False
+        waits = b"transfer-encoding" in self.headers or b"expect" in self.headers
+        return waits or int(self.headers.get(b"content-length", b"0")) > _SMALL
 
     def json_length(self, size: int) -> int | None:
         """Return the length of the JSON part when binary tensors follow it; 400 if the header is not in [2, size]."""
@@ -140,16 +154,35 @@ class Exchange:
             return None
         return body
 
-    async def body(self) -> bytes:
-        """Read and decompress the body: 413 if too long, 408 if too slow, 415 if compressed in an unknown way."""
-        most = self._limits.body_bytes
+    @property
+    def most(self) -> int:
+        """Return the bytes that a body may have, decompressed too."""
+        return self._limits.body_bytes
+
+    async def body(self, most: int) -> bytes:
+        """Read and decompress a short body: as `packed`, and 413 if it is longer than `most` by then."""
+        body = await self.packed(most)
+        encoding = self.encoding()
+        return body if encoding is None else whole_of(body, encoding, most)
+
+    async def packed(self, most: int | None = None) -> bytes:
+        """Read the body as it is sent: 413 if it is longer than `most` (or the limit), 408 if it is too slow."""
+        most = self.most if most is None else most
         if int(self.headers.get(b"content-length", b"0")) > most:
             raise _too_long(most)
-        body = self._body if isinstance(self._body, bytes) else await self._in_time(self._body, most)
+        body = self._body
+        if not isinstance(body, bytes):
+            body, self._body = await self._in_time(body, most), b""  # read, and not kept
         if len(body) > most:
             raise _too_long(most)
+        return body
+
+    def encoding(self) -> bytes | None:
+        """Return how the body is compressed, None if it is not; 415 if it is in an unknown way."""
         encoding = self.headers.get(b"content-encoding", b"identity").lower()
-        return body if encoding == b"identity" else _inflated(body, encoding, most)
+        if encoding != b"identity" and encoding not in GZIP_AND_DEFLATE:
+            raise Refused(415, "Content-Encoding must be gzip, deflate or identity.")
+        return None if encoding == b"identity" else encoding
 
     async def _in_time(self, receive: Receive, most: int) -> bytes:
         try:
@@ -175,16 +208,23 @@ def _too_long(most: int) -> Refused:
     return Refused(413, f"The body is longer than {most} bytes; send fewer rows per request.")
 
 
-def _inflated(body: bytes, encoding: bytes, most: int) -> bytes:
-    if encoding not in _INFLATE:
-        raise Refused(415, "Content-Encoding must be gzip, deflate or identity.")
-    unpacker = zlib.decompressobj(wbits=_INFLATE[encoding])
+def whole_of(body: bytes, encoding: bytes, most: int) -> bytes:
+    """Decompress a body: 413 if it becomes longer than `most` bytes, 400 if it is not one whole stream."""
+    whole = inflated(body, encoding, most)
+    if whole is None:
+        raise _too_long(most)
+    return whole
+
+
+def inflated(body: bytes, encoding: bytes, most: int) -> bytes | None:
+    """Decompress a body, None if it becomes longer than `most` bytes; 400 if it is not one whole stream."""
+    unpacker = zlib.decompressobj(wbits=GZIP_AND_DEFLATE[encoding])
     try:
         whole = unpacker.decompress(body, most + 1)
     except zlib.error as error:
         raise Refused(400, f"The body is not valid {encoding.decode()}.") from error
     if len(whole) > most:
-        raise _too_long(most)
+        return None
     if not unpacker.eof or unpacker.unused_data:
         raise Refused(400, f"The body is not one whole {encoding.decode()} stream.")
     return whole

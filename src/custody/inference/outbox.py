@@ -17,10 +17,10 @@ class Outbox:
         self._recorder = recorder
         self._waiting: list[tuple[Write, bytes]] = []
 
-    def post(self, write: Write, answer: bytes) -> None:
-        """Have an answer written when the event loop has looked at everybody."""
+    def post(self, loop: asyncio.AbstractEventLoop, write: Write, answer: bytes) -> None:
+        """Have an answer written when the event loop has looked at everybody; loop: the running one."""
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self.deliver)
+            loop.call_soon(self.deliver)
         self._waiting.append((write, answer))
 
     def deliver(self) -> None:

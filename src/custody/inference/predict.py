@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,16 +16,18 @@ from custody.inference.asked import Asked, Wanted
 from custody.inference.batching import Batch
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
-from custody.inference.exchange import Refused
+from custody.inference.exchange import Answer, Exchange, Refused, inflated, whole_of
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm, Served
 from custody.inference.models.memory import Loaded, Memory
 from custody.inference.models.scoring import DECISION, SCORE, Scored, own_outputs, score
+from custody.inference.packing import accepted, deflated
 from custody.inference.turns import Turns
-from custody.serving import CaptureMode, canary_answers, check_inputs, point_of, read_parameters
+from custody.serving import PLAIN, CaptureMode, Parameters, canary_answers, check_inputs, point_of, read_parameters
 
 _INLINE_S = 0.001  # above this estimate a run leaves the event loop
-INLINE_BYTES = 128 * 1024  # above this size a body is decoded off the event loop
+INLINE_BYTES = 128 * 1024  # above this size a body is decoded, or compressed, off the event loop
+_VARY = (b"vary", b"accept-encoding")
 _USUAL = {binary: (Wanted(SCORE, binary), Wanted(DECISION, binary)) for binary in (False, True)}
 T = TypeVar("T")
 
@@ -53,15 +54,18 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What answering needs besides a state; problem tells why the newest manifest is not (fully) served."""
+    """What answering needs besides a state; problem tells why the newest manifest is not (fully) served.
+
+    compress_from: bytes from which on an answer is compressed, if its caller accepts that; None never.
+    """
 
     recorder: Recorder
     shadow: Shadow
     memory: Memory
-    pool: Executor
     turns: Turns
     metrics: Metrics
     problem: Callable[[], str]
+    compress_from: int | None = None
 
 
 class Predictor:
@@ -71,6 +75,7 @@ class Predictor:
         self._served, self._pinned, self._desk = served, pinned, desk
         self.arms = served.arms if pinned is None else (pinned,)
         self.turn = desk.turns.of(served.service.key.tenant)
+        self.compress_from = desk.compress_from
         handling = served.service.handling
         self._batches = {
             id(arm): Batch(
@@ -85,54 +90,109 @@ class Predictor:
             if handling.max_batch > 1
         }
 
-    async def answer(self, request: Asked, write: Callable[[Predicted], T], since: int) -> T:
+    async def answer(
+        self,
+        request: Asked,
+        write: Callable[[Predicted], T],
+        since: int,
+        finish: Callable[[T], Awaitable[T]] | None = None,
+        until: int | None = None,
+    ) -> T:
         """Predict, write the answer and record it; InvalidInput or Refused if it cannot be answered.
 
-        since: `time.perf_counter_ns()` when the work began.
+        since, until: when the request came, and when its caller ceases to wait, if that is known: `time.perf_counter_ns()`. Its
+        own timeout counts from `since`. finish: what is still to be done with what was written.
         """
         parameters = read_parameters(request.id, request.parameters)
+        if parameters.timeout_us:
+            own_until = since + 1000 * parameters.timeout_us
+            until = own_until if until is None else min(until, own_until)
         unique = new_unique()
         arm = self._arm(parameters.entity or unique)
-        signature = arm.target.signature
-        if request.size_bytes > INLINE_BYTES:
-            inputs, rows = await self.elsewhere(
-                partial(_checked, signature, request)
-            )  # no lambda: its cells slow down every call
-        else:
-            inputs, rows = _checked(signature, request)
-        parameters.keys(rows)  # a wrong count is refused before the model runs
-        wanted = _wanted(arm, request)
-        own = tuple(one.name for one in wanted if one.name not in {SCORE, DECISION}) if request.outputs else ()
-        loaded = arm.slot.loaded or await self._loaded(arm, parameters.timeout_us, since)
-        arm.slot.used = since
-        if self._batches and (batch := self._batches[id(arm)]).takes(rows):
-            scored = await batch.scored(loaded, inputs, rows, own)
-        elif loaded.seconds_per_row * rows > _INLINE_S:
-            scored = await self.elsewhere(partial(score, arm, loaded, inputs, own))
-        else:
-            scored = score(arm, loaded, inputs, own)
-        if parameters.timeout_us and (time.perf_counter_ns() - since) // 1000 > parameters.timeout_us:
-            raise _late(parameters.timeout_us)
-        predicted = Predicted(arm, unique, request.id, scored, wanted, not request.outputs)
-        written = write(predicted)
-        self._desk.recorder.record(arm, scored, parameters, unique, of=None, since=since)
-        if (candidate := self._served.candidate) is not None and candidate.mode is CaptureMode.SHADOW:
-            self._desk.shadow.show(candidate, request, parameters, predicted.id)
+        try:
+            signature = arm.target.signature
+            if request.size_bytes > INLINE_BYTES:  # no lambda: its cells slow down every call
+                checking = partial(_checked, signature, request, parameters)
+                inputs, rows = await self._in_time(partial(self.elsewhere, checking), until)
+            else:
+                inputs, rows = _checked(signature, request, parameters)
+            wanted = _wanted(arm, request) if request.outputs else _USUAL[request.binary]
+            own = tuple(one.name for one in wanted if one.name not in {SCORE, DECISION}) if request.outputs else ()
+            loaded = arm.slot.loaded or await self._loaded(arm, until)
+            arm.slot.used = since
+            if self._batches and (batch := self._batches[id(arm)]).takes(rows):
+                scored = await self._in_time(partial(batch.scored, loaded, inputs, rows, own), until)
+            elif loaded.seconds_per_row * rows > _INLINE_S:
+                scored = await self._in_time(partial(self.elsewhere, partial(score, arm, loaded, inputs, own)), until)
+                arm.meter.runs += 1
+            else:
+                if until is not None:
+                    _left_s(until)
+                scored = score(arm, loaded, inputs, own)
+                arm.meter.runs += 1
+            if until is not None:
+                _left_s(until)
+            predicted = Predicted(arm, unique, request.id, scored, wanted, not request.outputs)
+            written = write(predicted)
+            if finish is not None:
+                written = await self._in_time(partial(finish, written), until)
+            arm.meter.rows += rows
+            self._desk.recorder.record(arm, scored, parameters, unique, since)
+            if (candidate := self._served.candidate) is not None and candidate.mode is CaptureMode.SHADOW:
+                self._desk.shadow.show(candidate, request, parameters, predicted.id)
+        except Exception as error:
+            error.arm = arm  # type: ignore[attr-defined]  # whose failure it is, see `blamed`
+            raise
         return written
 
-    async def elsewhere(self, work: Callable[[], T]) -> T:
+    def elsewhere(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         """Do work that takes long off the event loop."""
-        return await self.turn.away(self._desk.pool, work)
+        return self._desk.turns.away(self.turn, work)
 
-    async def _loaded(self, arm: Arm, timeout_us: int | None, since: int) -> Loaded:
-        left_s = timeout_us / 1e6 - (time.perf_counter_ns() - since) / 1e9 if timeout_us else None
-        loading = asyncio.ensure_future(self._desk.memory.ready(arm.slot, arm.key.tenant))
-        await asyncio.wait((loading,), timeout=left_s)  # no `asyncio.timeout`: this may run outside a task
-        if not loading.done():
-            loading.cancel()  # others who wait for the model go on
-            raise _late(timeout_us or 0)
+    async def body(self, exchange: Exchange) -> bytes:
+        """Read and decompress a request's body, off the event loop if it is long; what it takes is counted for its tenant."""
+        turns, turn = self._desk.turns, self.turn
+        body = await exchange.packed()
+        exchange.held = turns.hold(turn, exchange.held, len(body))  # one that came in chunks announced the most
+        encoding = exchange.encoding()
+        if encoding is None:
+            return body
+        whole = inflated(body, encoding, min(INLINE_BYTES, exchange.most)) if len(body) <= INLINE_BYTES else None
+        if whole is None:
+            whole = await self.elsewhere(partial(whole_of, body, encoding, exchange.most))
+        exchange.held = turns.hold(turn, exchange.held, len(body) + len(whole))
+        return whole
+
+    async def compressed(self, exchange: Exchange, answer: Answer) -> Answer:
+        """Compress an answer that is long enough, if its caller accepts that."""
+        if len(answer.body) < (self.compress_from or 0):
+            return answer
+        encoding = accepted(exchange.headers.get(b"accept-encoding", b""))
+        if encoding is None:
+            return replace(answer, headers=(*answer.headers, _VARY))
+        work = partial(deflated, answer.body, encoding)
+        # not in the tenant's line: work that has not begun would hold up an answer that is ready
+        body = work() if len(answer.body) <= INLINE_BYTES else await asyncio.get_running_loop().run_in_executor(None, work)
+        return replace(answer, body=body, headers=(*answer.headers, (b"content-encoding", encoding), _VARY))
+
+    async def _in_time(self, begin: Callable[[], Awaitable[T]], until: int | None) -> T:
+        """Wait for what takes long, but not longer than the request allows; what has not begun by then never does."""
+        if until is None:
+            return await begin()
+        left_s = _left_s(until)
+        begun = asyncio.ensure_future(begin())
         try:
-            return loading.result()
+            await asyncio.wait((begun,), timeout=left_s)  # no `asyncio.timeout`: this may run outside a task
+            if not begun.done():
+                raise _late()
+            return begun.result()
+        finally:
+            begun.cancel()
+            del begun  # a failure holds this frame, which would hold the failure
+
+    async def _loaded(self, arm: Arm, until: int | None) -> Loaded:
+        try:  # others who wait for the model go on when this request does not
+            return await self._in_time(partial(self._desk.memory.ready, arm.slot, arm.key.tenant), until)
         except Unavailable as error:
             raise Refused(503, f"Model '{arm.key.name}' is not loaded: {error}") from error
 
@@ -145,17 +205,35 @@ class Predictor:
         return served.live
 
 
-def _late(timeout_us: int) -> Refused:
-    return Refused(504, f"The answer was not ready within the {timeout_us} microseconds that the request allows.")
+def blamed(error: Exception) -> Arm | None:
+    """Return the arm that a request came to before it failed, if it came to one."""
+    arm: Arm | None = getattr(error, "arm", None)
+    return arm
 
 
-def _checked(signature: Signature, request: Asked) -> tuple[dict[str, NDArray[Any]], int]:
-    return check_inputs(signature, request.tensors_for(signature))
+def _left_s(until: int) -> float:
+    """Return the seconds until a `time.perf_counter_ns()`; Refused if it is over."""
+    left_ns = until - time.perf_counter_ns()
+    if left_ns <= 0:
+        raise _late()
+    return left_ns / 1e9
+
+
+def _late() -> Refused:
+    return Refused(
+        504,
+        "The answer was not ready within the request's own timeout, in microseconds from its arrival; allow more, or send less.",
+    )
+
+
+def _checked(signature: Signature, request: Asked, parameters: Parameters) -> tuple[dict[str, NDArray[Any]], int]:
+    inputs, rows = check_inputs(signature, request.tensors_for(signature))
+    if parameters is not PLAIN:
+        parameters.keys(rows)  # a wrong count is refused before the model runs
+    return inputs, rows
 
 
 def _wanted(arm: Arm, request: Asked) -> tuple[Wanted, ...]:
-    if not request.outputs:
-        return _USUAL[request.binary]
     known = (SCORE, DECISION, *own_outputs(arm))
     if unknown := [output.name[:80] for output in request.outputs if output.name not in known]:
         raise InvalidInput(f"There is no output {', '.join(map(repr, unknown[:8]))}; the outputs are: {', '.join(known)}.")

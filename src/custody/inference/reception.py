@@ -66,7 +66,7 @@ class View:
             raise Refused(503, "No manifest is served yet; try again in a moment.")
         if tenants is None:
             raise Refused(401, _NO_KEY)
-        if route is None or not (None in tenants or route.tenant in tenants):
+        if route is None or route.key is None or not (None in tenants or route.key.tenant in tenants):
             raise _missing(path)
         if method != route.method:
             raise Refused(405, f"Use {route.method} for this path.")

@@ -6,12 +6,14 @@ from importlib.metadata import version
 
 import orjson
 
+from custody.core.errors import Unavailable
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import HOUSE, TenantId
-from custody.inference.by_hand import load, unload
+from custody.inference.by_hand import load, said, unload
 from custody.inference.exchange import Answer, Exchange, Headers, Refused, error_answer
 from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.library import Arm, Served, State
+from custody.inference.models.memory import Memory
 from custody.inference.predict import Desk, Predictor
 from custody.inference.protocols.describe import answering, config, indexed, metadata, statistic
 from custody.inference.protocols.mlflow import Invocations, invocation_error
@@ -28,11 +30,12 @@ PONG, VERSION = Answer(200, b"\n"), Answer(200, _VERSION.encode())  # as an MLfl
 class Route:
     """Who may call it, how, and what answers; meter: of the deployment that it counts for.
 
-    tenant: whose key is needed; None means that it needs no key and takes any method.
+    key: of the deployment that is asked about, whose tenant's key is needed; its name is empty for what belongs to none of them.
+    None means that it needs no key and takes any method.
     refuse: says an error in the protocol's shape. predictor: behind an infer call of a deployment that is served.
     """
 
-    tenant: TenantId | None
+    key: DeploymentKey | None
     method: str
     handler: Handler
     meter: Meter | None = None
@@ -76,21 +79,25 @@ def _prefixes(tenant: TenantId, environment: str) -> Iterator[str]:
 
 def _below(place: _Place, here: DeploymentKey, state: State, desk: Desk) -> dict[str, Route]:
     """Return the routes below one prefix."""
-    tenant, served, failures = here.tenant, place.served, place.failures
+    served, failures = place.served, place.failures
     routes = {
-        "/v2": Route(tenant, "GET", _server(state, failures, desk)),
-        "/v2/repository/index": Route(tenant, "POST", _index(place)),
-        "/v2/models/stats": Route(tenant, "GET", _statistics(tuple(served.values()), desk.metrics)),
+        "/v2": Route(here, "GET", _server(state, failures, desk)),
+        "/v2/repository/index": Route(here, "POST", _index(place)),
+        "/v2/models/stats": Route(here, "GET", _statistics(*(arm for one in served.values() for arm in answering(one)))),
     }
     for name, one in served.items():
         routes |= _model(name, one, desk)
     for name in failures.keys() - served.keys():
         routes |= _unloaded(replace(here, name=name), failures[name], desk.metrics)
     for name in {*served, *failures}:
-        by_hand = _by_hand(served[name], state, desk) if name in served else _broken(name, failures[name])
+        key = replace(here, name=name)
+        if name in served:
+            by_hand = {"load": load(served[name], desk.memory), "unload": unload(served[name], state, desk.memory)}
+        else:
+            by_hand = dict.fromkeys(("load", "unload"), _broken(name, failures[name]))
         for verb, handler in by_hand.items():
-            routes[f"/v2/repository/models/{name}/{verb}"] = Route(tenant, "POST", handler)
-        routes[f"/deployments/{name}/version"] = Route(tenant, "GET", same(VERSION))
+            routes[f"/v2/repository/models/{name}/{verb}"] = Route(key, "POST", handler)
+        routes[f"/deployments/{name}/version"] = Route(key, "GET", same(VERSION))
     return routes
 
 
@@ -102,36 +109,44 @@ def _model(name: str, served: Served, desk: Desk) -> dict[str, Route]:
         arm = pinned or served.live
         predictor = Predictor(served, pinned, desk)
         routes |= {
-            path: Route(key.tenant, "GET", _fixed(metadata(served, arm))),
-            f"{path}/ready": Route(key.tenant, "GET", _ready(arm)),
-            f"{path}/config": Route(key.tenant, "GET", _fixed(config(arm))),
-            f"{path}/stats": Route(key.tenant, "GET", _statistics((served,), desk.metrics)),
-            f"{path}/infer": Route(key.tenant, "POST", Infer(predictor), meter, predictor=predictor),
+            path: Route(key, "GET", _fixed(metadata(served, arm))),
+            f"{path}/ready": Route(key, "GET", _ready(arm, desk.memory)),
+            f"{path}/config": Route(key, "GET", _fixed(config(arm))),
+            f"{path}/stats": Route(key, "GET", _statistics(*((pinned,) if pinned else answering(served)))),
+            f"{path}/infer": Route(key, "POST", Infer(predictor), meter, predictor=predictor),
         }
     predictor = Predictor(served, None, desk)
     below = f"/deployments/{name}"
-    routes |= {f"{below}/{path}": Route(key.tenant, "GET", same(PONG), refuse=invocation_error) for path in ("ping", "health")}
-    routes[f"{below}/invocations"] = Route(key.tenant, "POST", Invocations(predictor), meter, invocation_error, predictor)
+    routes |= {f"{below}/{path}": Route(key, "GET", same(PONG), refuse=invocation_error) for path in ("ping", "health")}
+    routes[f"{below}/invocations"] = Route(key, "POST", Invocations(predictor), meter, invocation_error, predictor)
     return routes
 
 
 def _index(place: _Place) -> Handler:
-    async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
+    async def handler(exchange: Exchange) -> Answer:
+        only_ready = await said(exchange, "ready", bool, otherwise=False)
         failures = place.failures
         index = [indexed(name, arm, failures.get(name, "")) for name, one in place.served.items() for arm in answering(one)]
         missing = [(name, why) for name, why in failures.items() if name not in place.served]
         index += [{"name": name, "version": "", "state": "UNAVAILABLE", "reason": why} for name, why in missing]
-        return Answer(200, orjson.dumps(index))
+        return Answer(200, orjson.dumps([one for one in index if one["state"] == "READY" or not only_ready]))
 
     return handler
 
 
-def _ready(arm: Arm) -> Handler:
-    answer = Answer(200, orjson.dumps({"name": arm.key.name, "ready": True}))
+def _ready(arm: Arm, memory: Memory) -> Handler:
+    """Return what tells whether a model passed its check and answered once in this process, whether it is in memory or not.
+
+    One that found no room when it was deployed is loaded for that now: nobody waits for ever for a model that nobody asks.
+    """
+    answer, slot = Answer(200, orjson.dumps({"name": arm.key.name, "ready": True})), arm.slot
 
     async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
-        if problem := arm.slot.problem:
-            raise Refused(503, f"Model '{arm.key.name}' is not loaded: {problem}")
+        if slot.problem or not slot.checked:
+            try:
+                await memory.ready(slot, arm.key.tenant)
+            except Unavailable as error:
+                raise Refused(503, f"Model '{arm.key.name}' is not loaded: {error}") from error
         return answer
 
     return handler
@@ -139,15 +154,13 @@ def _ready(arm: Arm) -> Handler:
 
 def _unloaded(key: DeploymentKey, why: str, metrics: Metrics) -> dict[str, Route]:
     """Return the routes of a deployment that is not served at all."""
-    meter = metrics.meter(key)
-
-    handler = _broken(key.name, why)["load"]
+    handler, meter = _broken(key.name, why), metrics.meter(key)
     routes = {
-        f"/v2/models/{key.name}{path}": Route(key.tenant, method, handler, meter)
+        f"/v2/models/{key.name}{path}": Route(key, method, handler, meter)
         for path, method in {"": "GET", "/ready": "GET", "/config": "GET", "/stats": "GET", "/infer": "POST"}.items()
     }
     for path, method in {"ping": "GET", "health": "GET", "invocations": "POST"}.items():
-        routes[f"/deployments/{key.name}/{path}"] = Route(key.tenant, method, handler, meter, invocation_error)
+        routes[f"/deployments/{key.name}/{path}"] = Route(key, method, handler, meter, invocation_error)
     return routes
 
 
@@ -164,17 +177,13 @@ def same(answer: Answer) -> Handler:
     return handler
 
 
-def _by_hand(served: Served, state: State, desk: Desk) -> dict[str, Handler]:
-    return {"load": load(served, desk.memory), "unload": unload(served, state, desk.memory)}
-
-
-def _broken(name: str, why: str) -> dict[str, Handler]:
-    """Return what answers load and unload, and everything else, of a model that is not served at all."""
+def _broken(name: str, why: str) -> Handler:
+    """Return what answers whatever is asked of a model that is not served at all."""
 
     async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
         raise Refused(503, f"Model '{name}' is not loaded: {why}")
 
-    return dict.fromkeys(("load", "unload"), handler)
+    return handler
 
 
 def _server(state: State, failures: dict[str, str], desk: Desk) -> Handler:
@@ -187,8 +196,8 @@ def _server(state: State, failures: dict[str, str], desk: Desk) -> Handler:
     return handler
 
 
-def _statistics(served: tuple[Served, ...], metrics: Metrics) -> Handler:
+def _statistics(*arms: Arm) -> Handler:
     async def handler(exchange: Exchange) -> Answer:  # noqa: ARG001 - one shape for all handlers
-        return Answer(200, orjson.dumps({"model_stats": [statistic(one, metrics) for one in served]}))
+        return Answer(200, orjson.dumps({"model_stats": [statistic(arm) for arm in arms]}))
 
     return handler

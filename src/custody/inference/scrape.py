@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from custody.core.tenancy import TenantId
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.spool import Spool
-from custody.inference.metrics import Metrics, family, labels
-from custody.inference.models.library import State
+from custody.inference.metrics import Metrics, family
+from custody.inference.models.library import Arm, State
 from custody.inference.models.memory import Memory
 from custody.inference.turns import Turns
+from custody.serving import CaptureMode
 
 _FILE = "metrics"
+_TENANT = re.compile(r'[{,]tenant="([^"]*)"')
 _SAMPLE = re.compile(r"^(?P<name>[a-z_]+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
 
 
@@ -39,7 +43,8 @@ class Scrape:
         ):
             self.metrics.counts[f"model_{name}"] = count
         self.metrics.counts["provider_fallbacks"] = self.memory.fallbacks
-        return "\n".join([*self.metrics.lines(), *self._gauges()]) + "\n"
+        arms = [arm for served in self.state().served.values() for arm in served.arms]
+        return "\n".join([*self.metrics.lines(), *self._gauges(arms)]) + "\n"
 
     def write(self) -> None:
         """Leave this process's metrics where the processes beside it find them."""
@@ -59,22 +64,31 @@ class Scrape:
                 texts.setdefault(path.parent.name, path.read_text(encoding="utf-8"))
         return merged({name.removeprefix("worker-"): text for name, text in sorted(texts.items())})
 
-    def _gauges(self) -> Iterator[str]:
+    def seen(self, tenants: AbstractSet[TenantId | None]) -> str:
+        """Return the metrics of all processes as a caller may see them: the samples of these tenants, and those that name none.
+
+        tenants: as a key grants them; None among them means every tenant.
+        """
+        text = self.all()
+        if None in tenants:
+            return text
+        named = ((line, _TENANT.search(line)) for line in text.splitlines(keepends=True))
+        return "".join(line for line, tenant in named if tenant is None or tenant[1] in {"", *tenants})
+
+    def _gauges(self, arms: list[Arm]) -> Iterator[str]:
         numbers = {
             "manifest_sequence": ("Sequence of the newest manifest served.", max(self.state().sequence, 0)),
             "spool_bytes": ("Bytes of captures waiting to be shipped.", self.spool.size_bytes),
             "models_loaded": ("Models in memory.", self.memory.loaded),
             "models_bytes": ("Bytes that the models in memory take, estimated.", self.memory.bytes),
-            "shadow_waiting": ("Requests that wait for a shadow candidate.", self.shadow.waiting),
         }
         for name, (text, value) in numbers.items():
             yield from family(name, text, "gauge", [("", value)])
         providers = [(f'provider="{name}"', count) for name, count in sorted(self.memory.providers.items())]
         yield from family("models_by_provider", "Models in memory, by what runs them.", "gauge", providers)
-        arms = [arm for served in self.state().served.values() for arm in served.arms]
-        loaded = [
-            (f'{labels(arm.key)},mode="{arm.mode}",model="{arm.target.model}"', int(arm.slot.loaded is not None)) for arm in arms
-        ]
+        lines = [(arm.meter.labels, self.shadow.waiting(arm)) for arm in arms if arm.mode is CaptureMode.SHADOW]
+        yield from family("shadow_waiting", "Requests that wait for a shadow candidate.", "gauge", lines)
+        loaded = [(arm.meter.labels, int(arm.slot.loaded is not None)) for arm in arms]
         yield from family(
             "model_loaded", "Whether a served model is in memory (1) or was dropped or not asked for (0).", "gauge", loaded
         )

@@ -36,7 +36,7 @@ class Tracing:
 
 def name_of(noted: Noted) -> str:
     """Return a span's name: few different ones, whatever callers send."""
-    return f"{noted.method} {noted.key.name}" if noted.key else noted.method
+    return f"{noted.method} {noted.key.name}" if noted.key and noted.key.name else noted.method
 
 
 def attributes_of(noted: Noted) -> dict[str, str | int]:
@@ -46,11 +46,9 @@ def attributes_of(noted: Noted) -> dict[str, str | int]:
     if noted.path:
         found["url.path"] = noted.path
     if noted.key:
-        found |= {
-            "custody.tenant": noted.key.tenant,
-            "custody.environment": noted.key.environment,
-            "custody.deployment": noted.key.name,
-        }
+        found |= {"custody.tenant": noted.key.tenant, "custody.environment": noted.key.environment}
+        if noted.key.name:
+            found["custody.deployment"] = noted.key.name
     if noted.arm:
         found |= {
             "custody.revision": noted.arm.revision,

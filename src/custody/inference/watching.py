@@ -14,8 +14,10 @@ NOTHING: Mapping[bytes, bytes] = {}
 class Noted:
     """One answered request.
 
-    path: empty if nothing is served there, since callers may write anything into it. arm: what answered, if a model did.
-    status: as in HTTP, 499 if the caller left. ended_ns: ns since 1970. headers: those of TRACE, where a caller's trace is named.
+    method: of HTTP, or the call's name. path: empty if nothing is served there, since callers may write anything into it.
+    key: of the deployment that was asked about; its name is empty if none was, and it is None if no tenant is known. arm: what
+    answered, or failed to, if the request came to one. status: as in HTTP, 499 if the caller left. ended_ns: ns since 1970.
+    headers: those of TRACE, where a caller's trace is named.
     """
 
     door: str
@@ -27,6 +29,11 @@ class Noted:
     seconds: float
     ended_ns: int
     headers: Mapping[bytes, bytes] = field(default_factory=lambda: NOTHING)
+
+
+def traced_by(headers: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+    """Return those of a caller's headers that name its trace."""
+    return {name: headers[name] for name in TRACE if name in headers}
 
 
 Watcher = Callable[[Noted], None]  # called on the event loop's thread after the answer: hands on, does no work

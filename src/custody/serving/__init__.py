@@ -3,22 +3,26 @@
 from custody.serving.capture import (
     Capture,
     CaptureMode,
+    Told,
     complete_lines,
+    deployment_of,
     line_after,
     line_head,
     line_of,
+    packed,
     read_batch,
     write_batch,
 )
 from custody.serving.decision import Decisions, Scores, check_parity, decide, decided, fixture_arrays, positive
 from custody.serving.manifest import open_manifest, read_fixture, require_newer
-from custody.serving.parameters import Parameters, read_parameters
+from custody.serving.parameters import PLAIN, Parameters, read_parameters
 from custody.serving.ports import Arrays, Loader, Model
 from custody.serving.routing import canary_answers, point_of
 from custody.serving.scrubbing import scrubbed
 from custody.serving.tensors import Given, bf16_of, check_inputs, dtype_of, floats_of
 
 __all__ = [
+    "PLAIN",
     "Arrays",
     "Capture",
     "CaptureMode",
@@ -28,6 +32,7 @@ __all__ = [
     "Model",
     "Parameters",
     "Scores",
+    "Told",
     "bf16_of",
     "canary_answers",
     "check_inputs",
@@ -35,6 +40,7 @@ __all__ = [
     "complete_lines",
     "decide",
     "decided",
+    "deployment_of",
     "dtype_of",
     "fixture_arrays",
     "floats_of",
@@ -42,6 +48,7 @@ __all__ = [
     "line_head",
     "line_of",
     "open_manifest",
+    "packed",
     "point_of",
     "positive",
     "read_batch",

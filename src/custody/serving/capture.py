@@ -1,31 +1,37 @@
-"""The record of an answered request: one JSON line each, shipped in compressed batches (format version 2).
+"""The record of answered requests: JSON lines, shipped in compressed batches (format version 4).
 
-A column of inputs is a list of values, null for a missing number; a longer one of floats is their bytes, little-endian, in base 64
-behind their type: `f4:AACAPw==`, where NaN is missing. Version 1 had lists only.
+A line holds the requests that one target answered at the same moment: a column of inputs has the rows of all of them, scores and
+decisions have a list for each. A column is a list of values; one of floats is their bytes, little-endian, in base 64 behind their
+type: `f4:AACAPw==`, where NaN is missing. Versions 1 to 3 had a line for each request, in version 1 with lists only, null for a
+missing number; 3 is still what is written where rows are sampled.
 """
 
-import binascii
+import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from itertools import accumulate, chain, repeat
+from typing import IO, Any
 
 import msgspec
 import numpy as np
 import orjson
+import pybase64
 from isal import isal_zlib
 from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
 from custody.core.prediction import CAPTURE_VERSION, SAMPLED_VERSION, PredictionId
+from custody.core.refs import DeploymentKey
 
-Value = float | int | str | bool | None
 Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the signature's rows are wider than one; or [n, 1]
 _MOST_BYTES = 512 * 1024 * 1024
-_PACKED = 16  # floats from which on bytes are cheaper than digits
-_TYPES: dict[str, Any] = {"f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
+_PIECE = 256 * 1024  # of lines, in a processor's own cache while they are looked through and compressed
+_MOST_STORED = 0xFFFF  # bytes in a block of deflate that is not compressed
+_SAMPLE = 16 * 1024  # of a batch's lines: whether compressing them pays
+_TYPES: dict[str, Any] = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
 _KINDS = {dtype: b'"%b:' % kind.encode() for kind, dtype in _TYPES.items()}
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
@@ -44,7 +50,7 @@ class Capture:
 
     at_ms: when it was answered; event_ms: when it happened, if the caller said so (both ms since 1970).
     keys: the caller's own names of the rows. of: the live prediction that a shadow's record mirrors.
-    inputs: by input name, n values, null where a number was missing. latency_us: microseconds from body to answer.
+    inputs: by input name, n values, null where a number was missing. latency_us: microseconds from the request's arrival to its answer.
     share: the chance, in (0, 1], with which each row was kept. places: which rows of the request these are; None means all.
     """
 
@@ -68,8 +74,9 @@ class Capture:
         return len(self.scores)
 
 
-class _Line(msgspec.Struct):
-    v: int
+class _Line(msgspec.Struct, tag_field="v", tag=1):
+    """One request, as versions 1 to 3 have it."""
+
     id: str
     at: int
     event: int | None
@@ -81,11 +88,35 @@ class _Line(msgspec.Struct):
     score: list[float]
     decision: list[bool]
     us: int
-    share: float = 1.0
-    rows: tuple[int, ...] | None = None
 
 
-_decoder = msgspec.json.Decoder(_Line)
+class _Packed(_Line, tag=2):
+    pass
+
+
+class _Sampled(_Line, tag=SAMPLED_VERSION, kw_only=True):
+    share: float
+    rows: tuple[int, ...]
+
+
+class _Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
+    """Requests that one target answered; id: what their ids begin with. event, keys, of: null if that holds for each."""
+
+    id: str
+    at: int
+    unique: list[str]
+    us: list[int]
+    event: list[int | None] | None
+    keys: list[tuple[str, ...] | None] | None
+    mode: CaptureMode
+    of: list[str | None] | None
+    threshold: float
+    inputs: dict[str, list[Any] | str]
+    score: list[list[float]]
+    decision: list[list[bool]]
+
+
+_decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | _Together)
 
 
 @lru_cache(4096)
@@ -93,88 +124,155 @@ def _name(name: str) -> bytes:
     return orjson.dumps(name) + b":"
 
 
-def _written(inputs: Mapping[str, Column]) -> bytes:
-    """Write inputs as columns: [n, 1] becomes n values, texts become a list."""
-    return b"{" + b",".join([_name(name) + _column(column) for name, column in inputs.items()]) + b"}"
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a request said beyond its inputs, or which answer a shadow mirrors: see `Capture`."""
 
-
-def _column(column: Column) -> bytes:
-    if isinstance(column, np.ndarray):
-        if column.size >= _PACKED and (kind := _KINDS.get(column.dtype)):
-            return b"".join((kind, binascii.b2a_base64(column.data, newline=False), b'"'))  # none of these letters is escaped
-        if column.shape[1:] == (1,):
-            column = column.reshape(-1)
-        if column.dtype == object:
-            column = column.tolist()
-    return orjson.dumps(column, option=_NUMPY)
+    event_ms: int | None = None
+    keys: tuple[str, ...] | None = None
+    of: str | None = None
 
 
 def line_of(capture: Capture) -> bytes:
     """Write a capture as one line of JSON with its newline; numbers keep their own precision."""
-    head = line_head(str(capture.id), capture.mode, capture.threshold, str(capture.of) if capture.of else None)
-    return line_after(
-        head,
-        b"",
-        (capture.at_ms, capture.event_ms, capture.keys),
-        capture.inputs,
-        (orjson.dumps(capture.scores, option=_NUMPY), orjson.dumps(capture.decisions, option=_NUMPY)),
-        capture.latency_us,
-    )
+    head = line_head(str(capture.id)[: -len(capture.id.unique)], capture.mode, capture.threshold)
+    scores, decisions = (orjson.dumps(values, option=_NUMPY) for values in (capture.scores, capture.decisions))
+    told = Told(capture.event_ms, capture.keys, str(capture.of) if capture.of else None)
+    one = (capture.id.unique,), (capture.latency_us,), (capture.inputs,), (scores,), (decisions,)
+    return line_after(head, capture.at_ms, *one, None if told == Told() else (told,))
 
 
-def line_head(id: str, mode: CaptureMode, threshold: float, of: str | None = None) -> tuple[bytes, bytes]:  # noqa: A002 - the field's word
-    """Write what all lines of a target have in common; the id may go on behind the first part."""
-    written = orjson.dumps({"mode": mode, "of": of, "threshold": threshold})
-    return b'{"v":%d,"id":%s' % (CAPTURE_VERSION, orjson.dumps(id)[:-1]), b"," + written[1:-1] + b',"inputs":'
+def line_head(start: str, mode: CaptureMode, threshold: float) -> bytes:
+    """Write what all lines of a target begin with; start: of its predictions' ids, all but the unique part."""
+    written = orjson.dumps({"id": start, "mode": mode, "threshold": threshold})
+    return b'{"v":%d,' % CAPTURE_VERSION + written[1:-1] + b","
 
 
 def line_after(
-    head: tuple[bytes, bytes],
-    rest: bytes,
-    said: tuple[int, int | None, tuple[str, ...] | None],
-    inputs: Mapping[str, Column],
-    answered: tuple[bytes, bytes],
-    latency_us: int,
+    head: bytes,
+    at_ms: int,
+    uniques: Sequence[str],
+    latencies_us: Sequence[int],
+    inputs: Sequence[Mapping[str, Column]],
+    scores: Sequence[bytes],
+    decisions: Sequence[bytes],
+    told: Sequence[Told] | None = None,
 ) -> bytes:
-    """Write a line behind its head. rest: of the id. said: at_ms, event_ms, keys. answered: scores and decisions as JSON."""
-    at_ms, event_ms, keys = said
-    when = b'","at":%d,"event":null,"keys":null' % at_ms
-    if event_ms is not None or keys is not None:
-        when = b'","at":%d,"event":%b,"keys":%b' % (at_ms, orjson.dumps(event_ms), orjson.dumps(keys))
-    written, behind = _written(inputs), b',"us":%d}\n' % latency_us
-    return b"".join((head[0], rest, when, head[1], written, b',"score":', answered[0], b',"decision":', answered[1], behind))
+    """Write a line behind its head: requests of one target that were answered at the same time, see `Capture`.
+
+    scores, decisions: as JSON. told: None if none said anything. Raises ValueError if their inputs do not fit
+    together: each is then a line of its own.
+    """
+    said: dict[str, Any] = {"at": at_ms, "unique": uniques, "us": latencies_us, "event": None, "keys": None, "of": None}
+    if told is not None:
+        lists: dict[str, list[Any]] = {
+            "event": [one.event_ms for one in told],
+            "keys": [one.keys for one in told],
+            "of": [one.of for one in told],
+        }
+        said |= {name: values for name, values in lists.items() if values.count(None) < len(values)}
+    columns = b",".join([_name(name) + _column([one[name] for one in inputs]) for name in inputs[0]])
+    parts = (b',"inputs":{', columns, b'},"score":[', b",".join(scores), b'],"decision":[', b",".join(decisions), b"]}\n")
+    return b"".join((head, orjson.dumps(said)[1:-1], *parts))
 
 
-def complete_lines(body: bytes) -> bytes:
-    """Drop a torn last line: it belongs to a request that was never answered."""
-    return body[: body.rfind(b"\n") + 1]
+def _column(parts: list[Any]) -> bytes:
+    """Write a column of several requests; [n, 1] becomes n values."""
+    first = parts[0]
+    if not isinstance(first, np.ndarray):
+        return orjson.dumps(first if len(parts) == 1 else [*chain.from_iterable(parts)])
+    begin = _KINDS.get(first.dtype) if first.size else None
+    if begin and len(parts) > 1 and [one.shape for one in parts].count(first.shape) == len(parts):
+        together = b"".join(parts)  # costs half of what is done below, where widths are looked at
+        return b"".join((begin, pybase64.b64encode(together), b'"'))
+    column = np.ascontiguousarray(first if len(parts) == 1 else np.concatenate(parts))
+    if begin:
+        return b"".join((begin, pybase64.b64encode(column.data), b'"'))  # none of these letters is escaped
+    if column.shape[1:] == (1,):
+        column = column.reshape(-1)
+    return orjson.dumps(column.tolist() if column.dtype == object else column, option=_NUMPY)
+
+
+def deployment_of(line: bytes) -> DeploymentKey:
+    """Return the deployment that a line names; InvalidInput if it names none."""
+    try:
+        tenant, environment, name = orjson.loads(line)["id"].split(":")[:3]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InvalidInput("This line of a capture names no deployment.") from error
+    return DeploymentKey.parse(f"{tenant}/{environment}/{name}")
+
+
+def complete_lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Read lines in pieces of about 256 KiB; a torn last line is left out: it belongs to a request that was never answered."""
+    at, most, torn = 0, _PIECE, 0  # torn: bytes that were read behind the last line
+    while block := file.read(most):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield block[:end]
+            at, most, torn = at + end, _PIECE, 0
+        elif len(block) > torn:
+            most, torn = 2 * most, len(block)  # a long line
+        else:
+            return
+        file.seek(at)  # reading what was torn again costs less than joining it
 
 
 def write_batch(lines: bytes) -> bytes:
-    """Compress lines into a batch; the same lines always give the same bytes."""
-    packed: bytes = isal_zlib.compress(lines, 1, 31)
-    return packed
+    """Compress lines into a batch."""
+    return packed((lines,))
+
+
+def packed(pieces: Iterable[bytes]) -> bytes:
+    """Make a batch of pieces of lines, the same ones always to the same bytes; nothing if there are none.
+
+    Lines that do not become half as long, as those of most models of numbers, are stored as they are: a batch is kept until it is
+    sealed, which takes a minute, and compressing it costs a server as much as all else that is done with a record.
+    """
+    pieces = iter(pieces)
+    first = next(pieces, b"")
+    if not first:
+        return b""
+    every, sample = chain((first,), pieces), first[:_SAMPLE]
+    if len(isal_zlib.compress(sample, 1)) * 2 > len(sample):
+        return _stored(every)
+    packer = isal_zlib.compressobj(1, wbits=31)
+    return b"".join((*map(packer.compress, every), packer.flush()))
+
+
+def _stored(pieces: Iterable[bytes]) -> bytes:
+    """Frame bytes as gzip as they are; zlib's level 0 copies them twice and sums them up slowly, at four times the cost.
+
+    Source: RFC 1952, and RFC 1951, section 3.2.4.
+    """
+    parts: list[bytes | memoryview] = [b"\x1f\x8b\x08\0\0\0\0\0\0\xff"]
+    crc = size = 0
+    for piece in pieces:
+        crc, size = isal_zlib.crc32(piece, crc), size + len(piece)
+        for at in range(0, len(piece), _MOST_STORED):
+            block = memoryview(piece)[at : at + _MOST_STORED]
+            parts += (struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block)
+    return b"".join((*parts, struct.pack("<BHHII", 1, 0, 0xFFFF, crc, size & 0xFFFFFFFF)))
 
 
 def read_batch(body: bytes) -> list[Capture]:
     """Read a batch of captures; anything that is not one whole gzip stream of valid lines is InvalidInput."""
-    return read_lines(lambda: unpacked(body))
+    return [capture for captures in read_lines(lambda: unpacked(body)) for capture in captures]
 
 
-def read_lines(lines: Callable[[], Sequence[bytes]]) -> list[Capture]:
-    """Read lines of captures; one that is not valid is InvalidInput that names its number."""
+def read_lines(lines: Callable[[], Sequence[bytes]]) -> list[list[Capture]]:
+    """Read the captures of each line; a line that is not valid is InvalidInput that names its number."""
     number = 0
     try:
-        captures = []
+        found = []
         for number, line in enumerate(lines(), start=1):  # noqa: B007 - the number stands in the error below
-            captures.append(_capture(_decoder.decode(line)))
+            found.append(_captures(_decoder.decode(line)))
     except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError, InvalidInput) as error:
         raise InvalidInput(
             f"Line {number} of this capture batch cannot be read." if number else "This is not a capture batch.",
             why=str(error),
             facts={"line": number},
         ) from error
-    return captures
+    return found
 
 
 def unpacked(body: bytes) -> list[bytes]:
@@ -188,33 +286,74 @@ def unpacked(body: bytes) -> list[bytes]:
     return lines
 
 
+def _captures(line: _Line | _Together) -> list[Capture]:
+    if isinstance(line, _Line):
+        return [_capture(line)]
+    counts = [len(scores) for scores in line.score]
+    by_request = (line.unique, line.us, line.decision, line.event, line.keys, line.of)
+    if not counts or any(len(values) != len(counts) for values in by_request if values is not None):
+        raise ValueError("the requests of a line are not told alike")
+    ends = [*accumulate(counts)]
+    inputs = _columns(line.inputs, ends[-1])
+    none = repeat(None)
+    by_one = (line.unique, line.us, line.event or none, line.keys or none, line.of or none, line.score, line.decision, ends)
+    return [
+        _checked(
+            Capture(
+                id=PredictionId.parse(line.id + unique),
+                at_ms=line.at,
+                event_ms=event,
+                keys=keys,
+                mode=line.mode,
+                of=PredictionId.parse(of) if of is not None else None,
+                threshold=line.threshold,
+                inputs={name: column[end - len(scores) : end] for name, column in inputs.items()},
+                scores=scores,
+                decisions=decisions,
+                latency_us=us,
+            )
+        )
+        for unique, us, event, keys, of, scores, decisions, end in zip(*by_one, strict=False)  # `none` goes on for ever
+    ]
+
+
 def _capture(line: _Line) -> Capture:
-    if line.v not in {1, CAPTURE_VERSION, SAMPLED_VERSION}:
-        raise ValueError(f"format version {line.v} is unknown")
-    rows = len(line.score)
-    inputs = {name: _unpacked(column, rows) if isinstance(column, str) else column for name, column in line.inputs.items()}
-    counts = {len(line.decision), *map(len, inputs.values()), len(line.keys) if line.keys is not None else rows}
-    if counts != {rows} or not rows:
-        raise ValueError("the columns have different lengths")
-    if (line.rows is None) != (line.v != SAMPLED_VERSION) or not 0 < line.share <= 1:
-        raise ValueError("the share is missing or not in (0, 1]")
-    if line.rows is not None and (len(line.rows) != rows or list(line.rows) != sorted({*line.rows}) or line.rows[0] < 0):
-        raise ValueError("the places of the rows are not in order")
-    return Capture(
-        id=PredictionId.parse(line.id),
-        at_ms=line.at,
-        event_ms=line.event,
-        keys=line.keys,
-        mode=line.mode,
-        of=PredictionId.parse(line.of) if line.of is not None else None,
-        threshold=line.threshold,
-        inputs=inputs,
-        scores=line.score,
-        decisions=line.decision,
-        latency_us=line.us,
-        share=line.share,
-        places=line.rows,
+    share, places = (line.share, line.rows) if isinstance(line, _Sampled) else (1.0, None)
+    return _checked(
+        Capture(
+            id=PredictionId.parse(line.id),
+            at_ms=line.at,
+            event_ms=line.event,
+            keys=line.keys,
+            mode=line.mode,
+            of=PredictionId.parse(line.of) if line.of is not None else None,
+            threshold=line.threshold,
+            inputs=_columns(line.inputs, len(line.score)),
+            scores=line.score,
+            decisions=line.decision,
+            latency_us=line.us,
+            share=share,
+            places=places,
+        )
     )
+
+
+def _checked(capture: Capture) -> Capture:
+    rows, places = capture.rows, capture.places
+    if not rows or len(capture.decisions) != rows or (capture.keys is not None and len(capture.keys) != rows):
+        raise ValueError("the columns have different lengths")
+    if not 0 < capture.share <= 1:
+        raise ValueError("the share is not in (0, 1]")
+    if places is not None and (len(places) != rows or list(places) != sorted({*places}) or places[0] < 0):
+        raise ValueError("the places of the rows are not in order")
+    return capture
+
+
+def _columns(inputs: Mapping[str, list[Any] | str], rows: int) -> dict[str, list[Any]]:
+    found = {name: _unpacked(column, rows) if isinstance(column, str) else column for name, column in inputs.items()}
+    if any(len(column) != rows for column in found.values()):
+        raise ValueError("the columns have different lengths")
+    return found
 
 
 def _unpacked(text: str, rows: int) -> list[Any]:
@@ -222,7 +361,7 @@ def _unpacked(text: str, rows: int) -> list[Any]:
     kind, _, written = text.partition(":")
     if kind not in _TYPES:
         raise ValueError("a column of bytes has an unknown type")
-    values = np.frombuffer(binascii.a2b_base64(written, strict_mode=True), _TYPES[kind])
+    values = np.frombuffer(pybase64.b64decode(written, validate=True), _TYPES[kind])
     if not rows or not values.size or values.size % rows:
         raise ValueError("the columns have different lengths")
     found: list[Any] = orjson.loads(orjson.dumps(values.reshape(rows, -1) if values.size > rows else values, option=_NUMPY))

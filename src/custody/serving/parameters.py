@@ -8,6 +8,7 @@ from custody.core.errors import InvalidInput
 
 _LONGEST = 256
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
+_LONGEST_US = 24 * 3600 * 1_000_000  # a longer timeout is as good as none
 _LATEST_MS = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 
@@ -26,11 +27,14 @@ class Parameters:
     timeout_us: int | None = None
 
     def keys(self, rows: int) -> tuple[str, ...] | None:
-        """Return one key per row: a single key of a batch gets `#0`, `#1`, ... behind it; a wrong count is InvalidInput."""
+        """Return one key per row: a single key of a batch gets `#0`, `#1`, ... behind it; a wrong count is InvalidInput.
+
+        They are made once: the next call for as many rows finds them.
+        """
         if self.key is None:
             return None
         if isinstance(self.key, str):
-            return (self.key,) if rows == 1 else tuple(f"{self.key}#{row}" for row in range(rows))
+            self.key = (self.key,) if rows == 1 else tuple([f"{self.key}#{row}" for row in range(rows)])
         if len(self.key) != rows:
             raise InvalidInput(
                 f"Parameter 'key' lists {len(self.key)} keys for {rows} rows.",
@@ -39,14 +43,17 @@ class Parameters:
         return self.key
 
 
+PLAIN = Parameters()  # of every request that says nothing
+
+
 def read_parameters(identifier: str, parameters: Mapping[str, object]) -> Parameters:
     """Read a request's `id` and `parameters`; the id is the key unless `parameters.key` says otherwise.
 
     Parameters that mean nothing here are ignored, except sequences, which are refused: they would change the answer.
     """
-    key = _key(parameters.get("key", identifier or None))
+    key = _key(parameters["key"]) if "key" in parameters else _text("id", identifier) if identifier else None
     if not parameters:
-        return Parameters(key)
+        return PLAIN if key is None else Parameters(key)
     if any(parameters.get(name) for name in _SEQUENCE):
         raise InvalidInput(
             "Sequences are not supported.", fix=f"Leave out {', '.join(map(repr, _SEQUENCE))}: each request stands alone."
@@ -62,7 +69,8 @@ def read_parameters(identifier: str, parameters: Mapping[str, object]) -> Parame
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST:
-        raise InvalidInput(f"Parameter '{name}' must be a text of 1 to {_LONGEST} characters, got {_kind(value)}.")
+        what = "The request's 'id'" if name == "id" else f"Parameter '{name}'"
+        raise InvalidInput(f"{what} must be a text of 1 to {_LONGEST} characters, got {_kind(value)}.")
     return value
 
 
@@ -74,6 +82,8 @@ def _key(value: object) -> str | tuple[str, ...] | None:
     if value is None:
         return None
     if isinstance(value, list):
+        if set(map(type, value)) == {str} and 0 < len(min(value, key=len)) <= len(max(value, key=len)) <= _LONGEST:
+            return tuple(value)  # as they should be, a thousand rows in a moment
         return tuple(_text("key", one) for one in value)
     return _text("key", value)
 
@@ -103,4 +113,4 @@ def _timeout(value: object) -> int | None:
         return None
     if type(value) is not int or value < 0:
         raise InvalidInput("Parameter 'timeout' must be a whole number of microseconds.")
-    return value
+    return min(value, _LONGEST_US)

@@ -20,7 +20,7 @@ from custody.core.measures.spec import Spec
 from custody.core.measures.summary import ColumnSummary, Summary, summarise
 from custody.core.prediction import SAMPLED_VERSION, PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
-from custody.serving.capture import Capture, CaptureMode, read_lines, unpacked, write_batch
+from custody.serving.capture import Capture, CaptureMode, line_of, read_lines, unpacked, write_batch
 
 _REST = b'{"v":%d,"rest":' % SAMPLED_VERSION
 
@@ -108,18 +108,20 @@ def sampled(lines: bytes, rules: Mapping[tuple[ModelRef, float], Rule]) -> bytes
     kept: list[bytes] = []
     rest: dict[_Group, list[tuple[Capture, list[int]]]] = {}
     every = lines.splitlines(keepends=True)
-    for line, capture in zip(every, read_lines(lambda: every), strict=True):
-        rule = rules.get((capture.id.model, capture.threshold))
-        if rule is None or rule.share >= 1 or capture.share < 1 or not rule.sources <= {*capture.inputs, "score", "decision"}:
+    for line, captures in zip(every, read_lines(lambda: every), strict=True):
+        first = captures[0]  # the others are of the same target, with the same inputs
+        rule = rules.get((first.id.model, first.threshold))
+        if rule is None or rule.share >= 1 or first.share < 1 or not rule.sources <= {*first.inputs, "score", "decision"}:
             kept.append(line)
             continue
-        stay, go = _parted(capture, rule.share)
-        if stay:
-            kept.append(_picked(capture, stay, rule.share))
-        if go:
-            day = datetime.fromtimestamp(capture.at_ms / 1000, UTC).date().isoformat()
-            group = _Group(capture.id.deployment, capture.id.model, capture.threshold, capture.mode, day)
-            rest.setdefault(group, []).append((capture, go))
+        day = datetime.fromtimestamp(first.at_ms / 1000, UTC).date().isoformat()
+        group = _Group(first.id.deployment, first.id.model, first.threshold, first.mode, day)
+        for capture in captures:
+            stay, go = _parted(capture, rule.share)
+            if stay:
+                kept.append(_picked(capture, stay, rule.share))
+            if go:
+                rest.setdefault(group, []).append((capture, go))
     return b"".join([*kept, *(_rest_line(group, rules[group.model, group.threshold], parts) for group, parts in rest.items())])
 
 
@@ -176,27 +178,48 @@ def _rest_line(group: _Group, rule: Rule, parts: Sequence[tuple[Capture, list[in
 
 def open_batch(body: bytes) -> tuple[list[Capture], list[Rest]]:
     """Read a batch: the rows that were kept, and the summaries of those that were not; anything else is InvalidInput."""
-    try:
-        lines = unpacked(body)
-        rest = [msgspec.json.decode(line[len(_REST) : -1], type=Rest) for line in lines if line.startswith(_REST)]
-        for one in rest:
-            DeploymentKey.parse(one.deployment)
-            ModelRef.parse(one.model)
-    except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError, InvalidInput) as error:
-        raise InvalidInput("This is not a capture batch.", why=str(error)) from error
-    captures = read_lines(lambda: [line for line in lines if not line.startswith(_REST)])
-    if not captures and not rest:
-        raise InvalidInput("This capture batch is empty.")
+    captures, rest = list[Capture](), list[Rest]()
+    for _, held in _opened(body):
+        if isinstance(held, Rest):
+            rest.append(held)
+        else:
+            captures += held
     return captures, rest
 
 
 def without(body: bytes, gone: Callable[[Capture], bool]) -> bytes | None:
-    """Return a batch without the records that are gone, every other line as it is; None if all stay, nothing if none does.
+    """Return a batch without the records that are gone, every other one as it is; None if all stay, nothing if none does.
 
     Raises InvalidInput where the batch cannot be read.
     """
-    told, lines = iter(open_batch(body)[0]), unpacked(body)
-    kept = [line for line in lines if line.startswith(_REST) or not gone(next(told))]
-    if len(kept) == len(lines):
+    kept, lost = list[bytes](), 0
+    for line, held in _opened(body):
+        stay = [] if isinstance(held, Rest) else [capture for capture in held if not gone(capture)]
+        if isinstance(held, Rest) or len(stay) == len(held):
+            kept.append(line + b"\n")
+        else:
+            lost += 1
+            kept += map(line_of, stay)
+    if not lost:
         return None
-    return write_batch(b"".join(line + b"\n" for line in kept)) if kept else b""
+    return write_batch(b"".join(kept)) if kept else b""
+
+
+def _opened(body: bytes) -> list[tuple[bytes, list[Capture] | Rest]]:
+    """Return a batch's lines, each with what it holds."""
+    try:
+        lines = unpacked(body)
+        rest = {number: _rest(line) for number, line in enumerate(lines) if line.startswith(_REST)}
+    except (zlib.error, msgspec.MsgspecError, ValueError, RecursionError, InvalidInput) as error:
+        raise InvalidInput("This is not a capture batch.", why=str(error)) from error
+    if not lines:
+        raise InvalidInput("This capture batch is empty.")
+    captures = iter(read_lines(lambda: [line for number, line in enumerate(lines) if number not in rest]))
+    return [(line, rest[number] if number in rest else next(captures)) for number, line in enumerate(lines)]
+
+
+def _rest(line: bytes) -> Rest:
+    rest = msgspec.json.decode(line[len(_REST) : -1], type=Rest)
+    DeploymentKey.parse(rest.deployment)
+    ModelRef.parse(rest.model)
+    return rest

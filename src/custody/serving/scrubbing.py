@@ -1,6 +1,5 @@
 """Captured texts without the personal data that is found in them: what a tenant's policy says, before anything is stored."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -10,8 +9,6 @@ from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import ScrubPolicy
 from custody.privacy.scrub import scrub_all
 
-_PIECE = 1024 * 1024
-
 
 def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
     """Scrub the text inputs of capture lines; a line in which nothing was found stays byte for byte.
@@ -19,19 +16,8 @@ def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
     An input's name is the hint for its values. Tags stand for what was found: the data plane holds no key for pseudonyms.
     Raises: ValueError for a line that is not JSON; nothing may be stored then.
     """
-    return b"".join(_scrubbed(piece, rule) for piece in _pieces(lines)) if rule.scrub else lines
-
-
-def _pieces(lines: bytes) -> Iterator[bytes]:
-    """Cut lines into pieces of about a mebibyte, so that few of them are in memory as objects at a time."""
-    start = 0
-    while start < len(lines):
-        end = lines.find(b"\n", start + _PIECE) + 1 or len(lines)
-        yield lines[start:end]
-        start = end
-
-
-def _scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
+    if not rule.scrub:
+        return lines
     found = [(line, orjson.loads(line)) for line in lines.splitlines()]
     texts: dict[str, set[str]] = {}
     for _, record in found:

@@ -3,6 +3,7 @@
 import base64
 import importlib
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -177,8 +178,15 @@ class World:
             yield server
 
     @contextmanager
-    def _started(self, module: str, more: Sequence[str], *verb: str) -> Iterator[Server]:
-        command = [sys.executable, "-m", module, *verb, "--objects", f"file:{self.folder / 'objects'}"]
+    def changed(self, change: str, *more: str) -> Iterator[Server]:
+        """Start a server after a statement that changes what no option does, so that a test need not wait."""
+        with self._started("custody.bootstrap.inference", more, change=change) as server:
+            yield server
+
+    @contextmanager
+    def _started(self, module: str, more: Sequence[str], *verb: str, change: str = "") -> Iterator[Server]:
+        how = ["-c", f"{change}\nfrom {module} import main\nmain()"] if change else ["-m", module]
+        command = [sys.executable, *how, *verb, "--objects", f"file:{self.folder / 'objects'}"]
         command += ["--public-key", self.public_key.hex(), "--port", "0", "--state-dir", str(self.folder / "state"), *more]
         log = (self.folder / f"log-{secrets.token_hex(3)}").open("w")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, "TZ": "UTC"})
@@ -216,8 +224,22 @@ class World:
         return found
 
 
+def metrics_of(server: Server, tenant: TenantId | None = None) -> str:
+    """Return the metrics as a tenant's key sees them; None is the team's, which sees all."""
+    return httpx.get(f"{server.url}/metrics", headers=bearer(tenant), timeout=30).text
+
+
 def metric(server: Server, name: str) -> int:
-    for line in httpx.get(f"{server.url}/metrics").text.splitlines():
-        if line.startswith(f"{name} "):
-            return int(line.split()[-1])
-    raise KeyError(name)
+    """Return the sum of a metric's samples that have all the labels which the name has."""
+    found = [
+        int(value)
+        for sample, _, value in (line.rpartition(" ") for line in metrics_of(server).splitlines())
+        if sample.partition("{")[0] == name.partition("{")[0] and _labels(name) <= _labels(sample)
+    ]
+    if not found:
+        raise KeyError(name)
+    return sum(found)
+
+
+def _labels(sample: str) -> set[str]:
+    return set(re.findall(r'\w+="[^"]*"', sample))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inference_world import ACME, CHURN, World, body, metric, tabular
+from inference_world import ACME, CHURN, World, body, metric, metrics_of, tabular
 from numpy.typing import NDArray
 
 from custody.core.digest import Digest
@@ -49,12 +49,11 @@ SIGNATURE = Signature(
 
 def batch(most: int, wait_s: float = 0.0) -> tuple[Batch, Loaded, Doubling, Metrics]:
     target = Target(ModelRef("churn", 1), Digest("a" * 64), SIGNATURE, 0.5, None)
-    arm = Arm(CHURN, 1, CaptureMode.LIVE, target, Slot(target), str(CHURN), {}, (b"", b""))
+    arm = Arm(CHURN, 1, CaptureMode.LIVE, target, Slot(target), str(CHURN), {}, b"")
     model, metrics = Doubling(), Metrics()
 
-    async def away(work: Any) -> list[Scored]:
-        found: list[Scored] = work()
-        return found
+    async def away(work: Any) -> Any:
+        return work()
 
     return Batch(arm, most, wait_s, away=away, inline_s=1.0, metrics=metrics), Loaded(model, 1e-6), model, metrics
 
@@ -119,6 +118,30 @@ def test_who_left_is_not_run() -> None:
     assert asyncio.run(ask()) == [1]
 
 
+def test_who_left_while_the_batch_waited_for_a_thread_is_not_run() -> None:
+    async def ask() -> list[int]:
+        one, loaded, model, _ = batch(100)
+        thread = asyncio.Event()
+
+        async def away(work: Any) -> Any:
+            await thread.wait()
+            return work()
+
+        one._away, one._inline_s = away, 0.0
+        gone, stays = (asyncio.create_task(one.scored(loaded, rows(value), 1, ())) for value in (0.1, 0.2))
+        alone = asyncio.create_task(one.scored(loaded, rows(*[0.3] * 100), 100, ()))  # a batch of its own
+        for _ in range(5):
+            await asyncio.sleep(0)
+        gone.cancel()
+        alone.cancel()
+        await asyncio.sleep(0)
+        thread.set()
+        assert [round(score, 3) for score in (await stays).scores] == [0.4]
+        return model.runs
+
+    assert asyncio.run(ask()) == [1]
+
+
 def test_a_server_answers_in_batches_as_it_does_alone(world: World) -> None:
     from concurrent.futures import ThreadPoolExecutor
     from dataclasses import replace
@@ -135,6 +158,10 @@ def test_a_server_answers_in_batches_as_it_does_alone(world: World) -> None:
         assert len({str(one) for one in found if len(one) == 3}) == 1
         assert metric(server, "custody_batched_requests_total") == 23
         assert metric(server, "custody_batches_total") < 23
-        text = client.get(f"{server.url}/metrics").text
+        (stats,) = client.get("/v2/models/churn/stats").json()["model_stats"]
+        assert stats["inference_count"] == sum(1 + i % 3 for i in range(24) if i != 5)
+        assert stats["execution_count"] == metric(server, "custody_batches_total")
+        assert stats["inference_stats"]["success"]["count"] == 23
+        text = metrics_of(server, ACME)
     assert f'custody_model_loaded{{tenant="{ACME}",environment="prod",deployment="churn",mode="live",model="churn@1"}} 1' in text
     assert 'custody_models_by_provider{provider="CPUExecutionProvider"} 1' in text

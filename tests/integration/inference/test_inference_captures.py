@@ -1,32 +1,42 @@
 """Every answered prediction is found in the object store, exactly once."""
 
+import asyncio
 import shutil
 import signal
 import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
-from inference_world import ACME, CHURN, Server, World, body, metric, tabular, text
+from inference_world import ACME, CHURN, GLOBEX, Server, World, body, metric, tabular, text
 from test_inference_manifest import until
 
-from custody.core.manifest import CaptureRule, Handling, Mode
+from custody.adapters.blobs.folder import FolderObjects
+from custody.core.digest import Digest
+from custody.core.manifest import CaptureRule, Handling, Mode, Target
 from custody.core.measures.spec import specs_of
 from custody.core.measures.summary import summarise
 from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
+from custody.core.schema import Signature, Tensor
+from custody.core.tenancy import TenantId
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.shadow import Shadow
+from custody.inference.captures.ship import Shipper
 from custody.inference.captures.spool import Spool, ship
 from custody.inference.metrics import Metrics
+from custody.inference.models.library import Arm
+from custody.inference.models.memory import Loaded, Memory, Slot
 from custody.inference.protocols.v2_request import read_request
-from custody.serving import CaptureMode, Parameters
+from custody.serving import CaptureMode, Parameters, deployment_of, line_head
 from custody.serving.sampling import open_batch, point_of_row
 
 
@@ -149,7 +159,7 @@ def test_a_full_spool_sheds_new_lines_and_takes_them_again_when_there_is_room(wo
     assert not spool.append(str(CHURN), b"0123456789\n")
     spool.roll()
     (path,) = spool.pending()
-    spool.shipped(path, ship(path, world.objects, bytes))
+    spool.shipped(path, ship(path, world.objects, list))
     assert spool.append(str(CHURN), b"0123456789\n")
 
 
@@ -171,7 +181,7 @@ def test_a_torn_last_line_is_not_shipped(world: World) -> None:
     spool.append(str(CHURN), b"torn")
     spool.roll()
     (path,) = spool.pending()
-    assert ship(path, world.objects, bytes) == 10
+    assert ship(path, world.objects, list) == 10
     (name,) = world.objects.names("captures/")
     assert zlib.decompress(world.objects.read(name) or b"", 31) == b"whole\n"
     assert name.startswith(f"captures/{ACME}/")
@@ -184,10 +194,10 @@ def test_a_batch_that_was_shipped_before_the_process_was_killed_is_not_shipped_t
     spool.roll()
     (path,) = spool.pending()
     copy = path.read_bytes()
-    ship(path, world.objects, bytes)
+    ship(path, world.objects, list)
     path.write_bytes(copy)  # as if it had been killed before the file was removed
     (again,) = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000).pending()
-    ship(again, world.objects, bytes)
+    ship(again, world.objects, list)
     assert len(list(world.objects.names("captures/"))) == 1
     assert not again.exists()
 
@@ -199,21 +209,123 @@ def test_a_spool_that_cannot_be_written_sheds(tmp_path: Path) -> None:
     assert spool.size_bytes == 0
 
 
-def test_a_shadow_queue_that_is_full_drops_and_counts(tmp_path: Path) -> None:
-    metrics, memory = Metrics(), cast("Any", None)
-    shadow = Shadow(Recorder(Spool(tmp_path, lambda: "x", most_bytes=1), metrics), metrics, memory, most=2, most_bytes=100)
-    request = read_request(b'{"inputs":[]}', None)
-    of = PredictionId(CHURN, 1, ModelRef("churn", 1), "01KJMMA2G00000000000000000")
-    arm: Any = None  # nobody works on the queue
-    for _ in range(3):
-        shadow.show(arm, request, Parameters(), of)
-    assert metrics.counts["shadow_dropped"] == 1
-    shadow = Shadow(
-        Recorder(Spool(tmp_path, lambda: "x", most_bytes=1), metrics), metrics, memory, most_bytes=2 * request.size_bytes
-    )
-    for _ in range(3):
-        shadow.show(arm, request, Parameters(), of)
-    assert metrics.counts["shadow_dropped"] == 2
+class Held:
+    """A model that runs when it may, and notes its name; `begun` tells that it waits."""
+
+    provider, fell_back = "CPUExecutionProvider", False
+
+    def __init__(self, name: str = "", noted: list[str] | None = None, *, free: bool = False) -> None:
+        self.begun, self.go, self.name, self.noted = (
+            threading.Event(),
+            threading.Event(),
+            name,
+            noted if noted is not None else [],
+        )
+        if free:
+            self.go.set()
+
+    def run(self, inputs: Any, outputs: Any = None) -> dict[str, Any]:  # noqa: ARG002 - a model's shape
+        self.begun.set()
+        assert self.go.wait(20)
+        self.noted.append(self.name)
+        return {"p": np.full(len(inputs["x"]), 0.5)}
+
+    def scores(self, inputs: Any) -> Any:
+        return self.run(inputs)["p"]
+
+
+def shadow_arm(key: DeploymentKey, model: Held | None) -> Arm:
+    """Return an arm whose model is in memory; None leaves it to be loaded."""
+    signature = Signature((Tensor("x", "FP32", (-1,)),), (Tensor("p", "FP64", (-1,)),), "p", ("a", "b"))
+    target = Target(ModelRef("m", 2), Digest("a" * 64), signature, 0.5, None)
+    slot = Slot(target, Loaded(model, 0.0) if model else None)
+    line = line_head(str(PredictionId(key, 1, target.model, "")), CaptureMode.SHADOW, 0.5)
+    return Arm(key, 1, CaptureMode.SHADOW, target, slot, str(key), {}, line)
+
+
+def shown(shadow: Shadow, arm: Arm, times: int = 1) -> None:
+    request = read_request(b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1.0]}]}', None)
+    for _ in range(times):
+        shadow.show(arm, request, Parameters(), PredictionId(CHURN, 1, ModelRef("m", 1), "01KJMMA2G00000000000000000"))
+
+
+def recorder_of(folder: Path) -> Recorder:
+    ids = names()
+    return Recorder(Spool(folder, lambda: next(ids), most_bytes=1 << 20), Metrics())
+
+
+def test_a_slow_shadow_holds_up_neither_another_tenants_nor_its_load(tmp_path: Path) -> None:
+    never = threading.Event()
+
+    class Loading:
+        """A memory in which one model is loaded for ever."""
+
+        async def ready(self, slot: Slot, _: TenantId) -> Loaded:
+            if slot.loaded is None:
+                await asyncio.get_running_loop().run_in_executor(None, never.wait, 20)
+            assert slot.loaded is not None
+            return slot.loaded
+
+    async def main() -> None:
+        shadow = Shadow(recorder_of(tmp_path), cast("Memory", Loading()))
+        slow, beside, quick = Held(), Held(free=True), Held(free=True)
+        arms = [
+            shadow_arm(DeploymentKey(ACME, "prod", "slow"), slow),
+            shadow_arm(DeploymentKey(ACME, "prod", "cold"), None),
+            shadow_arm(DeploymentKey(ACME, "prod", "beside"), beside),
+            shadow_arm(DeploymentKey(GLOBEX, "prod", "quick"), quick),
+        ]
+        for arm in arms[:2]:
+            shown(shadow, arm, 10)
+        await asyncio.to_thread(until, slow.begun.is_set)
+        for arm in arms[2:]:
+            shown(shadow, arm, 10)
+        await asyncio.to_thread(until, lambda: arms[3].meter.rows == 10)
+        assert slow.noted == beside.noted == []  # of one tenant one at a time
+        slow.go.set()
+        await asyncio.to_thread(until, lambda: arms[2].meter.rows == 10)
+        assert [shadow.waiting(arm) for arm in arms] == [0, 9, 0, 0]
+        never.set()
+        await shadow.drain(20)
+        assert [arm.meter.rows for arm in arms] == [10, 0, 10, 10]
+        assert [arm.meter.failed for arm in arms] == [0, 10, 0, 0]
+        assert [arm.meter.dropped for arm in arms] == [0, 0, 0, 0]
+
+    asyncio.run(main())
+
+
+def test_deployments_of_one_tenant_take_turns(tmp_path: Path) -> None:
+    async def main() -> None:
+        memory = Memory(lambda _: 1, lambda _: cast("Any", None), ThreadPoolExecutor(1))
+        shadow = Shadow(recorder_of(tmp_path), memory)
+        order: list[str] = []
+        for name in ("one", "two"):
+            shown(shadow, shadow_arm(DeploymentKey(ACME, "prod", name), Held(name, order, free=True)), 5)
+        await shadow.drain(20)
+        assert order == ["one", "two"] * 5
+
+    asyncio.run(main())
+
+
+def test_where_there_is_no_room_one_of_the_longest_line_is_dropped_and_counted(tmp_path: Path) -> None:
+    async def main() -> None:
+        memory = Memory(lambda _: 1, lambda _: cast("Any", None), ThreadPoolExecutor(1))
+        shadow = Shadow(recorder_of(tmp_path), memory, most_bytes=10 * 64 * 1024)
+        slow, quick = Held(), Held(free=True)
+        flooded, other = shadow_arm(CHURN, slow), shadow_arm(DeploymentKey(GLOBEX, "prod", "churn"), quick)
+        shown(shadow, flooded, 1)
+        await asyncio.to_thread(until, slow.begun.is_set)
+        shown(shadow, flooded, 20)
+        assert (shadow.waiting(flooded), flooded.meter.dropped) == (9, 11)
+        shown(shadow, other, 3)
+        assert (shadow.waiting(flooded), flooded.meter.dropped) == (6, 14)
+        assert (shadow.waiting(other), other.meter.dropped) == (3, 0)
+        await asyncio.to_thread(until, lambda: other.meter.rows == 3)
+        await shadow.drain(0.0)
+        assert (flooded.meter.rows, flooded.meter.dropped, shadow.waiting(flooded)) == (0, 20, 0)
+        slow.go.set()
+
+    asyncio.run(main())
 
 
 def test_a_large_batch_is_answered_and_captured_whole(world: World) -> None:
@@ -264,3 +376,28 @@ def test_a_share_of_the_rows_is_kept_and_all_are_counted(world: World) -> None:
     rest = [one for _, rest in batches for one in rest]
     assert sum(one.rows for one in rest) == 200 - len(kept)
     assert all(one.summary(reference.specs).column("spend").finite == one.rows for one in rest)
+
+
+def test_a_file_that_cannot_be_read_is_told_of_once_and_holds_up_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool, objects, metrics = (
+        Spool(tmp_path / "spool", iter("ab").__next__, most_bytes=1 << 20),
+        FolderObjects(tmp_path),
+        Metrics(),
+    )
+    for deployment, line in (("one", b"no line of a capture\n"), ("two", b'{"id":"acme:prod:two:"}\n')):
+        assert spool.append(f"acme/prod/{deployment}", line)
+
+    def prepare(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            assert deployment_of(piece.partition(b"\n")[0]).tenant == ACME
+            yield piece
+
+    shipper = Shipper(spool, objects, metrics, prepare)
+    for _ in range(2):
+        asyncio.run(shipper.ship())
+    assert [*objects.names("captures/")] == ["captures/acme/b.ndjson.gz"]
+    assert [path.name for path in spool.pending()] == ["a.ndjson"]
+    assert (metrics.counts["ship_failures"], metrics.counts["shipped_batches"]) == (2, 1)
+    assert caplog.text.count("cannot be read") == 1

@@ -6,13 +6,14 @@ import inspect
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -28,10 +29,11 @@ from custody.inference.captures.spool import Spool
 from custody.inference.exchange import Answer
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
-from custody.inference.models.memory import Slot
-from custody.inference.models.scoring import Scored
+from custody.inference.models.memory import Loaded, Slot
+from custody.inference.models.scoring import Scored, score
 from custody.inference.outbox import Outbox
 from custody.serving import CaptureMode, Parameters
+from custody.serving.ports import Arrays
 
 ACME = TenantId("acme")
 INFER = "/tenants/acme/v2/models/churn/infer"
@@ -82,7 +84,22 @@ def told(answer: tuple[int, dict[str, str], bytes]) -> Any:
     return status, {name: value for name, value in headers.items() if name != "content-length"}, document
 
 
+def in_chunks(request: bytes) -> bytes:
+    """Return the same request with its body in chunks of 50 bytes."""
+    head, _, content = request.partition(b"\r\n\r\n")
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
+    parts = [content[at : at + 50] for at in range(0, len(content), 50)]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+    return b"\r\n".join([*lines, b"Transfer-Encoding: chunked", b"", chunks + b"0\r\n\r\n"])
+
+
 GOOD = json.dumps(body()).encode()
+# as Java's HttpClient asks by default, with every first request to a server
+TO_HTTP2 = {
+    "Connection": "Upgrade, HTTP2-Settings",
+    "Upgrade": "h2c",
+    "HTTP2_Settings": "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA",
+}
 REQUESTS = {
     "usual": written(GOOD),
     "an id of its own": written(json.dumps(body(id="mine")).encode()),
@@ -105,6 +122,11 @@ REQUESTS = {
     "wrong method": written(b"", method="PUT"),
     "old version": written(GOOD, version="1.0", Connection="keep-alive"),
     "last of its connection": written(GOOD, Connection="close"),
+    "in chunks": in_chunks(written(GOOD)),
+    "a wish for HTTP/2": written(GOOD, **TO_HTTP2),
+    "a wish for HTTP/2, in chunks": in_chunks(written(GOOD, **TO_HTTP2)),
+    "a wish for HTTP/2 without a key": written(GOOD, key="", **TO_HTTP2),
+    "a wish for WebSocket": written(b"", path="/v2/health/live", method="GET", Connection="Upgrade", Upgrade="websocket"),
     "a wrong length of the JSON": written(GOOD, Inference_Header_Content_Length="1"),
 }
 
@@ -149,13 +171,43 @@ def test_pipelined_requests_are_answered_in_their_order(shared: Server, order: l
         assert not kept
 
 
-def test_a_caller_who_asks_first_is_told_to_go_on(shared: Server) -> None:
-    head, _, content = written(GOOD, Expect="100-continue").partition(b"\r\n\r\n")
+@pytest.mark.parametrize(("content", "status"), [(GOOD, 200), (b"{", 400)])
+def test_a_caller_who_asks_first_is_told_to_go_on(shared: Server, content: bytes, status: int) -> None:
+    head = written(content, Expect="100-continue").removesuffix(content)
     with connected(shared) as connection:
-        connection.sendall(head + b"\r\n\r\n")
-        assert connection.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        connection.sendall(content)
-        assert read_one(connection, bytearray())[0] == 200
+        for _ in range(2):
+            connection.sendall(head)
+            assert connection.recv(1 << 16) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(content)
+            assert read_one(connection, bytearray())[0] == status
+
+
+@pytest.mark.parametrize("name", [name for name in REQUESTS if "HTTP/2" in name])
+def test_a_wish_for_another_protocol_is_passed_over(shared: Server, name: str) -> None:
+    with connected(shared) as connection:
+        kept = bytearray()
+        for at in range(len(REQUESTS[name])):
+            connection.sendall(REQUESTS[name][at : at + 1])
+        cut = read_one(connection, kept)
+        connection.sendall(REQUESTS[name] * 3 + REQUESTS["usual"])
+        statuses = [read_one(connection, kept)[0] for _ in range(4)]
+    assert (cut[0], statuses) == ((401, [401] * 3 + [200]) if "without" in name else (200, [200] * 4))
+
+
+def test_the_last_request_of_a_connection_keeps_its_body_with_such_a_wish(shared: Server) -> None:
+    with connected(shared) as connection:
+        connection.sendall(written(GOOD, Connection="close, Upgrade", Upgrade="h2c"))
+        status, headers, _ = read_one(connection, bytearray())
+        assert (status, headers["connection"]) == (200, "close")
+        assert connection.recv(1) == b""
+
+
+def test_many_wishes_at_once_are_passed_over(shared: Server) -> None:
+    asked = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with connected(shared) as connection:
+        connection.sendall(asked * 2000)
+        kept = bytearray()
+        assert {read_one(connection, kept)[0] for _ in range(2000)} == {200}
 
 
 def test_a_model_that_must_be_loaded_first_is_waited_for(world: World) -> None:
@@ -252,7 +304,7 @@ def test_an_answer_leaves_when_what_it_says_is_recorded(tmp_path: Path) -> None:
     async def run() -> None:
         outbox = Outbox(Noting(Spool(tmp_path, lambda: "x", most_bytes=1), Metrics()))
         for number in (1, 2):
-            outbox.post(partial(note, number), b"answer")
+            outbox.post(asyncio.get_running_loop(), partial(note, number), b"answer")
         assert not written
         await asyncio.sleep(0)
 
@@ -264,27 +316,40 @@ def test_a_record_that_cannot_be_written_holds_up_nobody(tmp_path: Path) -> None
     metrics, spool = Metrics(), Spool(tmp_path, lambda: "x", most_bytes=1 << 20)
     recorder, answers = Recorder(spool, metrics), list[bytes]()
     outbox = Outbox(recorder)
-    arm = Arm(CHURN, 1, CaptureMode.LIVE, WORLD_TARGET, Slot(WORLD_TARGET), str(CHURN), {}, (b'{"id":"', b',"inputs":'))
+    arm = Arm(CHURN, 1, CaptureMode.LIVE, WORLD_TARGET, Slot(WORLD_TARGET), str(CHURN), {}, b"{")
     for key in ("\ud800", "good"):
         scored = Scored({}, [0.5], [True], {}, (b"[0.5]", b"[true]"))
-        recorder.record(arm, scored, Parameters(key=key), "x", of=None, since=0)
+        recorder.record(arm, scored, Parameters(key=key), "x", 0)
+    parameters = Parameters(key="mine")
+    parameters.keys(1)
+    recorder.record(arm, Scored({}, [0.5, 0.5], [True, True], {}, (b"[]", b"[]")), parameters, "x", 0)
 
     def broken(_: bytes) -> None:
         raise RuntimeError
 
     async def run() -> None:
-        outbox.post(broken, b"")
-        outbox.post(answers.append, b"first")
+        outbox.post(asyncio.get_running_loop(), broken, b"")
+        outbox.post(asyncio.get_running_loop(), answers.append, b"first")
         await asyncio.sleep(0)
-        outbox.post(answers.append, b"second")
+        outbox.post(asyncio.get_running_loop(), answers.append, b"second")
         await asyncio.sleep(0)
 
     asyncio.run(run())
     assert answers == [b"first", b"second"]
-    assert (metrics.counts["captured_predictions"], metrics.counts["shed_predictions"]) == (1, 1)
+    assert (metrics.counts["captured_predictions"], metrics.counts["shed_predictions"]) == (1, 3)
     spool.roll()
     (path,) = spool.pending()
     assert path.read_bytes().count(b"good") == 1
+
+
+def test_a_model_without_a_score_for_each_row_answers_nobody() -> None:
+    class Short:
+        def run(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> Arrays:  # noqa: ARG002 - a model's shape
+            return {WORLD_TARGET.signature.score: np.array([[0.5]], np.float32)}
+
+    arm = Arm(CHURN, 1, CaptureMode.LIVE, WORLD_TARGET, Slot(WORLD_TARGET), str(CHURN), {}, b"")
+    with pytest.raises(ValueError, match="1 scores of 2 rows"):
+        score(arm, Loaded(Short(), 0.0), {"age": np.zeros((2, 1), np.float32)})  # type: ignore[arg-type]  # of a model, all that is used
 
 
 def test_half_a_character_is_refused_wherever_it_stands(shared: Server) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from inference_world import body, tabular
 
 from custody.core.errors import InvalidInput
-from custody.inference.exchange import Refused, _inflated
+from custody.inference.exchange import Refused, whole_of
 from custody.inference.protocols.mlflow_request import read_csv, read_json
-from custody.inference.protocols.v2_request import read_request
+from custody.inference.protocols.v2_request import _read_floats, read_request
 from custody.serving import check_inputs
 
 MOST = 200_000
@@ -54,6 +55,79 @@ def test_any_text_becomes_the_models_inputs_or_is_refused(
     assert {len(array) for array in inputs.values()} == {rows}
 
 
+NUMBERS: dict[str, Any] = {"name": "x", "datatype": "FP32", "shape": [2, 2], "data": [1, -2.5, 1e-3, 3e8]}
+ASKED = [
+    {"inputs": [NUMBERS]},
+    {"id": "é", "inputs": [{**NUMBERS, "shape": [4], "parameters": {}}, NUMBERS], "parameters": {"keys": ["a", "b"], "n": {}}},
+    {"inputs": [{**NUMBERS, "data": [[1, 2], [3, 4]]}], "outputs": [{"name": "score", "parameters": {"binary_data": True}}]},
+]
+LONG = b" " * 4000  # in front of a body, it makes it a long one
+NUMBER_WORDS = st.sampled_from(["1e400", "3.5e38", "-0", "true", "18446744073709551616", "[1]", '"inputs":[],', "2.0", "\\u00e9"])
+
+
+@pytest.mark.parametrize("before", [b"", LONG])
+@pytest.mark.parametrize("asked", ASKED)
+def test_floats_are_read_in_the_quick_way(before: bytes, asked: dict[str, Any]) -> None:
+    found = _read_floats(before + json.dumps(asked).encode(), many=bool(before))
+    is_nested = isinstance(asked["inputs"][0]["data"][0], list)
+    assert (found is None) == (is_nested and not before)  # few nested numbers go the other way
+
+
+@pytest.mark.parametrize("before", [b"", LONG])
+@given(asked=st.sampled_from(ASKED), changes=CHANGES, words=st.lists(st.tuples(st.integers(0, 250), NUMBER_WORDS), max_size=2))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_the_quick_way_reads_what_the_other_does(
+    before: bytes, asked: dict[str, Any], changes: Sequence[tuple[int, int, bytes]], words: list[tuple[int, str]]
+) -> None:
+    content = before + changed(json.dumps(asked).encode(), [*changes, *((at, 1, word.encode()) for at, word in words)])
+    assert told(content, floats=1) == told(content, floats=0)
+
+
+@pytest.mark.parametrize("count", [10, 600])
+@pytest.mark.parametrize("place", ["inputs", "data"])
+def test_fields_that_nobody_asked_for_take_no_memory(place: str, count: int) -> None:
+    more = {f"{place}\0{number}": 0 for number in range(count)}  # which simdjson finds under the name before the NUL
+    numbers = {**NUMBERS, "shape": [5000], "data": [9.5] * 5000, **(more if place == "data" else {})}
+    content = json.dumps({"inputs": [numbers], **(more if place == "inputs" else {})}).encode()
+    before = told(content, floats=0)
+    tracemalloc.start()
+    try:
+        found = read_request(content, None, floats=1)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+    assert found.tensors[0].values.tolist() == [9.5] * 5000
+    assert told(content, floats=1) == before
+
+
+def test_rows_that_a_shape_only_claims_take_no_memory() -> None:
+    content = LONG + json.dumps({"inputs": [{**NUMBERS, "shape": [10**8, 2], "data": [[1, 2], [3, 4]]}]}).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidInput, match="holds 200000000 values, got 4"):
+            read_request(content, None, floats=1)
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xef\xbb\xbf" + json.dumps(ASKED[0]).encode(), b'{"inputs":{}}', b'{"inputs":""}', b'{"inputs":[[]]}']
+)
+def test_what_is_no_request_is_none_at_any_length(content: bytes) -> None:
+    with pytest.raises(InvalidInput, match="not an inference request"):
+        read_request(content + LONG, None, floats=1)
+
+
+def told(content: bytes, *, floats: int) -> object:
+    try:
+        found = read_request(content, None, floats=floats)
+    except InvalidInput as error:
+        return str(error)
+    tensors = [(one.name, one.datatype, one.shape, one.values.tolist()) for one in found.tensors]
+    return found.id, found.parameters, found.outputs, found.binary, found.size_bytes, repr(tensors)
+
+
 @given(changes=CHANGES, pack=st.sampled_from(PACKS), size=st.integers(0, 2 * MOST))
 @settings(max_examples=200, deadline=None)
 def test_what_is_compressed_comes_out_whole_or_is_refused(
@@ -67,6 +141,6 @@ def test_what_is_compressed_comes_out_whole_or_is_refused(
 
 def inflated(packed: bytes, encoding: bytes) -> tuple[int, bytes]:
     try:
-        return 200, _inflated(packed, encoding, MOST)
+        return 200, whole_of(packed, encoding, MOST)
     except Refused as error:
         return error.status, b""

@@ -4,11 +4,14 @@ import importlib
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import numpy as np
+import orjson
 import pytest
 from inference_world import ACME, GLOBEX, KEYS, Server, World, body, metric, tabular, text
 from test_inference_manifest import until
@@ -24,6 +27,12 @@ http: Any = importlib.import_module("tritonclient.http")
 pb: Any = importlib.import_module("tritonclient.grpc.service_pb2")
 stubs: Any = importlib.import_module("tritonclient.grpc.service_pb2_grpc")
 InferenceServerException: Any = importlib.import_module("tritonclient.utils").InferenceServerException
+
+
+IN_MEMORY = {
+    "shared_memory_region": pb.InferParameter(string_param="region"),
+    "shared_memory_byte_size": pb.InferParameter(int64_param=4),
+}
 
 
 def key_of(tenant: TenantId | None) -> dict[str, str]:
@@ -250,6 +259,9 @@ def edited(**changes: Any) -> Any:
         if name == "shape":
             request.inputs[0].ClearField("shape")
             request.inputs[0].shape.extend(value)
+        elif name == "parameters":
+            for key, parameter in value.items():
+                request.inputs[0].parameters[key].CopyFrom(parameter)
         elif name == "contents":
             request.inputs[0].contents.CopyFrom(pb.InferTensorContents(**value))
         else:
@@ -285,6 +297,8 @@ def edited(**changes: Any) -> Any:
             ),
             "classification",
         ),
+        (typed(outputs=[pb.ModelInferRequest.InferRequestedOutputTensor(name="score", parameters=IN_MEMORY)]), "shared memory"),
+        (edited(parameters=IN_MEMORY, contents={}), "Input 'age': shared memory"),
     ],
 )
 def test_a_request_that_cannot_be_answered_says_why(stub: Any, request_: Any, words: str) -> None:
@@ -359,6 +373,148 @@ def test_a_model_that_is_not_loaded_says_so(world: World) -> None:
             client.infer("churn", tensors(1), headers=key_of(ACME))
         assert not client.is_model_ready("churn", headers=key_of(ACME))
         assert [one.state for one in client.get_model_repository_index(headers=key_of(ACME)).models] == ["UNAVAILABLE"]
+        with grpc.insecure_channel(server.grpc) as channel:
+            index, ready = stubs.GRPCInferenceServiceStub(channel).RepositoryIndex, pb.RepositoryIndexRequest(ready=True)
+            assert not index(ready, metadata=tuple(key_of(ACME).items()), timeout=20).models
+        with server.client() as acme:
+            states = {
+                content: [one["state"] for one in acme.post("/v2/repository/index", content=content).json()]
+                for content in (b"", b"{}", b'{"ready": false}', b'{"ready": true}')
+            }
+            assert states.pop(b'{"ready": true}') == []
+            assert {tuple(one) for one in states.values()} == {("UNAVAILABLE",)}
+            for wrong in (b'{"ready": 1}', b"[]", b"{"):
+                assert acme.post("/v2/repository/index", content=wrong).status_code == 400
+
+
+@contextmanager
+def silent(address: str, tenant: TenantId | None = None, *, calls: int) -> Iterator[list[Any]]:
+    """Infer calls whose message does not come; without a tenant they have no key."""
+    end = threading.Event()
+
+    def never() -> Iterator[bytes]:
+        end.wait(60)
+        yield from ()
+
+    metadata = tuple(key_of(tenant).items()) if tenant else ()
+    with grpc.insecure_channel(address) as channel:
+        begin = channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+        pending = [begin.future(never(), metadata=metadata, timeout=60) for _ in range(calls)]
+        try:
+            yield pending
+        finally:
+            for call in pending:
+                call.cancel()
+            end.set()
+
+
+def of_both(world: World) -> None:
+    target = world.target(tabular(1), 7)
+    world.publish([world.service(target), world.service(target, key=DeploymentKey(GLOBEX, "prod", "churn"))])
+
+
+def outcome(client: Any, tenant: TenantId) -> str:
+    try:
+        client.infer("churn", tensors(1), headers=key_of(tenant), client_timeout=60)
+    except InferenceServerException as error:
+        return str(error)
+    return "answered"
+
+
+def lines_of(world: World, n: int) -> list[dict[str, Any]]:
+    """Return the lines of the access log, when there are n."""
+    until(lambda: (world.folder / "log").read_bytes().count(b"\n") >= n)
+    return [orjson.loads(line) for line in (world.folder / "log").read_bytes().splitlines()]
+
+
+def test_callers_without_a_key_are_refused_before_their_message_and_hold_nobody_up(world: World) -> None:
+    of_both(world)
+    with world.server("--grpc-port", "0") as server, silent(server.grpc, calls=150) as pending:
+        with triton.InferenceServerClient(server.grpc) as client:
+            assert client.is_server_live()
+            assert outcome(client, ACME) == "answered"
+        assert {one.exception(60).code() for one in pending} == {grpc.StatusCode.UNAUTHENTICATED}
+        assert metric(server, 'custody_requests_total{tenant="",environment="",deployment="",status="401"}') == 150
+
+
+def test_a_message_that_does_not_come_ends_its_call_like_a_body_that_does_not(world: World) -> None:
+    of_both(world)
+    change = "from functools import partial; import custody.bootstrap.inference as it; it.Limits = partial(it.Limits, body_seconds=0.1)"
+    options = ("--grpc-port", "0", "--access-log", str(world.folder / "log"))
+    with world.changed(change, *options) as server, silent(server.grpc, ACME, calls=3) as pending:
+        assert {one.exception(60).code() for one in pending} == {grpc.StatusCode.CANCELLED}
+        assert [(one["status"], one["tenant"]) for one in lines_of(world, 3)] == [(408, ACME)] * 3
+
+
+def test_a_tenant_that_holds_its_calls_back_is_told_so_and_the_other_is_answered(world: World) -> None:
+    of_both(world)
+    options = ("--grpc-port", "0", "--tenant-requests", "3", "--access-log", str(world.folder / "log"))
+    with world.server(*options) as server, triton.InferenceServerClient(server.grpc) as client:
+        with silent(server.grpc, ACME, calls=4) as pending:
+            until(lambda: any(one.done() for one in pending))  # one is too many, so that three are held now
+            assert "RESOURCE_EXHAUSTED] 3 calls of this tenant are not answered yet" in outcome(client, ACME)
+            assert outcome(client, GLOBEX) == "answered"
+        until(lambda: outcome(client, ACME) == "answered")
+        until(lambda: Counter(one["status"] for one in lines_of(world, 1))[400] == 3)
+        assert {one["tenant"] for one in lines_of(world, 1) if one["status"] == 429} == {ACME}
+
+
+def test_tenants_that_hold_all_calls_back_leave_threads_for_health(world: World) -> None:
+    of_both(world)
+    change = "from custody.inference.oip import door; door._OF_ALL = 2"
+    with world.changed(change, "--grpc-port", "0") as server, triton.InferenceServerClient(server.grpc) as client:
+        with silent(server.grpc, ACME, calls=3) as pending:
+            until(lambda: any(one.done() for one in pending))
+            assert "UNAVAILABLE] The server has more calls than it can answer now" in outcome(client, GLOBEX)
+            assert not client.is_model_ready("churn", headers=key_of(GLOBEX))
+            assert client.is_server_live()
+        until(lambda: outcome(client, GLOBEX) == "answered")
+
+
+def test_every_call_is_counted_and_told_whatever_becomes_of_it(world: World) -> None:
+    of_both(world)
+    acme = tuple(key_of(ACME).items())
+    named, model = pb.ModelMetadataRequest(name="churn"), ("ModelInfer", "acme", "churn")
+    place = ("ModelInfer", "acme", None)
+    calls = [
+        ("ServerLive", None, (), "", ("ServerLive", None, None, 200)),
+        ("ModelMetadata", named, acme, "", ("ModelMetadata", "acme", "churn", 200)),
+        ("RepositoryIndex", None, acme, "", ("RepositoryIndex", "acme", None, 200)),
+        ("ModelInfer", typed(), acme, "", (*model, 200)),
+        ("ModelMetadata", named, (), "UNAUTHENTICATED", ("ModelMetadata", None, None, 401)),
+        ("ModelInfer", typed(model_version="9"), acme, "NOT_FOUND", (*place, 404)),
+        ("ModelInfer", b"\xff\xff", acme, "INVALID_ARGUMENT: The message is not a ModelInferRequest", (*place, 400)),
+        ("ModelInfer", pb.ModelInferRequest(model_name="churn"), acme, "INVALID_ARGUMENT", (*model, 400)),
+        ("AnyWord", None, (), "UNIMPLEMENTED", ("unsupported", None, None, 501)),
+    ]
+    with (
+        world.server("--grpc-port", "0", "--access-log", str(world.folder / "log")) as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+
+        def said(name: str, messages: list[Any], metadata: Any) -> str:
+            try:  # as a stream, which is the same on the wire, since it may be empty
+                call = channel.stream_unary(f"/inference.GRPCInferenceService/{name}")
+                call(
+                    (one if isinstance(one, bytes) else one.SerializeToString() for one in messages),
+                    metadata=metadata,
+                    timeout=60,
+                )
+            except grpc.RpcError as error:
+                return f"{error.code().name}: {error.details()}"
+            return ""
+
+        for name, message, metadata, words, _ in calls:
+            found = said(name, [message if message is not None else b""], metadata)
+            assert found.startswith(words), found
+            assert bool(found) == bool(words)
+        assert said("ModelInfer", [], acme) == "INVALID_ARGUMENT: The call has no message."
+        lines = lines_of(world, len(calls) + 1)
+        labels = 'custody_requests_total{tenant="acme",environment="prod",deployment="churn"'
+        assert (metric(server, f'{labels},status="200"}}'), metric(server, f'{labels},status="400"}}')) == (1, 1)
+    told = [(line["method"], line["tenant"], line["deployment"], line["status"]) for line in lines]
+    assert told == [*(one for *_, one in calls), (*place, 400)]
+    assert [line["status"] for line in lines if line["model"] == "churn@7"] == [200, 400]  # those that came to a version
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so(world: World, shared: Server) -> None:

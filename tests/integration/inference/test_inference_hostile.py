@@ -1,11 +1,14 @@
 """Whatever arrives, the status is right and the server goes on."""
 
 import asyncio
+import gzip
 import json
 import math
 import socket
 import struct
-from contextlib import suppress
+import time
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from custody.inference.protocols.v2_request import read_request
 
 INFER = "/v2/models/churn/infer"
 AGE = {"name": "age", "datatype": "FP32", "shape": [1], "data": [1.0]}
+IN_MEMORY = {"shared_memory_region": "region", "shared_memory_byte_size": 4}
 
 
 def with_age(**changes: Any) -> bytes:
@@ -58,14 +62,21 @@ def with_age(**changes: Any) -> bytes:
         (with_age(data=[True]), "got bool at position 0"),
         (with_age(data=[{}]), "got dict at position 0"),
         (with_age(data=[1e300]), "does not fit FP32"),
+        (with_age(data=[1]).replace(b"[1]", b"[1e400]"), "Input 'age' holds a number that does not fit FP32"),
+        (with_age(data=[1]).replace(b"[1]", b"[[-1e400]]"), "Input 'age' holds a number that does not fit FP32"),
         (with_age(data=[None]), "no number for row 0"),
         (with_age(data=1.0), "needs 'data'"),
+        (json.dumps(body()).encode().replace(b'"basic"', b'"\xff"'), "'plan' holds a text that is not UTF-8"),
+        (json.dumps(body()).encode().replace(b'"basic"', b'["\xff"]'), "'plan' needs 'data', a list of BYTES values"),
         (with_age(data=[float("nan")]), "send null or binary".capitalize()),
         (with_age(data=[float("inf")]), "NaN or Infinity"),
         (with_age(data=[30.5], parameters={"binary_data_size": 4}), "announces 4 bytes"),
         (with_age(parameters={"binary_data_size": -1}), "announces"),
         (json.dumps(body(outputs=[{"name": "nothing"}])).encode(), "outputs are: score, decision"),
         (json.dumps(body(outputs=[{"name": "score", "parameters": {"classification": 2}}])).encode(), "classification"),
+        (json.dumps(body(outputs=[{"name": "score", "parameters": IN_MEMORY}])).encode(), "Output 'score': shared memory"),
+        (with_age(parameters=IN_MEMORY), "Input 'age': shared memory"),
+        (with_age(data=None, parameters=IN_MEMORY), "Input 'age': shared memory"),
         (json.dumps(body(parameters={"event_time": "soon"})).encode(), "event_time"),
         (json.dumps(body(2, parameters={"key": ["a"]})).encode(), "1 keys for 2 rows"),
         (json.dumps(body(parameters={"sequence_id": 3})).encode(), "Sequences"),
@@ -75,6 +86,9 @@ def with_age(**changes: Any) -> bytes:
         (json.dumps(body(parameters={"binary_data_output": "false"})).encode(), "must be true or false"),
         (json.dumps(body(outputs=[{"name": "score", "parameters": {"binary_data": 1}}])).encode(), "must be true or false"),
         (json.dumps(body(id=7)).encode(), "not an inference request"),
+        (json.dumps(body(id="x" * 257)).encode(), "'id' must be a text of 1 to 256 characters, got 257"),
+        (json.dumps(body(parameters={"x": float("nan")})).encode(), "NaN or Infinity"),
+        (with_age(data=[1]).replace(b"[1]", b"[1, x]"), "JSON is malformed"),
     ],
 )
 def test_a_request_that_cannot_be_answered_says_why(acme: httpx.Client, content: bytes, words: str) -> None:
@@ -185,9 +199,31 @@ def test_a_chunked_body_is_bounded_while_it_is_read(acme: httpx.Client) -> None:
         for _ in range(17):
             yield bytes(1024 * 1024)
 
-    with suppress(httpx.TransportError):  # the server answers and closes while the client still sends
-        assert acme.post(INFER, content=chunks()).status_code == 413
+    assert acme.post(INFER, content=chunks()).status_code == 413
     assert acme.post(INFER, json=body()).status_code == 200
+
+
+@pytest.mark.parametrize("verb", ["load", "unload"])
+def test_load_and_unload_take_a_short_body_however_it_comes(world: World, verb: str) -> None:
+    world.publish([world.service(world.target(tabular(1)))])
+    path = f"/v2/repository/models/churn/{verb}"
+    with world.server() as server, server.client() as client:
+        for content in (b"{}", iter([b"{", b"}"]), b""):
+            assert client.post(path, content=content).status_code == 200
+        assert client.post(path, content=gzip.compress(b"{}"), headers={"content-encoding": "gzip"}).status_code == 200
+        for long in (bytes(100_000), iter([bytes(50_000)] * 2)):
+            refused = client.post(path, content=long)
+            assert (refused.status_code, "body" in refused.json()["error"]) == ((400, False) if verb == "load" else (413, True))
+        bomb = client.post(path, content=gzip.compress(bytes(100_000)), headers={"content-encoding": "gzip"})
+        assert bomb.status_code == (400 if verb == "load" else 413)
+
+
+def test_a_long_body_that_is_no_json_is_refused_quickly() -> None:
+    content = b'{"inputs":' + b" " * 4_000_000 + b"x]}"  # looking for the reason took a hundred times as long as reading
+    started = time.process_time()
+    with pytest.raises(InvalidInput, match="malformed"):
+        read_request(content, None, floats=True)
+    assert time.process_time() - started < 1.0
 
 
 def test_clients_that_vanish_leave_the_server_serving(shared: Server, acme: httpx.Client) -> None:
@@ -216,3 +252,75 @@ def test_a_body_that_does_not_arrive_is_given_up(world: World, tmp_path: Path) -
     asyncio.run(one_request())
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]
+
+
+HEALTH = "GET /v2/health/live HTTP/1.1\r\nHost: x\r\n"
+MANY = "".join(f"X-{number}: 1\r\n" for number in range(20_000))
+BAD_HEADS = {
+    "many headers": (f"{HEALTH}{MANY}\r\n", 431),
+    "a header of 64 KiB": (f"{HEALTH}X: {'a' * 65_536}\r\n\r\n", 431),
+    "a value that never ends": (f"{HEALTH}X: {'a' * 65_536}", 431),
+    "headers that never end": (f"{HEALTH}{MANY[:65_536]}", 431),
+    "a URL of 64 KiB": (f"GET /{'a' * 65_536} HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+    "a URL that never ends": (f"GET /{'a' * 65_536}", 414),
+    "many headers and a wish for HTTP/2": (f"{HEALTH}Connection: Upgrade\r\nUpgrade: h2c\r\n{MANY}\r\n", 431),
+    "TLS": ("\x16\x03\x01\x02\x00\x01", 400),
+    "a proxy's method": ("CONNECT a:1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", 400),
+    "a negative length": (f"{HEALTH}Content-Length: -3\r\n\r\n", 400),
+}
+
+
+def to_the_end(server: Server, *texts: bytes) -> bytes:
+    """Send one text after another, each when the one before was answered; return all answers once the server has closed."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=15) as wire:
+        answers = b""
+        for text in texts:
+            wire.sendall(text)
+            answers += wire.recv(1 << 16)
+        while more := wire.recv(1 << 16):
+            answers += more
+    return answers
+
+
+@pytest.mark.parametrize("name", BAD_HEADS)
+def test_a_head_that_cannot_be_taken_ends_the_connection_with_a_reason_in_json(shared: Server, name: str) -> None:
+    text, status = BAD_HEADS[name]
+    head, _, content = to_the_end(shared, text.encode("latin-1")).partition(b"\r\n\r\n")
+    lines = head.split(b"\r\n")
+    assert lines[0].startswith(b"HTTP/1.1 %d " % status)
+    assert {b"content-type: application/json", b"connection: close"} <= set(lines)
+    assert list(json.loads(content)) == ["error"]
+
+
+def test_long_heads_are_taken_up_to_64_kib(acme: httpx.Client) -> None:
+    for _ in range(2):
+        assert acme.post(INFER, json=body(), headers={"x": "a" * 60_000}).status_code == 200
+
+
+def test_headers_behind_a_body_are_bounded_too(shared: Server) -> None:
+    answers = to_the_end(shared, f"{HEALTH}Transfer-Encoding: chunked\r\n\r\n0\r\n".encode(), MANY[:65_537].encode())
+    assert answers.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answers
+
+
+def test_a_client_that_reads_only_when_it_has_sent_everything_is_told_why_it_was_refused(shared: Server) -> None:
+    host, port = shared.url.removeprefix("http://").split(":")
+    for _ in range(5):
+        with closing(HTTPConnection(host, int(port), timeout=15)) as connection:
+            connection.request("POST", f"/tenants/acme{INFER}", b"x" * (32 << 20), bearer(TenantId("acme")))
+            answer = connection.getresponse()
+            assert (answer.status, answer.getheader("connection")) == (413, "close")
+            assert b"error" in answer.read()
+
+
+def test_garbage_does_not_overtake_the_answer_to_what_came_before(shared: Server) -> None:
+    answers = to_the_end(shared, f"{HEALTH}\r\nthis is not HTTP\r\n\r\n".encode())
+    assert answers.startswith(b"HTTP/1.1 200 ")
+    assert (answers.count(b"HTTP/1.1"), answers.count(b"connection: close")) == (1, 1)
+
+
+@pytest.mark.parametrize("path", [f"/tenants/acme{INFER}", "/v2/health/live"])
+def test_a_body_that_waits_to_be_asked_for_is_not_waited_for(shared: Server, path: str) -> None:
+    answers = to_the_end(shared, f"POST {path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n".encode())
+    assert b"connection: close" in answers.partition(b"\r\n\r\n")[0]

@@ -117,7 +117,8 @@ def test_a_cold_model_that_does_not_load_says_why_and_touches_no_other(world: Wo
     broken = world.service(bad(world), key=DeploymentKey(ACME, "prod", "broken"))
     world.publish([*services(world, range(1, 6)), broken])
     with world.server("--memory-mb", ROOM) as server, server.client() as client:
-        assert client.get("/v2/models/broken/ready").status_code == 200  # as far as anybody knows
+        (line,) = [one for one in client.post("/v2/repository/index").json() if one["name"] == "broken"]
+        assert line["reason"] == "not in memory and not checked yet: it is loaded when it is asked for"
         for _ in range(3):
             answer = client.post("/v2/models/broken/infer", json=body())
             assert answer.status_code == 503
@@ -128,6 +129,19 @@ def test_a_cold_model_that_does_not_load_says_why_and_touches_no_other(world: Wo
         (line,) = [one for one in client.post("/v2/repository/index").json() if one["name"] == "broken"]
         assert (line["state"], words in line["reason"]) == ("UNAVAILABLE", True)
         assert httpx.get(f"{server.url}/v2/health/ready").status_code == 200
+
+
+def test_a_model_is_ready_when_it_was_checked_once_and_is_checked_when_somebody_asks(world: World) -> None:
+    broken = world.service(bad_onnx(world), key=DeploymentKey(ACME, "prod", "broken"))
+    world.publish([*services(world, range(1, 6)), broken])
+    with world.server("--memory-mb", ROOM) as server, server.client() as client:
+        for _ in range(2):
+            answer = client.get("/v2/models/broken/ready")
+            assert (answer.status_code, "not an ONNX model" in answer.json()["error"]) == (503, True)
+        assert (metric(server, "custody_models_loaded"), metric(server, "custody_model_loads_total")) == (2, 3)
+        for _ in range(2):
+            assert [client.get(f"/v2/models/m{number}/ready").status_code for number in (1, 3, 5)] == [200, 200, 200]
+            assert metric(server, "custody_model_loads_total") == 4  # m5 alone, and once: then it was checked
 
 
 def test_what_replaces_a_served_model_is_checked_before_it_is_served_even_if_it_is_cold(world: World) -> None:

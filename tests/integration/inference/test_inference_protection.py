@@ -1,23 +1,40 @@
 """No tenant starves another, too much is refused at once and says when to come back, and a stop loses nothing."""
 
 import asyncio
+import gzip
+import json
 import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import zlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from inference_world import ACME, CHURN, GLOBEX, KEYS, Server, World, bearer, body, metric, tabular
+from numpy.typing import NDArray
 from test_inference_manifest import until
 
+from custody.adapters.frameworks.onnx import OnnxModel
+from custody.core.manifest import Handling
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import TenantId
-from custody.inference.exchange import Limits, Refused
-from custody.inference.turns import _BURST, Turns
+from custody.inference import predict
+from custody.inference import turns as turns_module
+from custody.inference.app import InferenceApp
+from custody.inference.exchange import Answer, Limits, Refused, whole_of
+from custody.inference.models.memory import Loaded
+from custody.inference.predict import blamed
+from custody.inference.protocols.v2_request import read_request
+from custody.inference.turns import _BURST, _CORES, Turns
+from custody.serving import Model
+from custody.serving.ports import Arrays
 
 INFER = "/v2/models/churn/infer"
 
@@ -139,19 +156,239 @@ def test_requests_that_wait_and_go_away_leave_the_line_in_order() -> None:
     assert asyncio.run(main()) == [*range(_BURST + 1), *range(2 * _BURST, 3 * _BURST)]
 
 
+def test_bodies_are_counted_as_they_are_once_they_are_there() -> None:
+    turns = Turns(Limits(tenant_bytes=100, server_bytes=150))
+    one, other = turns.of(ACME), turns.of(GLOBEX)
+    turns.enter(one, 60)
+    held = turns.hold(one, 60, 20)  # it came in chunks, and was shorter than it might have been
+    turns.enter(other, 40)
+    for now, status in ((101, 429), (20, None), (100, None)):
+        if status is None:
+            held = turns.hold(one, held, now)
+        else:
+            with pytest.raises(Refused) as caught:
+                turns.hold(one, held, now)
+            assert caught.value.status == status
+    with pytest.raises(Refused) as caught:
+        turns.hold(other, 40, 51)
+    assert caught.value.status == 503
+    turns.leave(one, held)
+    turns.leave(other, 40)
+    assert (turns.body_bytes, one.body_bytes, other.body_bytes) == (0, 0, 0)
+
+
+async def settled(check: Callable[[], bool]) -> None:
+    for _ in range(4000):
+        if check():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came to be")
+
+
 def test_long_work_of_one_tenant_leaves_a_thread_for_the_others() -> None:
     async def main() -> None:
-        turns, pool, go = Turns(Limits()), ThreadPoolExecutor(8), threading.Event()
-        one, other = turns.of(ACME), turns.of(GLOBEX)
-        slow = [asyncio.create_task(one.away(pool, lambda: go.wait(20))) for _ in range(100)]
-        await asyncio.sleep(0.05)
-        assert await asyncio.wait_for(other.away(pool, lambda: "done"), 10) == "done"
-        assert one.waiting >= 100 - 8
+        turns, go = Turns(Limits()), threading.Event()
+        one, another, third = (turns.of(TenantId(name)) for name in ("one", "another", "third"))
+        slow = [turns.away(one, lambda: go.wait(20)) for _ in range(100)]
+        assert (one.away, one.waiting) == (_CORES, 100 - _CORES)
+        slow += [turns.away(another, lambda: go.wait(20)) for _ in range(100)]  # also when it is not the only one
+        assert (another.away, another.waiting) == (1, 99)
+        assert await asyncio.wait_for(turns.away(third, lambda: "done"), 10) == "done"
         go.set()
         assert all(await asyncio.gather(*slow))
-        assert one.waiting == 0
+        assert (one.away, one.waiting, another.away, another.waiting) == (0, 0, 0, 0)
+        turns.close()
 
     asyncio.run(main())
+
+
+def test_who_ceases_to_wait_for_long_work_frees_no_thread_before_it_ends() -> None:
+    async def main() -> None:
+        turns, go, ran = Turns(Limits()), threading.Event(), list[str]()
+
+        def work(name: str) -> None:
+            ran.append(name)
+            assert go.wait(20)
+
+        one, other = turns.of(ACME), turns.of(GLOBEX)
+        under_way = [turns.away(one, partial(work, "under way")) for _ in range(_CORES)]
+        given_up = turns.away(one, partial(work, "given up"))
+        next_one = turns.away(one, partial(work, "next"))
+        for promise in (*under_way, given_up):
+            promise.cancel()
+        await asyncio.sleep(0)
+        assert (one.away, one.waiting) == (_CORES, 1)  # the threads are still taken; who waited is out of the line
+        assert await asyncio.wait_for(turns.away(other, lambda: "done"), 10) == "done"
+        go.set()
+        await next_one
+        await settled(lambda: one.away == 0)
+        assert ran == ["under way"] * _CORES + ["next"]
+        turns.close()
+
+    asyncio.run(main())
+
+
+def test_threads_that_are_too_few_go_round_among_the_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "_CORES", 1)
+    monkeypatch.setattr(turns_module, "_THREADS", 1)
+
+    async def main() -> list[str]:
+        turns, order = Turns(Limits()), list[str]()
+        names = ["a", "a", "a", "b", "b", "c"]
+        await asyncio.gather(*(turns.away(turns.of(TenantId(name)), partial(order.append, name)) for name in names))
+        turns.close()
+        return order
+
+    assert asyncio.run(main()) == ["a", "a", "b", "c", "a", "b"]  # the first did not wait
+
+
+def test_the_failure_of_long_work_is_its_callers() -> None:
+    async def main() -> None:
+        turns = Turns(Limits())
+        with pytest.raises(ZeroDivisionError):
+            await turns.away(turns.of(ACME), lambda: 1 / 0)
+        assert await turns.away(turns.of(ACME), lambda: 1) == 1
+        turns.close()
+
+    asyncio.run(main())
+
+
+class Gated:
+    """A model that runs when it may, and counts."""
+
+    provider, fell_back = "CPUExecutionProvider", False
+
+    def __init__(self, model: Model) -> None:
+        self._model, self.may, self.runs = model, threading.Event(), 0
+
+    def scores(self, inputs: Arrays) -> NDArray[np.float64]:
+        return self._model.scores(inputs)
+
+    def run(self, inputs: Arrays, outputs: Sequence[str] | None = None) -> dict[str, NDArray[Any]]:
+        self.runs += 1
+        assert self.may.wait(20)
+        return self._model.run(inputs, outputs)
+
+
+Asking = Callable[..., Coroutine[Any, Any, Answer]]
+
+
+def in_process(
+    world: World, work: Callable[[InferenceApp, Gated, Asking], Awaitable[None]], *, seconds: float, **more: Any
+) -> None:
+    """Run an app in this process, its model gated and taken for one that takes so many seconds a row."""
+
+    async def run() -> None:
+        app = InferenceApp(world.objects, OnnxModel, world.public_key, world.folder / "state", **more)
+        await app._start()
+        slot = app.view.state.served[CHURN].live.slot
+        assert slot.loaded is not None
+        model = Gated(slot.loaded.model)
+        slot.loaded = Loaded(model, seconds)
+
+        async def asked(content: bytes, age_s: float = 0.0, **headers: str) -> Answer:
+            given = [(name.replace("_", "-").encode(), value.encode()) for name, value in {**bearer(ACME), **headers}.items()]
+            exchange = app.exchange("POST", f"/tenants/acme{INFER}".encode(), given, content)
+            exchange.since -= int(age_s * 1e9)
+            return await app.respond(exchange)
+
+        try:
+            await work(app, model, asked)
+        finally:
+            model.may.set()
+            await app._stop()
+
+    asyncio.run(run())
+
+
+def test_a_timeout_is_a_deadline_and_who_waits_past_it_is_not_run(both: World) -> None:
+    async def work(app: InferenceApp, model: Gated, asked: Asking) -> None:
+        usual, hurried = json.dumps(body()).encode(), json.dumps(body(parameters={"timeout": 20_000})).encode()
+        late = await asked(hurried)  # its model runs, and does not end
+        assert (late.status, model.runs) == (504, 1)
+        waiting = [asyncio.create_task(asked(usual)) for _ in range(_CORES)]
+        await settled(lambda: model.runs == _CORES)
+        assert (await asked(hurried)).status == 504  # no thread is free
+        model.may.set()
+        assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * _CORES
+        assert model.runs == 1 + _CORES
+        assert (app._turns.inside, app._turns.body_bytes) == (0, 0)
+
+    in_process(both, work, seconds=1.0)
+
+
+def test_a_deadline_counts_from_the_requests_arrival(both: World) -> None:
+    async def work(_: InferenceApp, model: Gated, asked: Asking) -> None:
+        model.may.set()
+        hurried = json.dumps(body(parameters={"timeout": 5_000_000})).encode()
+        assert (await asked(hurried, age_s=6.0)).status == 504  # it waited for its turn, say
+        assert model.runs == 0
+        assert (await asked(hurried)).status == 200
+
+    in_process(both, work, seconds=0.0)
+
+
+def test_a_callers_own_deadline_is_a_failure_of_the_version_that_was_late(both: World) -> None:
+    async def work(app: InferenceApp, model: Gated, asked: Asking) -> None:
+        route = app.view.routes[f"/tenants/acme{INFER}".encode()]
+        request, now = read_request(json.dumps(body()).encode(), None), time.perf_counter_ns()
+        with pytest.raises(Refused) as caught:
+            await app.predict(route, request, now, now + 20_000_000)
+        assert (caught.value.status, blamed(caught.value)) == (504, app.view.state.served[CHURN].live)
+
+    in_process(both, work, seconds=1.0)
+
+
+def test_a_deadline_ends_the_wait_for_a_batch(world: World) -> None:
+    service = world.service(world.target(tabular(1)))
+    world.publish([replace(service, handling=Handling(max_batch=64, max_wait_us=5_000_000))])
+
+    async def work(_: InferenceApp, model: Gated, asked: Asking) -> None:
+        assert (await asked(json.dumps(body(parameters={"timeout": 20_000})).encode())).status == 504
+        assert model.runs == 0
+
+    in_process(world, work, seconds=0.0)
+
+
+def padded(size: int) -> bytes:
+    """An infer request of so many bytes, most of them spaces."""
+    text = json.dumps(body()).encode()
+    return text[:-1] + b" " * (size - len(text)) + b"}"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_what_a_compressed_body_becomes_is_counted_for_its_tenant(
+    both: World, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    threads = list[str]()
+
+    def pack(content: bytes) -> bytes:
+        return gzip.compress(content) if encoding == "gzip" else zlib.compress(content)
+
+    def whole(body: bytes, encoding: bytes, most: int) -> bytes:
+        threads.append(threading.current_thread().name)
+        return whole_of(body, encoding, most)
+
+    monkeypatch.setattr(predict, "whole_of", whole)
+
+    async def work(app: InferenceApp, model: Gated, asked: Asking) -> None:
+        model.may.set()
+        for size, status in ((1000, 200), (400_000, 200), (600_000, 429), (2_000_000, 413)):
+            assert (await asked(pack(padded(size)), content_encoding=encoding)).status == status, size
+            assert (app._turns.inside, app._turns.body_bytes) == (0, 0)
+        assert len(threads) == 3  # the short one needs none
+        assert all(name.startswith("predict") for name in threads)
+
+        model.may.clear()
+        first = asyncio.create_task(asked(pack(padded(400_000)), content_encoding=encoding))
+        await settled(lambda: model.runs == 3)
+        assert 400_000 < app._turns.body_bytes < 410_000
+        second = await asked(pack(padded(400_000)), content_encoding=encoding)
+        assert (second.status, dict(second.headers)[b"retry-after"]) == (429, b"1")
+        model.may.set()
+        assert (await first).status == 200
+
+    in_process(both, work, seconds=1.0, limits=Limits(body_bytes=1_000_000, tenant_bytes=500_000))
 
 
 def test_sigterm_drains_not_ready_at_once_answers_what_is_in_flight_and_ships_it(world: World) -> None:

@@ -1,20 +1,28 @@
 """The Open Inference Protocol as an unmodified client speaks it."""
 
 import importlib
+import re
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from inference_world import ACME, GLOBEX, Server, bearer, body, tabular
+from inference_world import ACME, GLOBEX, KEYS, Server, World, bearer, body, metric, tabular, text
+from test_inference_manifest import until
 
 from custody.adapters.frameworks.onnx import OnnxModel
+from custody.core.manifest import Mode
 from custody.core.prediction import PredictionId
 
 triton: Any = importlib.import_module("tritonclient.http")
+triton_grpc: Any = importlib.import_module("tritonclient.grpc")
 InferenceServerException = importlib.import_module("tritonclient.utils").InferenceServerException
+
+
+NOBODY = {"authorization": "Bearer nobody"}
 
 
 @pytest.fixture
@@ -231,14 +239,90 @@ def test_a_timeout_that_cannot_be_kept_is_an_error_and_not_a_late_answer(acme: h
 def test_metrics_count_by_deployment_and_status(shared: Server, acme: httpx.Client) -> None:
     acme.post("/v2/models/churn/infer", json=body())
     acme.post("/v2/models/churn/infer", content=b"{")
-    found = httpx.get(f"{shared.url}/metrics")
+    found = acme.get(f"{shared.url}/metrics")
     assert found.headers["content-type"].startswith("text/plain; version=0.0.4")
     lines = dict(line.rsplit(" ", 1) for line in found.text.splitlines() if not line.startswith("#"))
-    labels = 'tenant="acme",environment="prod",deployment="churn"'
+    deployment = 'tenant="acme",environment="prod",deployment="churn"'
+    labels = f'{deployment},mode="live",model="churn@7"'
     assert int(lines[f'custody_requests_total{{{labels},status="200"}}']) >= 1
-    assert int(lines[f'custody_requests_total{{{labels},status="400"}}']) >= 1
+    assert int(lines[f'custody_requests_total{{{deployment},mode="",model="",status="400"}}']) >= 1
     assert lines[f'custody_request_seconds_bucket{{{labels},le="+Inf"}}'] == lines[f"custody_request_seconds_count{{{labels}}}"]
     assert lines["custody_manifest_sequence"] == "1"
+
+
+def test_metrics_name_only_the_tenants_that_the_callers_key_may_call(shared: Server, acme: httpx.Client) -> None:
+    acme.post("/v2/models/churn/infer", json=body())
+
+    def tenants(**headers: str) -> set[str]:
+        found = httpx.get(f"{shared.url}/metrics", headers=headers)
+        assert "custody_manifest_sequence 1\n" in found.text  # what is the process's own is told to all
+        return set(re.findall(r'tenant="([^"]+)"', found.text))
+
+    assert tenants() == set()
+    assert tenants(**bearer(ACME)) == {"acme"}
+    assert tenants(**bearer(GLOBEX)) == {"globex"}
+    assert tenants(**{"x-custody-key": KEYS[ACME]}) == {"acme"}
+    assert tenants(**bearer(None)) == {"acme", "globex", "default"}
+    unknown = httpx.get(f"{shared.url}/metrics", headers=NOBODY)
+    assert (unknown.status_code, "does not know the key" in unknown.json()["error"]) == (401, True)
+
+
+def test_metrics_are_told_before_there_is_a_manifest_whatever_the_key(world: World) -> None:
+    with world.server() as server:
+        assert httpx.get(f"{server.url}/metrics", headers=NOBODY).status_code == 200
+
+
+def test_statistics_are_those_of_the_version_that_answered(world: World) -> None:
+    live = world.service(world.target(tabular(1), 7))
+    split = world.with_candidate(live, world.target(tabular(2), 8), Mode.CANARY, 0.0)
+    world.publish([split])
+    with world.server("--grpc-port", "0") as server, server.client() as client:
+
+        def counted(path: str) -> dict[str, tuple[int, int, int]]:
+            stats = client.get(f"/v2/models/{path}stats").json()["model_stats"]
+            counts = [
+                (one["inference_count"], one["execution_count"], one["inference_stats"]["success"]["count"]) for one in stats
+            ]
+            return dict(zip((one["version"] for one in stats), counts, strict=True))
+
+        for _ in range(2):
+            client.post("/v2/models/churn/infer", json=body())
+        for _ in range(5):
+            client.post("/v2/models/churn/versions/8/infer", json=body(3))
+        seven, eight = {"7": (2, 2, 2)}, {"8": (15, 5, 5)}
+        for path, expected in {"": seven | eight, "churn/": seven | eight, "churn/versions/7/": seven}.items():
+            assert counted(path) == expected
+        with triton_grpc.InferenceServerClient(server.grpc) as other:
+            (found,) = other.get_inference_statistics("churn", "8", headers=bearer(ACME)).model_stats
+            assert (found.version, found.inference_count, found.execution_count) == ("8", 15, 5)
+        assert metric(server, 'custody_requests_total{mode="live",model="churn@7",status="200"}') == 2
+        assert metric(server, 'custody_request_seconds_count{mode="canary",model="churn@8"}') == 5
+        world.publish([world.service(split.candidate.target, 2) if split.candidate else live])  # promoted: it begins anew as live
+        until(lambda: counted("churn/") == {"8": (0, 0, 0)})
+        client.post("/v2/models/churn/infer", json=body())
+        world.publish([replace(live, revision=3, live=world.target(tabular(2), 8, threshold=0.25))])
+        until(lambda: client.post("/v2/models/churn/infer", json=body()).json()["parameters"]["revision"] == 3)
+        assert counted("churn/")["8"][0] >= 2  # another threshold, the same version: it goes on
+        assert (
+            metric(server, 'custody_requests_total{mode="canary",model="churn@8",status="200"}') == 5
+        )  # it ended, its counts stay
+        world.publish([replace(split, revision=4)])
+        until(lambda: counted("churn/") == seven | eight)  # and go on when it is back
+
+
+def test_what_a_canary_cannot_answer_is_its_own_failure(world: World) -> None:
+    world.publish([world.with_candidate(world.service(world.target(tabular(1), 7)), world.target(text(), 8), Mode.CANARY, 1.0)])
+    with world.server("--grpc-port", "0") as server, server.client() as client:
+        assert client.post("/v2/models/churn/infer", json=body()).status_code == 400
+        assert client.post("/v2/models/churn/infer", content=b"{").status_code == 400  # before a version was chosen
+        assert client.post("/v2/models/churn/versions/7/infer", json=body()).status_code == 200
+        with triton_grpc.InferenceServerClient(server.grpc) as other, pytest.raises(InferenceServerException):
+            other.infer("churn", [], headers=bearer(ACME))
+        assert metric(server, 'custody_requests_total{mode="canary",model="churn@8",status="400"}') == 2
+        assert metric(server, 'custody_requests_total{deployment="churn",mode="",model="",status="400"}') == 1
+        assert metric(server, 'custody_requests_total{mode="live",model="churn@7"}') == 1
+        stats = client.get("/v2/models/churn/stats").json()["model_stats"]
+        assert {one["version"]: one["inference_stats"]["fail"]["count"] for one in stats} == {"7": 0, "8": 2}
 
 
 @pytest.mark.parametrize(("encoding", "wbits"), [("gzip", 31), ("deflate", 15)])

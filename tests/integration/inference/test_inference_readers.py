@@ -5,8 +5,8 @@ import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import httpx
-from inference_world import KEYS, Server, World, body, tabular
+from inference_world import KEYS, Server, World, body, metrics_of, tabular
+from test_inference_manifest import until
 
 from custody.core.tenancy import TenantId
 
@@ -51,5 +51,5 @@ def test_callers_that_do_not_read_hold_up_nobody_and_take_little_memory_and_no_s
             for _ in range(20):
                 assert client.post("/v2/models/churn/infer", json=body(), timeout=5).status_code == 200
             assert resident_mib(server) - before < 64
-        assert 'custody_requests_in_flight{tenant="acme"} 0' in httpx.get(f"{server.url}/metrics").text
+        until(lambda: 'custody_requests_in_flight{tenant="acme"} 0' in metrics_of(server))  # what they sent before is answered
         assert server.stop() == 0

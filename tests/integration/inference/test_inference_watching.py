@@ -1,5 +1,7 @@
 """Access log, traces and structured logs: told after the answer, without what was asked, and nothing at all by default."""
 
+import asyncio
+import gc
 import io
 import logging
 import subprocess
@@ -18,8 +20,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from test_inference_manifest import until
 
 from custody.bootstrap.watching import traced
+from custody.core.errors import Conflict, InvalidInput
 from custody.inference.access import AccessLog, line_of
-from custody.inference.logs import JsonLines
+from custody.inference.logs import JsonLines, TextLines
 from custody.inference.metrics import Metrics
 from custody.inference.watching import Noted
 
@@ -71,7 +74,9 @@ def test_every_answer_is_a_span_under_the_callers_trace_and_a_line_in_the_access
         assert client.post("/v2/models/churn/infer", json=body(), headers=parent).status_code == 200
         assert client.post("/v2/models/churn/infer", json={"inputs": []}).status_code == 400
         assert client.post("/v2/models/nobody@example.org/infer", json=body()).status_code == 404
-        until(lambda: len(spans) == 3)
+        assert client.get("/v2/models/churn").status_code == 200
+        assert client.post("/v2/repository/index").status_code == 200
+        until(lambda: len(spans) == 5)
         assert server.stop() == 0
     first, resource = spans[0]
     assert (first.trace_id.hex(), first.parent_span_id.hex(), first.name) == (TRACE, "00f067aa0ba902b7", "POST churn")
@@ -81,7 +86,11 @@ def test_every_answer_is_a_span_under_the_callers_trace_and_a_line_in_the_access
     assert 0 < first.end_time_unix_nano - first.start_time_unix_nano < 10**10
     assert told(resource.attributes)["service.name"] == "custody-inference"
     lines = [orjson.loads(line) for line in log.read_bytes().splitlines()]
-    assert [line["status"] for line in lines] == [200, 400, 404]
+    assert [line["status"] for line in lines] == [200, 400, 404, 200, 200]
+    assert [line["tenant"] for line in lines] == [ACME, ACME, None, ACME, ACME]
+    assert [line["deployment"] for line in lines] == ["churn", "churn", None, "churn", None]
+    assert [one.name for one, _ in spans] == ["POST churn", "POST churn", "POST", "GET churn", "POST"]
+    assert "custody.deployment" not in told(spans[4][0].attributes)
     assert (lines[0]["tenant"], lines[0]["model"], lines[0]["mode"]) == (ACME, "churn@7", "live")
     everything = log.read_text() + "".join(str(one) for one, _ in spans)
     assert not [word for word in ("basic", "30.5", "nobody@example", KEYS[ACME]) if word in everything]
@@ -160,6 +169,59 @@ def test_a_json_log_names_the_place_of_an_exception_and_not_its_words() -> None:
     assert (line["level"], line["logger"], line["message"], line["error"]) == ("ERROR", "custody", "it failed", "ValueError")
     assert Path(line["trace"][0].rpartition(":")[0]).name == Path(__file__).name
     assert "the text of a request" not in text
+
+
+def test_a_text_log_names_the_place_of_an_exception_and_not_its_words() -> None:
+    try:
+        try:
+            raise KeyError("the text of a request")
+        except KeyError as error:
+            raise ValueError("the text of a request") from error
+    except ValueError:
+        record = logging.LogRecord("custody", logging.ERROR, __file__, 1, "it %s", ("failed",), sys.exc_info())
+    first, *rest = TextLines().format(record).splitlines()
+    assert first.endswith(" ERROR custody it failed")
+    assert Path(__file__).name in rest[0]
+    assert rest[-1].strip() == "ValueError"
+    assert "the text of a request" not in TextLines().format(record)
+
+
+@pytest.mark.parametrize("form", [TextLines, JsonLines])
+def test_what_the_server_itself_says_is_told_but_not_of_a_request(form: type[logging.Formatter]) -> None:
+    def logged(error: Exception) -> str:
+        return form().format(logging.LogRecord("custody", logging.ERROR, __file__, 1, "no", (), (type(error), error, None)))
+
+    assert "The port is taken." in logged(Conflict("The port is taken."))
+    assert "30.5" not in logged(InvalidInput("Input 'age' must not be 30.5."))
+
+
+@pytest.mark.parametrize("form", [TextLines, JsonLines])
+def test_what_asyncio_shows_of_an_exception_is_left_out(form: type[logging.Formatter]) -> None:
+    lines: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    async def main() -> None:
+        async def fails() -> None:
+            raise ValueError("the text of a request")
+
+        task = asyncio.create_task(fails())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        del task  # nobody asks how it ended
+
+    handler, logger = Keep(), logging.getLogger("asyncio")
+    handler.setFormatter(form())
+    logger.addHandler(handler)
+    try:
+        asyncio.run(main())
+        gc.collect()
+    finally:
+        logger.removeHandler(handler)
+    assert "never retrieved" in lines[0]
+    assert "the text of a request" not in "".join(lines)
 
 
 def test_the_count_of_dropped_lines_is_a_metric(shared: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from inference_world import ACME, Server, World, bearer, body, tabular
+from inference_world import ACME, GLOBEX, Server, World, bearer, body, metrics_of, tabular
 from test_inference_manifest import until
 
 from custody.bootstrap.serve import adopt, place_of
@@ -32,7 +32,7 @@ def ask(server: Server) -> httpx.Response:
 
 
 def by_worker(server: Server, name: str) -> dict[str, float]:
-    text = httpx.get(f"{server.url}/metrics", timeout=30).text
+    text = metrics_of(server)
     return {worker: float(value) for worker, value in re.findall(rf'^{name}{{worker="(\d+)"[^}}]*}} (\S+)$', text, re.MULTILINE)}
 
 
@@ -109,8 +109,10 @@ def test_metrics_of_every_worker_are_told_by_whichever_is_asked(world: World) ->
         for _ in range(40):
             assert ask(server).status_code == 200
         until(lambda: sum(by_worker(server, "custody_captured_predictions_total").values()) == 40)
-        text = httpx.get(f"{server.url}/metrics").text
+        text = metrics_of(server)
         assert by_worker(server, "custody_manifest_sequence") == {"0": 1, "1": 1}
+        assert 'tenant="acme"' in metrics_of(server, ACME)
+        assert 'tenant="acme"' not in metrics_of(server, GLOBEX)
     heads = [line for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(heads) == len(set(heads))
 

@@ -1,5 +1,7 @@
 """Capture records: they round-trip, and a batch that is not whole is refused."""
 
+import hashlib
+import io
 import json
 import zlib
 from dataclasses import replace
@@ -18,7 +20,20 @@ from custody.core.errors import InvalidInput
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
-from custody.serving import Capture, CaptureMode, complete_lines, line_of, read_batch, write_batch
+from custody.serving import (
+    Capture,
+    CaptureMode,
+    Told,
+    complete_lines,
+    deployment_of,
+    line_after,
+    line_head,
+    line_of,
+    packed,
+    read_batch,
+    write_batch,
+)
+from custody.serving.capture import unpacked
 
 GOLDEN = Path(__file__).parent / "capture_v1.ndjson"
 ID = PredictionId(DeploymentKey(TenantId("acme"), "prod", "churn"), 3, ModelRef("churn", 7), unique_at(1772366400000, bytes(10)))
@@ -46,7 +61,7 @@ def captures(draw: st.DrawFn) -> Capture:
     )
 
 
-@given(st.lists(captures(), max_size=3))
+@given(st.lists(captures(), min_size=1, max_size=3))
 def test_a_batch_is_read_back_as_it_was_written(batch: list[Capture]) -> None:
     assert read_batch(write_batch(b"".join(map(line_of, batch)))) == batch
 
@@ -55,7 +70,26 @@ def test_a_batch_is_read_back_as_it_was_written(batch: list[Capture]) -> None:
 def test_a_torn_last_line_is_dropped_and_the_rest_is_kept(capture: Capture, cut: int) -> None:
     line = line_of(capture)
     torn = line[: -1 - cut % (len(line) - 1)] if len(line) > 1 else b""
-    assert complete_lines(line + torn) == line
+    assert b"".join(complete_lines(io.BytesIO(line + torn))) == line
+
+
+@given(st.lists(st.integers(1, 300_000), max_size=6), st.integers(0, 300_000))
+def test_lines_are_read_in_pieces_and_none_is_cut(lengths: list[int], torn: int) -> None:
+    lines = b"".join(b"x" * (length - 1) + b"\n" for length in lengths)
+    pieces = list(complete_lines(io.BytesIO(lines + b"y" * torn)))
+    assert b"".join(pieces) == lines
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert zlib.decompress(packed(pieces), 31) == lines if lines else packed(pieces) == b""
+
+
+def test_a_batch_is_compressed_where_that_halves_it() -> None:
+    words = b'{"text":"the same again and again"}\n' * 2000
+    digits = b"".join(b'"%b"\n' % hashlib.sha256(b"%d" % number).hexdigest().encode() for number in range(1000))
+    assert len(packed([words, words])) < len(words) / 10
+    assert 0 < len(packed([digits, digits])) - 2 * len(digits) < 100
+    for lines in (words, digits):
+        assert b"\n".join([*unpacked(packed([lines, lines])), b""]) == lines * 2
+        assert packed([lines, lines]) == packed(iter([lines, lines]))
 
 
 @given(captures(), st.data())
@@ -108,15 +142,130 @@ def test_the_golden_line_of_format_version_1_is_read() -> None:
     assert (str(capture.id), capture.keys, capture.inputs["age"], capture.rows) == (str(ID), ("a", "b"), [30.5, None], 2)
 
 
-def test_the_golden_line_of_format_version_2_is_read_and_written() -> None:
-    wide = np.linspace(0.1, 1.6, 16, dtype=np.float32).reshape(2, 8)
-    golden = GOLDEN.with_name("capture_v2.ndjson").read_bytes()
+def golden(version: int) -> bytes:
+    return GOLDEN.with_name(f"capture_v{version}.ndjson").read_bytes()
+
+
+def test_the_golden_line_of_format_version_2_is_read() -> None:
     (old,) = read_batch(zlib.compress(GOLDEN.read_bytes(), wbits=31))
-    (capture,) = read_batch(zlib.compress(golden, wbits=31))
-    assert line_of(replace(old, inputs={**old.inputs, "wide": wide})) == golden
+    (capture,) = read_batch(zlib.compress(golden(2), wbits=31))
     assert capture == replace(
         old, inputs={**old.inputs, "wide": [[round(0.1 * i + j * 0.8, 1) for i in range(1, 9)] for j in (0, 1)]}
     )
+
+
+def test_the_golden_line_of_format_version_4_is_written_and_holds_several_requests() -> None:
+    head = line_head("acme:prod:churn:3:churn@7:", CaptureMode.LIVE, 0.5)
+    ages = np.array([30.5, np.nan, 18], np.float32)
+    plans, wide = np.array(["basic", "École", "pro"], object), np.arange(6, dtype=np.int64).reshape(3, 2)
+    parts = [{"age": ages[part], "plan": plans[part], "wide": wide[part]} for part in (slice(2), slice(2, 3))]
+    answered = [b"[0.25,0.75]", b"[0.5]"], [b"[false,true]", b"[true]"]
+    uniques = (ID.unique, unique_at(1772366400001, bytes(10)))
+    told = [Told(1772366300000, ("a", "b")), Told(of=str(ID))]
+    assert line_after(head, 1772366400009, uniques, (90, 85), parts, *answered, told) == golden(4)
+    first, second = read_batch(write_batch(golden(4)))
+    assert (first.id, first.event_ms, first.keys, first.of, first.latency_us) == (ID, 1772366300000, ("a", "b"), None, 90)
+    assert first.inputs == {"age": [30.5, None], "plan": ["basic", "École"], "wide": [[0, 1], [2, 3]]}
+    assert second == replace(
+        first,
+        id=replace(ID, unique=uniques[1]),
+        event_ms=None,
+        keys=None,
+        of=ID,
+        inputs={"age": [18.0], "plan": ["pro"], "wide": [[4, 5]]},
+        scores=[0.5],
+        decisions=[True],
+        latency_us=85,
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"v":4', b'"v":5'),
+        (b'"id":"acme:', b'"id":"acme;'),
+        (b'"us":[90,85]', b'"us":[90]'),
+        (b'"us":[90,85]', b'"us":90'),
+        (b'"event":[1772366300000,null]', b'"event":[1772366300000]'),
+        (b'"keys":[["a","b"],null]', b'"keys":[["a"],null]'),
+        (b'"keys":[["a","b"],null]', b'"keys":[["a","b"]]'),
+        (b'"score":[[0.25,0.75],[0.5]]', b'"score":[[0.25,0.75]]'),
+        (b'"score":[[0.25,0.75],[0.5]]', b'"score":[[0.25],[0.75,0.5]]'),
+        (b'"score":[[0.25,0.75],[0.5]]', b'"score":[[0.25,0.75,0.5],[]]'),
+        (b'"plan":["basic","\xc3\x89cole","pro"]', b'"plan":["basic","\xc3\x89cole"]'),
+        (b'"plan":["basic","\xc3\x89cole","pro"]', b'"plan":"i4:AAAAAAAAAAAAAAAA"'),
+        (b'"age":"f4:', b'"age":"f8:'),
+        (b'"unique":["01KJ', b'"unique":["01kj'),
+    ],
+)
+def test_a_line_of_several_requests_that_breaks_the_format_is_refused(old: bytes, new: bytes) -> None:
+    assert old in golden(4)
+    with pytest.raises(InvalidInput):
+        read_batch(write_batch(golden(4).replace(old, new)))
+
+
+@st.composite
+def answered_together(draw: st.DrawFn) -> list[Capture]:
+    """Draw requests of one target, their inputs as the server has them."""
+    kind, width = draw(st.sampled_from([np.float16, np.float32, np.float64])), draw(st.sampled_from([0, 1, 2]))
+    found = []
+    for number, n in enumerate(draw(st.lists(st.integers(1, 3), min_size=1, max_size=5))):
+        words = np.array(draw(st.lists(texts, min_size=n, max_size=n)), object)
+        columns = {"x": draw(arrays(kind, (n, width), elements={"allow_infinity": False})), "n": np.arange(n), "t": words}
+        one = Capture(
+            id=replace(ID, unique=unique_at(number, bytes(10))),
+            at_ms=7,
+            event_ms=draw(st.none() | ms),
+            keys=draw(st.none() | st.lists(texts, min_size=n, max_size=n).map(tuple)),
+            mode=CaptureMode.LIVE,
+            of=draw(st.sampled_from([None, ID])),
+            threshold=0.5,
+            inputs=columns,
+            scores=[0.5] * n,
+            decisions=[True] * n,
+            latency_us=number,
+        )
+        found.append(one)
+    return found
+
+
+@given(answered_together())
+def test_requests_written_together_are_read_as_if_each_had_a_line(every: list[Capture]) -> None:
+    line = line_after(
+        line_head(str(ID).removesuffix(ID.unique), CaptureMode.LIVE, 0.5),
+        7,
+        [one.id.unique for one in every],
+        [one.latency_us for one in every],
+        [one.inputs for one in every],
+        [orjson.dumps(one.scores) for one in every],
+        [orjson.dumps(one.decisions) for one in every],
+        [Told(one.event_ms, one.keys, str(one.of) if one.of else None) for one in every],
+    )
+    assert line.count(b"\n") == 1
+    assert read_batch(write_batch(line)) == read_batch(write_batch(b"".join(map(line_of, every))))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64])
+@pytest.mark.parametrize("count", [1, 2])
+def test_rows_are_written_in_order_however_an_array_is_laid_out(kind: Any, count: int) -> None:
+    capture = Capture(ID, 0, None, None, CaptureMode.LIVE, None, 0.5, {}, [0.5] * 2, [True] * 2, 1)
+    head = line_head(str(ID).removesuffix(ID.unique), CaptureMode.LIVE, 0.5)
+    columns = {"x": np.asfortranarray(np.arange(6, dtype=kind).reshape(2, 3)), "y": np.arange(4, dtype=kind)[::2]}
+    try:
+        line = line_after(
+            head, 0, [ID.unique] * count, [1] * count, [columns] * count, [b"[0.5,0.5]"] * count, [b"[true,true]"] * count
+        )
+    except (TypeError, BufferError):
+        assert count > 1  # each is then written alone
+        return
+    read = read_batch(write_batch(line))
+    assert read == [replace(capture, inputs={"x": [[0, 1, 2], [3, 4, 5]], "y": [0, 2]})] * count
+
+
+def test_inputs_of_different_widths_are_not_written_together() -> None:
+    head, parts = line_head("a:b:c:1:m@1:", CaptureMode.LIVE, 0.5), [{"x": np.zeros((1, n), np.float32)} for n in (2, 4)]
+    with pytest.raises(ValueError, match="dimension"):
+        line_after(head, 1, ["u"] * 2, [1] * 2, parts, [b"[0.5]"] * 2, [b"[true]"] * 2)
 
 
 @given(
@@ -140,3 +289,13 @@ def test_arrays_become_columns_with_their_own_precision() -> None:
     capture = Capture(ID, 0, None, None, CaptureMode.LIVE, None, 0.5, found, np.array([0.5, 1.0]), np.array([True, True]), 1)
     (read,) = read_batch(write_batch(line_of(capture)))
     assert read.inputs == {"x": [0.1, None], "word": ["a", "b"], "wide": [[0.0, 0.0], [0.0, 0.0]]}
+
+
+def test_a_line_of_any_version_names_its_deployment() -> None:
+    assert {str(deployment_of(golden(version))) for version in (1, 2, 4)} == {"acme/prod/churn"}
+
+
+@pytest.mark.parametrize("line", [b"", b"{}", b"[]", b'{"id":7}', b'{"id":"a:b"}', b'{"id":"../:b:c:1"}'])
+def test_a_line_that_names_no_deployment_is_refused(line: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        deployment_of(line)

@@ -21,6 +21,21 @@ def test_one_key_of_a_batch_is_numbered() -> None:
     assert read_parameters("order-7", {}).keys(3) == ("order-7#0", "order-7#1", "order-7#2")
 
 
+def test_keys_are_made_once() -> None:
+    parameters = read_parameters("order-7", {})
+    assert parameters.keys(3) is parameters.keys(3)
+
+
+def test_an_id_that_is_too_long_is_told_by_its_name() -> None:
+    with pytest.raises(InvalidInput, match="'id' must be a text of 1 to 256 characters, got 257"):
+        read_parameters("x" * 257, {})
+    assert read_parameters("x" * 257, {"key": "k"}).keys(1) == ("k",)
+
+
+def test_a_timeout_longer_than_a_day_is_a_day() -> None:
+    assert read_parameters("", {"timeout": 10**400}).timeout_us == 24 * 3600 * 1_000_000
+
+
 def test_a_list_has_one_key_per_row() -> None:
     parameters = read_parameters("", {"key": ["a", "b"]})
     assert parameters.keys(2) == ("a", "b")

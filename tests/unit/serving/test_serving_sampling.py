@@ -1,6 +1,8 @@
 """A sampled part of the rows is kept, by a hash of their ids; what is kept and what is summarised make the whole, exactly."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,7 +17,17 @@ from custody.core.measures.summary import Summary, empty, merge, summarise
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
-from custody.serving.capture import Capture, CaptureMode, line_of, read_batch, unpacked, write_batch
+from custody.serving.capture import (
+    Capture,
+    CaptureMode,
+    Told,
+    line_after,
+    line_head,
+    line_of,
+    read_batch,
+    unpacked,
+    write_batch,
+)
 from custody.serving.sampling import Rest, Rule, open_batch, point_of_row, sampled, without
 
 KEY, MODEL = DeploymentKey(TenantId("acme"), "prod", "churn"), ModelRef("churn", 3)
@@ -45,6 +57,21 @@ def capture(number: int, rows: list[tuple[Any, ...]], **more: Any) -> Capture:
 
 def lines_of(captures: list[Capture]) -> bytes:
     return b"".join(map(line_of, captures))
+
+
+def together(captures: list[Capture]) -> bytes:
+    """Write captures of one target in one line, as the server does with those that it answered at the same moment."""
+    first = captures[0]
+    return line_after(
+        line_head(str(first.id).removesuffix(first.id.unique), first.mode, first.threshold),
+        first.at_ms,
+        [one.id.unique for one in captures],
+        [one.latency_us for one in captures],
+        [one.inputs for one in captures],
+        [orjson.dumps(one.scores) for one in captures],
+        [orjson.dumps(one.decisions) for one in captures],
+        [Told(one.event_ms, one.keys) for one in captures],
+    )
 
 
 def rules(share: float) -> dict[tuple[ModelRef, float], Rule]:
@@ -118,6 +145,14 @@ def test_sampling_twice_changes_nothing() -> None:
     assert sampled(kept, rules(0.1)) == kept
 
 
+@pytest.mark.parametrize("share", [0.01, 0.4, 1.0])
+def test_requests_of_one_line_are_sampled_each_for_itself(share: float) -> None:
+    every = [replace(capture(number, [(1.0, "a", 0.5, True)] * 2), at_ms=AT) for number in range(20)]
+    one, each = (open_batch(write_batch(sampled(lines, rules(share)))) for lines in (together(every), lines_of(every)))
+    assert one == each
+    assert bool(each[1]) == (share < 1)
+
+
 def sound() -> bytes:
     return sampled(lines_of([capture(number, [(1.0, "a", 0.5, True)]) for number in range(20)]), rules(0.01))
 
@@ -142,7 +177,7 @@ def test_a_summary_that_does_not_fit_its_reference_is_refused(change: dict[str, 
 
 @pytest.mark.parametrize("change", [{"share": 0.0}, {"share": 1.5}, {"rows": [1]}, {"rows": [1, 0]}, {"rows": [-1, 0]}])
 def test_a_line_with_a_wrong_share_or_places_is_refused(change: dict[str, Any]) -> None:
-    line = orjson.loads(line_of(capture(1, [(1.0, "a", 0.5, True)] * 2)))
+    line = orjson.loads((Path(__file__).parent / "capture_v1.ndjson").read_bytes())
     good = {**line, "v": 3, "share": 0.5, "rows": [0, 4]}
     assert read_batch(write_batch(orjson.dumps(good) + b"\n"))[0].places == (0, 4)
     with pytest.raises(InvalidInput):
@@ -166,3 +201,13 @@ def test_records_that_must_go_leave_the_other_lines_to_the_letter() -> None:
     assert without(write_batch(lines_of(every[:1])), lambda _: True) == b""
     with pytest.raises(InvalidInput):
         without(b"no batch", lambda _: True)
+
+
+def test_a_record_that_must_go_takes_none_with_it_of_those_in_its_line() -> None:
+    every = [replace(capture(number, [(1.0, "a", 0.5, True)] * 3, keys=(f"p{number}",) * 3), at_ms=AT) for number in range(9)]
+    body = write_batch(together(every[:5]) + together(every[5:]))
+    less = without(body, lambda one: one.keys is not None and "p7" in one.keys)
+    assert less is not None
+    assert b'"p7"' not in b"".join(unpacked(less))
+    assert read_batch(less) == [one for one in every if one.keys != ("p7",) * 3]
+    assert unpacked(less)[0] == unpacked(body)[0]

@@ -19,6 +19,7 @@ from custody.core.objects import Alone
 from custody.core.tenancy import TenantId
 
 _PARTS = "tmp"
+_LONG = 1024 * 1024  # bytes
 _LEASE_S = 600  # longer than any write takes: a younger file may belong to a writer at work
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CAUSES = {
@@ -92,8 +93,12 @@ class FolderObjects:
         self._write(document_path(name), body, replace=True)
 
     def create(self, name: str, body: bytes) -> bool:
-        """Write a document only if the name is free; False (and no change) if it is taken."""
-        return self._write(document_path(name), body, replace=False)
+        """Write a document only if the name is free; False (and no change) if it is taken.
+
+        A long one, as a batch of captures, is read once and later: it is not kept in the page cache, where the memory for one
+        after the other costs more than writing them.
+        """
+        return self._write(document_path(name), body, replace=False, cached=len(body) < _LONG)
 
     def read(self, name: str) -> bytes | None:
         """Return a document, or None."""
@@ -135,12 +140,12 @@ class FolderObjects:
             os.fsync(folder)
         return swept
 
-    def _write(self, path: str, body: bytes, *, replace: bool) -> bool:
+    def _write(self, path: str, body: bytes, *, replace: bool, cached: bool = True) -> bool:
         above, leaf = _split(path)
         part = secrets.token_hex(16)
         with self._explained(), self._folder(_PARTS, make=True) as parts, self._folder(above, make=True) as folder:
             try:
-                _write_through(part, body, parts)
+                _write_through(part, body, parts, cached=cached)
                 if replace:
                     os.replace(part, leaf, src_dir_fd=parts, dst_dir_fd=folder)
                 else:
@@ -244,12 +249,14 @@ def _read(name: str, folder: int) -> bytes:
         return file.read()
 
 
-def _write_through(name: str, body: bytes, folder: int) -> None:
+def _write_through(name: str, body: bytes, folder: int, *, cached: bool) -> None:
     with open(name, "xb", opener=_within(folder)) as file:
         file.write(body)
         file.flush()
         os.utime(file.fileno(), ns=(written := time.time_ns(), written))  # finer than the disk's own clock: see stamp
         os.fsync(file.fileno())
+        if not cached and hasattr(os, "posix_fadvise"):  # macOS has none
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _files(folder: int, below: str) -> Iterator[str]:

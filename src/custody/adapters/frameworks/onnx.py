@@ -89,7 +89,12 @@ class OnnxModel:
         """Return outputs by name, None meaning all of the signature's; rows that the model refuses are InvalidInput."""
         names = list(outputs) if outputs is not None else [tensor.name for tensor in self._signature.outputs]
         try:
-            feed = {name: _fed(inputs[name], dtype, rank, more) for name, dtype, rank, more in self._feeds}
+            feed = {}
+            for name, dtype, rank, more in self._feeds:
+                array = inputs[name]
+                if array.dtype != dtype or not array.flags.c_contiguous:
+                    array = np.ascontiguousarray(array, dtype=dtype)
+                feed[name] = array if array.ndim == rank else array.reshape(-1, *more)
             found = self._halves(names, feed) if self._short else self._native.run(names, feed, None)
         except KeyError as error:
             raise InvalidInput(f"The input '{error.args[0]}' is missing.") from error
@@ -152,11 +157,6 @@ def _session(body: bytes) -> Any:
             why=" ".join(str(error).split())[:500],
             fix="Convert the model again, weights inside the file; if the reason names a locale, install C.UTF-8.",
         ) from error
-
-
-def _fed(values: NDArray[Any], dtype: "np.dtype[Any]", rank: int, more: tuple[int, ...]) -> NDArray[Any]:
-    array = values if values.dtype == dtype and values.flags.c_contiguous else np.ascontiguousarray(values, dtype=dtype)
-    return array if array.ndim == rank else array.reshape(-1, *more)
 
 
 def _described(node: Any) -> str:

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable
 
-import orjson
-
 from custody.core.manifest import CaptureRule
-from custody.core.prediction import PredictionId
-from custody.inference.models.library import State
-from custody.serving import scrubbed
+from custody.inference.models.library import Arm, State
+from custody.serving import deployment_of, scrubbed
 
 
 class Cleaner:
@@ -21,14 +18,22 @@ class Cleaner:
 
     def clean(self, lines: bytes) -> bytes:
         """Return the lines without personal data in their texts; a model without text inputs costs nothing here."""
-        first = lines[: lines.find(b"\n")]
-        one = PredictionId.parse(orjson.loads(first)["id"])
-        served = self._state().served.get(one.deployment)
+        key = deployment_of(lines[: lines.find(b"\n")])
+        served = self._state().served.get(key)
         if served is None:
             return scrubbed(lines, CaptureRule())
-        targets = [arm.target for arm in served.arms]
-        texts = any(tensor.datatype == "BYTES" for target in targets for tensor in target.signature.inputs)
-        start = b'"id":"' + str(one).partition(f":{one.model}:")[0].encode() + b":"
-        if not texts and one.revision == served.service.revision and lines.count(start) == lines.count(b"\n"):
-            return lines
-        return scrubbed(lines, served.service.captures)
+        numbers = tuple(arm.line for arm in served.arms if not _has_texts(arm))
+        return lines if _begin_with(lines, numbers) else scrubbed(lines, served.service.captures)
+
+
+def _begin_with(lines: bytes, heads: tuple[bytes, ...]) -> bool:
+    at = 0
+    while at < len(lines):
+        if not lines.startswith(heads, at):
+            return False
+        at = lines.find(b"\n", at) + 1 or len(lines)
+    return True
+
+
+def _has_texts(arm: Arm) -> bool:
+    return any(tensor.datatype == "BYTES" for tensor in arm.target.signature.inputs)

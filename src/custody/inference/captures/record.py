@@ -3,18 +3,21 @@
 import logging
 import os
 import time
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
 
 from custody.core.prediction import ALPHABET, PredictionId, time_part
 from custody.inference.captures.spool import Spool
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
 from custody.inference.models.scoring import Scored
-from custody.serving import Parameters, line_after, line_head
+from custody.serving import PLAIN, Parameters, Told, line_after
 
 _log = logging.getLogger("custody.inference")
 _TAIL, _BLOCK = 16, 256
+_NOTHING = Told()
 _LETTERS = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))  # each letter for 8 bytes, so none is likelier
 
 
@@ -42,64 +45,65 @@ class _Uniques:
 new_unique = _Uniques()
 
 
-@dataclass(slots=True)  # not frozen: made for every request, and that costs three times as much
-class _Record:
-    arm: Arm
-    scored: Scored
-    parameters: Parameters
-    unique: str
-    of: PredictionId | None
-    latency_us: int
+# no class of its own: made for every request; and no more than is written, since what it holds is freed late, which costs more
+_Told = tuple[Parameters, PredictionId | None]
+_Record = tuple[str, int, Mapping[str, NDArray[Any]], tuple[bytes, bytes], int, _Told | None]
 
 
 class Recorder:
     """Writes captures to the spool, and counts what was written and what was shed.
 
-    On the event loop's thread only. Many are written at once: that costs half. Nobody may be told an answer before `flush`.
+    On the event loop's thread only. What an arm answered since the last `flush` is one line: alone, each would cost several times
+    as much. Nobody may be told an answer before `flush`.
     """
 
     def __init__(self, spool: Spool, metrics: Metrics) -> None:
         self._spool, self._metrics = spool, metrics
-        self._waiting: list[_Record] = []
+        self._waiting: dict[Arm, list[_Record]] = {}
 
     def record(
-        self, arm: Arm, scored: Scored, parameters: Parameters, unique: str, *, of: PredictionId | None, since: int
+        self, arm: Arm, scored: Scored, parameters: Parameters, unique: str, since: int, of: PredictionId | None = None
     ) -> None:
         """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
-        self._waiting.append(_Record(arm, scored, parameters, unique, of, (time.perf_counter_ns() - since) // 1000))
+        told = None if parameters is PLAIN and of is None else (parameters, of)
+        record = unique, since, scored.inputs, scored.written, len(scored.scores), told
+        waiting = self._waiting.get(arm)
+        if waiting is None:
+            self._waiting[arm] = [record]
+        else:
+            waiting.append(record)
 
     def flush(self) -> None:
         """Write what was recorded since the last time."""
-        waiting, self._waiting = self._waiting, []
-        lines: dict[str, list[bytes]] = {}
-        rows: Counter[str] = Counter()
-        now_ms = time.time_ns() // 1_000_000
-        for one in waiting:
-            place, count = one.arm.place, len(one.scored.scores)
-            try:
-                line = _line(one, now_ms)
-            except (TypeError, ValueError) as error:  # whatever a caller sent: the records of others are written
-                _log.error("a prediction could not be recorded: %s", type(error).__name__)
-                self._shed(place, count)
-                continue
-            rows[place] += count
-            lines.setdefault(place, []).append(line)
-        for place, some in lines.items():
-            if self._spool.append(place, b"".join(some)):
-                self._metrics.counts["captured_predictions"] += rows[place]
-            else:
-                self._shed(place, rows[place])
+        waiting = self._waiting
+        if waiting:
+            self._waiting, now_ms, now = {}, time.time_ns() // 1_000_000, time.perf_counter_ns()
+            for arm, records in waiting.items():
+                self._write(arm, records, now_ms, now)
 
-    def _shed(self, place: str, rows: int) -> None:
-        self._metrics.counts["shed_predictions"] += rows
-        self._metrics.shed[place] += rows
+    def _write(self, arm: Arm, records: list[_Record], now_ms: int, now: int) -> None:
+        uniques, since, inputs, written, rows, told = zip(*records, strict=True)
+        scores, decisions = zip(*written, strict=True)
+        latencies_us, total = [(now - began) // 1000 for began in since], sum(rows)
+        try:
+            said = [_said(*each) for each in zip(told, rows, strict=True)] if told.count(None) < len(told) else None
+            line = line_after(arm.line, now_ms, uniques, latencies_us, inputs, scores, decisions, said)
+        except Exception as error:  # noqa: BLE001 - whatever a caller sent and a model made: the records of others are written
+            if len(records) > 1:
+                for alone in records:
+                    self._write(arm, [alone], now_ms, now)
+                return
+            _log.error("a prediction could not be recorded: %s", type(error).__name__)
+        else:
+            if self._spool.append(arm.place, line):
+                self._metrics.counts["captured_predictions"] += total
+                return
+        self._metrics.counts["shed_predictions"] += total
+        self._metrics.shed[arm.place] += total
 
 
-def _line(one: _Record, now_ms: int) -> bytes:
-    arm, scored, parameters = one.arm, one.scored, one.parameters
-    head = arm.line
-    if one.of is not None:
-        id_ = str(PredictionId(arm.key, arm.revision, arm.target.model, ""))
-        head = line_head(id_, arm.mode, arm.target.threshold, str(one.of))
-    said = now_ms, parameters.event_ms, parameters.keys(len(scored.scores))
-    return line_after(head, one.unique.encode(), said, scored.inputs, scored.written, one.latency_us)
+def _said(told: _Told | None, rows: int) -> Told:
+    if told is None:
+        return _NOTHING
+    parameters, of = told
+    return Told(parameters.event_ms, parameters.keys(rows), str(of) if of else None)

@@ -1,16 +1,16 @@
 """Keeping a share of the captured rows on their way to the object store, in the thread that ships them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
-import orjson
 
 from custody.core.digest import Digest
 from custody.core.objects import Objects
-from custody.core.prediction import PredictionId
 from custody.core.refs import ModelRef
 from custody.inference.models.library import State
+from custody.serving import deployment_of
 
 if TYPE_CHECKING:
     from custody.serving.sampling import Rule
@@ -26,12 +26,18 @@ class Sampler:
         self._state, self._objects = state, objects
         self._rules: dict[tuple[Digest, float], Rule] = {}
 
-    def sample(self, lines: bytes) -> bytes:
-        """Return the lines that are kept, and summaries of the other rows; a deployment that keeps all costs nothing here."""
-        key = PredictionId.parse(orjson.loads(lines[: lines.find(b"\n")])["id"]).deployment
-        served = self._state().served.get(key)
+    def sample(self, pieces: Iterator[bytes]) -> Iterable[bytes]:
+        """Return the lines that are kept, and summaries of the other rows; a deployment that keeps all costs nothing here.
+
+        pieces: of whole lines, all of one deployment.
+        """
+        first = next(pieces, b"")
+        if not first:
+            return ()
+        whole = chain((first,), pieces)
+        served = self._state().served.get(deployment_of(first[: first.find(b"\n")]))
         if served is None or served.service.handling.capture_share >= 1:
-            return lines
+            return whole
         from custody.core.measures.summary import Summary  # noqa: PLC0415 - brings pyarrow, which servers that keep all do without
         from custody.serving.sampling import Rule, sampled  # noqa: PLC0415 - the same
 
@@ -44,4 +50,4 @@ class Sampler:
                 reference = Summary.from_json(msgspec.json.decode(self._objects.get(target.reference)))
                 self._rules[name] = Rule(share, target.reference, reference.specs)
             rules[target.model, target.threshold] = self._rules[name]
-        return sampled(lines, rules) if rules else lines
+        return (sampled(b"".join(whole), rules),) if rules else whole

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from custody.core.errors import InvalidInput
 from custody.core.objects import Objects
-from custody.inference.captures.spool import Spool, ship
+from custody.inference.captures.spool import Prepare, Spool, ship
 from custody.inference.metrics import Metrics
 
 _ROLL_S = 1.0
@@ -16,10 +17,11 @@ _log = logging.getLogger("custody.inference")
 class Shipper:
     """Rolls the spool every second and ships what it closed; the only one who does."""
 
-    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Callable[[bytes], bytes]) -> None:
+    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Prepare) -> None:
         self._spool, self._objects, self._metrics, self._prepare = spool, objects, metrics, prepare
         self._thread = ThreadPoolExecutor(1, "ship")
         self._turn = asyncio.Lock()
+        self._unreadable: set[Path] = set()  # of which was told
 
     async def work(self) -> None:
         """Ship what there is, for ever."""
@@ -28,7 +30,7 @@ class Shipper:
             await asyncio.sleep(_ROLL_S)
 
     async def ship(self) -> None:
-        """Ship what there is, once; stop at the first failure, since the next file would fail as well."""
+        """Ship what there is, once; stop when the store fails, since the next file would fail as well."""
         self._spool.roll()
         async with self._turn:
             for path in self._spool.pending():
@@ -36,12 +38,18 @@ class Shipper:
                     size = await asyncio.get_running_loop().run_in_executor(
                         self._thread, ship, path, self._objects, self._prepare
                     )
+                except (InvalidInput, ValueError) as error:  # the file's own fault: it stays, and no other waits for it
+                    self._metrics.counts["ship_failures"] += 1
+                    if path not in self._unreadable:
+                        _log.warning("the captures in %s cannot be read, they wait: %s", path, type(error).__name__)
+                    self._unreadable.add(path)
                 except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
                     self._metrics.counts["ship_failures"] += 1
                     _log.debug("captures were not shipped, they wait: %s: %s", type(error).__name__, error)
                     return
-                self._spool.shipped(path, size)
-                self._metrics.counts["shipped_batches"] += 1
+                else:
+                    self._spool.shipped(path, size)
+                    self._metrics.counts["shipped_batches"] += 1
 
     async def close(self, seconds: float) -> None:
         """Ship what is left, but not longer; the rest is shipped at the next start."""

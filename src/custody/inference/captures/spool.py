@@ -1,14 +1,15 @@
 """Captures between the answer and the object store: written to files first, shipped in batches later, never lost silently."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from custody.core.objects import Objects
 from custody.core.tenancy import TenantId
-from custody.serving import complete_lines, write_batch
+from custody.serving import complete_lines, packed
 
+Prepare = Callable[[Iterator[bytes]], Iterable[bytes]]  # pieces of whole lines, as they were captured and as they are stored
 _SUFFIX = ".ndjson"
 
 
@@ -83,13 +84,15 @@ def batch_name(tenant: TenantId, batch_id: str) -> str:
     return f"captures/{tenant}/{batch_id}.ndjson.gz"
 
 
-def ship(path: Path, objects: Objects, prepare: Callable[[bytes], bytes]) -> int:
+def ship(path: Path, objects: Objects, prepare: Prepare) -> int:
     """Store one closed file as a batch, remove it, and return its size; a name that is taken was shipped before.
 
     prepare: removes personal data from the lines, and samples them; if it fails, the file stays, and nothing is stored.
     """
-    body = path.read_bytes()
-    if lines := complete_lines(body):
-        objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), write_batch(prepare(lines)))
+    with path.open("rb", buffering=0) as file:
+        batch = packed(prepare(complete_lines(file)))
+        size = os.fstat(file.fileno()).st_size
+    if batch:
+        objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), batch)
     path.unlink()
-    return len(body)
+    return size

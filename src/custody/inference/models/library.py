@@ -17,6 +17,7 @@ from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey
 from custody.core.schema import Signature
 from custody.core.tenancy import TenantId
+from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.cache import Cache
 from custody.inference.models.memory import Loaded, Memory, Slot, identity
 from custody.serving import CaptureMode, Loader, Model, check_parity, dtype_of, fixture_arrays, line_head, read_fixture
@@ -24,12 +25,12 @@ from custody.serving import CaptureMode, Loader, Model, check_parity, dtype_of, 
 _WARM_ROWS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Arm:
     """A target of one service, and the place of its model in memory.
 
     place: its deployment, as text. told: what every answer says about where it came from. line: how all its capture lines
-    begin, see `line_head`.
+    begin, see `line_head`. meter: of the version in this mode, see `Metrics.version`.
     """
 
     key: DeploymentKey
@@ -39,7 +40,8 @@ class Arm:
     slot: Slot
     place: str
     told: Mapping[str, str | int | float]
-    line: tuple[bytes, bytes]
+    line: bytes
+    meter: Meter = field(default_factory=Meter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,17 @@ class Library:
     most_bytes: what the models may take in memory together; None loads all of them, and drops none.
     """
 
-    def __init__(self, objects: Objects, cache: Cache, load: Loader, threads: Executor, *, most_bytes: int | None = None) -> None:
-        self._objects, self._cache, self._load = objects, cache, load
+    def __init__(
+        self,
+        objects: Objects,
+        cache: Cache,
+        load: Loader,
+        threads: Executor,
+        metrics: Metrics,
+        *,
+        most_bytes: int | None = None,
+    ) -> None:
+        self._objects, self._cache, self._load, self._metrics = objects, cache, load, metrics
         self.memory = Memory(self._fetched, self._made, threads, most_bytes=most_bytes)
 
     def advance(self, manifest: Manifest, state: State) -> State:
@@ -122,6 +133,7 @@ class Library:
         used = {digest for target in state.targets for digest in (target.artifact, target.parity)}
         self._cache.keep(body, state.sequence, {served.sequence for served in state.served.values()}, used)
         self.memory.keep(state.targets)
+        self._metrics.keep(state.served.keys())
 
     def _serve(self, service: Service, sequence: int, old: Served | None) -> Served:
         live = self._arm(service, service.live, CaptureMode.LIVE, old)
@@ -142,7 +154,8 @@ class Library:
             "threshold": target.threshold,
         }
         line = line_head(str(PredictionId(service.key, service.revision, target.model, "")), mode, target.threshold)
-        return Arm(service.key, service.revision, mode, target, slot, str(service.key), told, line)
+        meter = self._metrics.version(service.key, mode, target.model)
+        return Arm(service.key, service.revision, mode, target, slot, str(service.key), told, line, meter)
 
     def _fetched(self, target: Target) -> int:
         if target.parity is not None:

@@ -35,10 +35,12 @@ def own_outputs(arm: Arm) -> dict[str, str]:
 
 
 def score(arm: Arm, loaded: Loaded, inputs: Mapping[str, NDArray[Any]], wanted: tuple[str, ...] = ()) -> Scored:
-    """Run an arm's loaded model on checked inputs and decide at its threshold."""
+    """Run an arm's loaded model on checked inputs and decide at its threshold; ValueError if it has no score for each row."""
     name = arm.target.signature.score
     outputs = loaded.model.run(inputs, tuple(dict.fromkeys((name, *wanted))) if wanted else (name,))
     scores, decisions = decided(outputs[name], arm.target.threshold)
+    if len(scores) != (rows := len(next(iter(inputs.values())))):
+        raise ValueError(f"the model made {len(scores)} scores of {rows} rows")
     return _with_text(inputs, scores, decisions, outputs)
 
 

@@ -12,7 +12,7 @@ from custody.inference.asked import Wanted
 from custody.inference.oip import open_inference_pb2 as wire
 from custody.inference.predict import Predicted
 from custody.inference.protocols.v2_answer import outputs_of, parameters_of, raw
-from custody.inference.protocols.v2_request import InferRequest, check_shape, refuse_classification
+from custody.inference.protocols.v2_request import InferRequest, check_shape, refuse_unsupported
 from custody.inference.protocols.values import finite
 from custody.inference.protocols.values import raw as from_raw
 from custody.serving import Given, dtype_of
@@ -36,11 +36,13 @@ def read_request(request: wire.ModelInferRequest) -> InferRequest:
         raise InvalidInput(
             "The request has raw_input_contents and typed contents.", fix="Send every tensor raw, or every tensor typed."
         )
+    for one in request.inputs:
+        refuse_unsupported("Input", one.name, _plain(one.parameters))
     if parts and len(parts) != len(request.inputs):
         raise InvalidInput(f"The request has {len(request.inputs)} inputs and {len(parts)} raw_input_contents.")
     tensors = tuple(_tensor(one, parts[at] if parts else None) for at, one in enumerate(request.inputs))
     for output in request.outputs:
-        refuse_classification(output.name, _plain(output.parameters))
+        refuse_unsupported("Output", output.name, _plain(output.parameters))
     wanted = tuple(Wanted(output.name, binary=True) for output in request.outputs)
     return InferRequest(request.id, _plain(request.parameters), tensors, wanted, binary=True, size_bytes=request.ByteSize())
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm, Served
 from custody.inference.models.scoring import DECISION, SCORE, own_outputs
 from custody.serving import CaptureMode
@@ -21,7 +20,8 @@ def indexed(name: str, arm: Arm, reason: str) -> dict[str, str]:
     if problem := arm.slot.problem:
         state, reason = "UNAVAILABLE", problem
     elif arm.slot.loaded is None:
-        reason = reason or "not in memory: it is loaded when it is asked for"
+        checked = "" if arm.slot.checked else " and not checked yet"
+        reason = reason or f"not in memory{checked}: it is loaded when it is asked for"
     return {"name": name, "version": str(arm.target.model.version), "state": state, "reason": reason}
 
 
@@ -59,16 +59,15 @@ def config(arm: Arm) -> dict[str, Any]:
     }
 
 
-def statistic(served: Served, metrics: Metrics) -> dict[str, Any]:
-    """Return how often a deployment answered, and how long that took."""
-    key = served.service.key
-    meter = metrics.meter(key)
+def statistic(arm: Arm) -> dict[str, Any]:
+    """Return how many rows a version answered in how many runs, in how many requests, and how long those took."""
+    meter = arm.meter
     count, total_ns = sum(meter.latency.counts), int(meter.latency.total_s * 1e9)
     failed = sum(n for status, n in meter.answers.items() if status != 200)
     return {
-        "name": key.name,
-        "version": str(served.live.target.model.version),
-        "inference_count": count,
-        "execution_count": count,
+        "name": arm.key.name,
+        "version": str(arm.target.model.version),
+        "inference_count": meter.rows,
+        "execution_count": meter.runs,
         "inference_stats": {"success": {"count": count, "ns": total_ns}, "fail": {"count": failed, "ns": 0}},
     }

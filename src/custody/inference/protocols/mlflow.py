@@ -1,7 +1,7 @@
 """MLflow's scoring protocol: `/invocations` as an MLflow model server answers it, with what custody knows beside the predictions."""
 
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -33,12 +33,12 @@ class Invocations:
 
     async def __call__(self, exchange: Exchange) -> Answer:
         """Answer one request; InvalidInput or Refused if it cannot be answered."""
-        body = await exchange.body()
-        since = time.perf_counter_ns()
+        body = await self._predictor.body(exchange)
         is_csv = exchange.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"text/csv"
         read: Callable[[bytes], Table] = read_csv if is_csv else read_json
-        table = await self._predictor.elsewhere(lambda: read(body)) if len(body) > INLINE_BYTES else read(body)
-        return await self._predictor.answer(table, write_predictions, since)
+        table = await self._predictor.elsewhere(partial(read, body)) if len(body) > INLINE_BYTES else read(body)
+        finish = partial(self._predictor.compressed, exchange) if self._predictor.compress_from is not None else None
+        return await self._predictor.answer(table, write_predictions, exchange.since, finish)
 
 
 def write_predictions(predicted: Predicted) -> Answer:
