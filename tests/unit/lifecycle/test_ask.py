@@ -1,6 +1,5 @@
 """People are asked about few answers, drawn with known chances, and these tell how right all answers are."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -45,8 +44,6 @@ def evaluations(world: World) -> list[Evaluation]:
 
 
 def test_few_labels_tell_how_right_all_answers_are(world: World) -> None:
-    # the same draw each time: one in twenty leads to an interval beside the truth, and should (test_monitoring_ppi.py counts them)
-    world.ports = replace(world.ports, random=np.random.default_rng(2).bytes)
     world.live()
     truth = answer(world, "jan", 900)
     made, seq = ask(world.ports, world.caller(), CHURN, 150)
@@ -164,5 +161,6 @@ def test_labels_that_bear_the_model_out_raise_nothing(world: World) -> None:
     bet = last_bet(world.ports.stores.of(ACME).monitors, head)
     assert bet is not None
     assert bet.sequence is not None
-    assert bet.sequence.low < bet.sequence.value < bet.sequence.high
+    assert bet.sequence.low <= bet.sequence.value <= bet.sequence.high  # held inside: a value of few labels may lie beyond
+    assert bet.sequence.low < bet.sequence.high
     assert not [one for one in world.ports.stores.of(ACME).monitors.open_alerts(CHURN) if one.kind is AlertKind.PERFORMANCE]
