@@ -47,8 +47,11 @@ def _untyped(module: str) -> Any:
 
 
 @cache
-def tabular(seed: int) -> Model:
-    """Two number columns and a text column; another seed is another model with the same signature."""
+def tabular(seed: int, unknown: str = "ignore") -> Model:
+    """Two number columns and a text column; another seed is another model with the same signature.
+
+    unknown: what the model does with a plan that it did not see in training, "ignore" or "error".
+    """
     types, pipeline = _untyped("skl2onnx.common.data_types"), _untyped("sklearn.pipeline")
     prepare = _untyped("sklearn.preprocessing")
     rng = np.random.default_rng(seed)
@@ -64,7 +67,7 @@ def tabular(seed: int) -> Model:
     columns = _untyped("sklearn.compose").ColumnTransformer(
         [
             ("numbers", prepare.StandardScaler(), ["age", "spend"]),
-            ("plan", prepare.OneHotEncoder(handle_unknown="ignore"), ["plan"]),
+            ("plan", prepare.OneHotEncoder(handle_unknown=unknown), ["plan"]),
         ]
     )
     model = pipeline.make_pipeline(columns, _untyped("sklearn.linear_model").LogisticRegression()).fit(rows, churned)

@@ -164,13 +164,14 @@ class Library:
 
     def _made(self, target: Target) -> Loaded:
         model = self._load(self._cache.object(target.artifact, self._objects), target.signature)
-        arrays = _blank_row(target.signature)
+        arrays, known = _blank_row(target.signature), None
         if target.parity is not None:
             fixture = read_fixture(self._cache.object(target.parity, self._objects))
             check_parity(model, fixture, target.signature)
             arrays = {name: array[:_WARM_ROWS] for name, array in fixture_arrays(fixture, target.signature).items()}
+            known = {name: array[:1].copy() for name, array in arrays.items()}
         model.scores(arrays)
-        return Loaded(model, _seconds_per_row(model, arrays))
+        return Loaded(model, _seconds_per_row(model, arrays), known)
 
 
 def _blank_row(signature: Signature) -> dict[str, NDArray[Any]]:

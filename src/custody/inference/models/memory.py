@@ -14,7 +14,7 @@ from custody.core.errors import Unavailable
 from custody.core.manifest import Target
 from custody.core.schema import Signature
 from custody.core.tenancy import TenantId
-from custody.serving import Model
+from custody.serving import Arrays, Model
 
 Identity = tuple[Digest, Signature, Digest | None]
 _BASE_BYTES, _FACTOR = 256 * 1024, 5
@@ -24,10 +24,14 @@ _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps free
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model in memory whose scores were checked; seconds_per_row was measured at warm-up."""
+    """A model in memory whose scores were checked.
+
+    seconds_per_row: measured at warm-up. known: one row that it takes, arrays of length 1, or None if no such row came with it.
+    """
 
     model: Model
     seconds_per_row: float
+    known: Arrays | None = None
 
 
 @dataclass(slots=True, eq=False)
