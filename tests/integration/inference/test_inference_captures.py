@@ -35,8 +35,9 @@ from custody.inference.captures.spool import Spool, ship
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
 from custody.inference.models.memory import Loaded, Memory, Slot
+from custody.inference.models.scoring import Scored
 from custody.inference.protocols.v2_request import read_request
-from custody.serving import CaptureMode, Parameters, deployment_of, line_head
+from custody.serving import PLAIN, CaptureMode, Parameters, deployment_of, line_head
 from custody.serving.sampling import open_batch, point_of_row
 
 
@@ -252,6 +253,19 @@ def shown(shadow: Shadow, arm: Arm, times: int = 1) -> None:
 def recorder_of(folder: Path) -> Recorder:
     ids = names()
     return Recorder(Spool(folder, lambda: next(ids), most_bytes=1 << 20), Metrics())
+
+
+def test_what_is_shed_is_warned_of_once_a_minute(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    metrics = Metrics()
+    recorder = Recorder(Spool(tmp_path, lambda: "x", most_bytes=0), metrics)
+    arm = shadow_arm(CHURN, None)
+    scored = Scored({"x": np.zeros(1)}, np.full(1, 0.5), np.full(1, fill_value=True), {}, (b"[0.5]", b"[true]"))
+    for _ in range(3):
+        recorder.record(arm, scored, PLAIN, "01KJMMA2G00000000000000000", 0)
+        recorder.flush()
+    assert metrics.counts["shed_predictions"] == 3
+    (said,) = caplog.messages
+    assert said.startswith("predictions of acme/prod/churn were answered and not recorded")
 
 
 def test_a_slow_shadow_holds_up_neither_another_tenants_nor_its_load(tmp_path: Path) -> None:

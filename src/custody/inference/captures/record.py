@@ -17,6 +17,7 @@ from custody.serving import PLAIN, Parameters, Told, line_after
 
 _log = logging.getLogger("custody.inference")
 _TAIL, _BLOCK = 16, 256
+_WARN_NS = 60_000_000_000  # between two warnings of the same trouble
 _NOTHING = Told()
 _LETTERS = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))  # each letter for 8 bytes, so none is likelier
 
@@ -60,6 +61,7 @@ class Recorder:
     def __init__(self, spool: Spool, metrics: Metrics) -> None:
         self._spool, self._metrics = spool, metrics
         self._waiting: dict[Arm, list[_Record]] = {}
+        self._warned = -_WARN_NS
 
     def record(
         self, arm: Arm, scored: Scored, parameters: Parameters, unique: str, since: int, of: PredictionId | None = None
@@ -98,6 +100,13 @@ class Recorder:
             if self._spool.append(arm.place, line):
                 self._metrics.counts["captured_predictions"] += total
                 return
+            if now - self._warned >= _WARN_NS:
+                self._warned = now
+                _log.warning(
+                    "predictions of %s were answered and not recorded: the spool is full, or its disk is; "
+                    "the metric custody_shed_predictions_total counts them",
+                    arm.place,
+                )
         self._metrics.counts["shed_predictions"] += total
         self._metrics.shed[arm.place] += total
 

@@ -76,7 +76,7 @@ def _refusal(loaded: Loaded, inputs: Mapping[str, NDArray[Any]], error: InvalidI
     if not spoilt:
         return InvalidInput(f"The model refused row {first}; its values together are what it cannot take.", facts={"row": first})
     return InvalidInput(
-        f"The model refused row {first}: it cannot take the value of {', '.join(map(repr, spoilt))}.",
+        f"The model refused row {first}: it cannot take the value of {' and of '.join(map(repr, spoilt))}.",
         why="Often that is a category which it did not see in training.",
         fix="Send a value that it knows, or train a version that takes others, as OneHotEncoder(handle_unknown='ignore') does.",
         facts={"row": first, "inputs": spoilt},
