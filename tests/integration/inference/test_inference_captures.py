@@ -28,6 +28,7 @@ from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.schema import Signature, Tensor
 from custody.core.tenancy import TenantId
+from custody.inference.captures import ship as ship_module
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
@@ -390,6 +391,27 @@ def test_a_share_of_the_rows_is_kept_and_all_are_counted(world: World) -> None:
     rest = [one for _, rest in batches for one in rest]
     assert sum(one.rows for one in rest) == 200 - len(kept)
     assert all(one.summary(reference.specs).column("spend").finite == one.rows for one in rest)
+
+
+def test_very_many_deployments_are_shipped_in_turns_the_longest_waiting_first(tmp_path: Path) -> None:
+    spool, metrics = Spool(tmp_path / "spool", names().__next__, most_bytes=1 << 20), Metrics()
+    shipper = Shipper(spool, FolderObjects(tmp_path), metrics, list)
+    for count in (250, 150):  # as many answer again before their next turn
+        for number in range(count):
+            assert spool.append(f"acme/prod/{number}", b"line\n")
+
+    async def main() -> None:
+        shipped = []
+        working = asyncio.create_task(shipper.work())
+        while spool.size_bytes:
+            await asyncio.sleep(0)
+            shipped.append(metrics.counts["shipped_batches"])
+        working.cancel()
+        assert {100, 200, 250} <= {*shipped}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ship_module, "_ROLL_S", 0.05)
+        asyncio.run(main())
 
 
 def test_a_file_that_cannot_be_read_is_told_of_once_and_holds_up_no_other(

@@ -11,11 +11,15 @@ from custody.inference.captures.spool import Prepare, Spool, ship
 from custody.inference.metrics import Metrics
 
 _ROLL_S = 1.0
+_MOST_FILES, _TURNS = 100, 10  # a file costs more than its lines: see `Shipper`
 _log = logging.getLogger("custody.inference")
 
 
 class Shipper:
-    """Rolls the spool every second and ships what it closed; the only one who does."""
+    """Rolls the spool every second and ships what it closed; the only one who does.
+
+    Over 100 deployments take turns: what one of them answered is shipped ten seconds later at most.
+    """
 
     def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Prepare) -> None:
         self._spool, self._objects, self._metrics, self._prepare = spool, objects, metrics, prepare
@@ -26,12 +30,15 @@ class Shipper:
     async def work(self) -> None:
         """Ship what there is, for ever."""
         while True:
-            await self.ship()
+            await self.ship(max(_MOST_FILES, self._spool.open_files // _TURNS))
             await asyncio.sleep(_ROLL_S)
 
-    async def ship(self) -> None:
-        """Ship what there is, once; stop when the store fails, since the next file would fail as well."""
-        self._spool.roll()
+    async def ship(self, most: int | None = None) -> None:
+        """Ship what there is, once; stop when the store fails, since the next file would fail as well.
+
+        most: of the files that are still written to, close only so many, the oldest.
+        """
+        self._spool.roll(most)
         async with self._turn:
             for path in self._spool.pending():
                 try:

@@ -53,9 +53,14 @@ class Spool:
             self._close(key)
         return True
 
-    def roll(self) -> None:
-        """Close every file that holds lines, so that it can be shipped."""
-        for key in list(self._open):
+    @property
+    def open_files(self) -> int:
+        """Return how many files lines are written to."""
+        return len(self._open)
+
+    def roll(self, most: int | None = None) -> None:
+        """Close the files that hold lines, so that they can be shipped; most: only so many, those that were opened first."""
+        for key in list(self._open)[:most]:
             self._close(key)
 
     def pending(self) -> Iterator[Path]:
