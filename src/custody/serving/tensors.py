@@ -94,18 +94,16 @@ def _as_expected(signature: Signature, tensors: Sequence[Given]) -> tuple[dict[s
     """Return the inputs if they came in the signature's order, types and shapes; None if each must be looked at."""
     if len(tensors) != len(signature.inputs) or not (first := tensors[0].shape) or not first[0]:
         return None
-    rows = first[0]
-    arrays = {}
+    rows, arrays = first[0], {}
+    seen: tuple[int, ...] = ()
+    expected, count = seen, 0
     for tensor, given in zip(signature.inputs, tensors, strict=True):
         shape, values = given.shape, given.values
-        if (
-            tensor.name != given.name
-            or tensor.datatype != given.datatype
-            or not shape
-            or tensor.shape != (-1, *shape[1:])
-            or shape[0] != rows
-            or len(values) != math.prod(shape)
-        ):
+        if shape != seen:  # most columns come in one shape
+            if not shape or shape[0] != rows:
+                return None
+            seen, expected, count = shape, (-1, *shape[1:]), math.prod(shape)
+        if tensor.name != given.name or tensor.datatype != given.datatype or tensor.shape != expected or len(values) != count:
             return None
         arrays[tensor.name] = values if len(shape) == 1 else values.reshape(shape)
     return arrays, rows
