@@ -204,6 +204,21 @@ def test_a_batch_that_was_shipped_before_the_process_was_killed_is_not_shipped_t
     assert not again.exists()
 
 
+def test_a_disk_that_takes_only_a_part_costs_records_and_no_answers(world: World) -> None:
+    """A file may have 64 KiB here, so that the system writes a part of a longer line, as a disk does that becomes full."""
+    world.publish([world.service(world.target(tabular(1)))])
+    with world.changed("import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))") as server:
+        with server.client() as client:
+            answers = [client.post("/v2/models/churn/infer", json=body(rows)) for rows in (1, 5000, 1)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert metric(server, "custody_shed_predictions_total") == 5000
+        assert server.stop() == 0
+    kept = [answers[0], answers[2]]
+    assert {str(one.id) for one in world.captures()} == {one.json()["parameters"]["prediction_id"] for one in kept}
+    (log,) = world.folder.glob("log-*")
+    assert log.read_text().count("were answered and not recorded") == 1
+
+
 def test_a_spool_that_cannot_be_written_sheds(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", lambda: "x", most_bytes=1000)
     (tmp_path / "spool/acme").write_text("a file where the tenant's folder should be")

@@ -13,7 +13,7 @@ from custody.inference.captures.spool import Spool
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
 from custody.inference.models.scoring import Scored
-from custody.serving import PLAIN, Parameters, Told, line_after
+from custody.serving import PLAIN, Parameters, Told, line_after, line_of_one
 
 _log = logging.getLogger("custody.inference")
 _TAIL, _BLOCK = 16, 256
@@ -47,8 +47,8 @@ new_unique = _Uniques()
 
 
 # no class of its own: made for every request; and no more than is written, since what it holds is freed late, which costs more
-_Told = tuple[Parameters, PredictionId | None]
-_Record = tuple[str, int, Mapping[str, NDArray[Any]], tuple[bytes, bytes], int, _Told | None]
+_Said = tuple[Parameters, PredictionId | None]
+_Record = tuple[str, int, Mapping[str, NDArray[Any]], tuple[bytes, bytes], int, _Said | None]
 
 
 class Recorder:
@@ -67,8 +67,8 @@ class Recorder:
         self, arm: Arm, scored: Scored, parameters: Parameters, unique: str, since: int, of: PredictionId | None = None
     ) -> None:
         """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
-        told = None if parameters is PLAIN and of is None else (parameters, of)
-        record = unique, since, scored.inputs, scored.written, len(scored.scores), told
+        said = None if parameters is PLAIN and of is None else (parameters, of)
+        record = unique, since, scored.inputs, scored.written, len(scored.scores), said
         waiting = self._waiting.get(arm)
         if waiting is None:
             self._waiting[arm] = [record]
@@ -84,17 +84,24 @@ class Recorder:
                 self._write(arm, records, now_ms, now)
 
     def _write(self, arm: Arm, records: list[_Record], now_ms: int, now: int) -> None:
-        uniques, since, inputs, written, rows, told = zip(*records, strict=True)
-        scores, decisions = zip(*written, strict=True)
-        latencies_us, total = [(now - began) // 1000 for began in since], sum(rows)
         try:
-            said = [_said(*each) for each in zip(told, rows, strict=True)] if told.count(None) < len(told) else None
-            line = line_after(arm.line, now_ms, uniques, latencies_us, inputs, scores, decisions, said)
+            if len(records) == 1:
+                ((unique, began, values, (score, decision), total, said),) = records
+                told = None if said is None else _told(said, total)
+                line = line_of_one(arm.line, now_ms, unique, (now - began) // 1000, values, score, decision, told)
+            else:
+                uniques, since, inputs, written, rows, sayings = zip(*records, strict=True)
+                scores, decisions = zip(*written, strict=True)
+                latencies_us, total, all_told = [(now - began) // 1000 for began in since], sum(rows), None
+                if sayings.count(None) < len(sayings):
+                    all_told = [_told(*each) for each in zip(sayings, rows, strict=True)]
+                line = line_after(arm.line, now_ms, uniques, latencies_us, inputs, scores, decisions, all_told)
         except Exception as error:  # noqa: BLE001 - whatever a caller sent and a model made: the records of others are written
             if len(records) > 1:
                 for alone in records:
                     self._write(arm, [alone], now_ms, now)
                 return
+            total = records[0][4]
             _log.error("a prediction could not be recorded: %s", type(error).__name__)
         else:
             if self._spool.append(arm.place, line):
@@ -111,8 +118,8 @@ class Recorder:
         self._metrics.shed[arm.place] += total
 
 
-def _said(told: _Told | None, rows: int) -> Told:
-    if told is None:
+def _told(said: _Said | None, rows: int) -> Told:
+    if said is None:
         return _NOTHING
-    parameters, of = told
+    parameters, of = said
     return Told(parameters.event_ms, parameters.keys(rows), str(of) if of else None)
