@@ -219,6 +219,13 @@ def test_a_disk_that_takes_only_a_part_costs_records_and_no_answers(world: World
     assert log.read_text().count("were answered and not recorded") == 1
 
 
+def test_a_file_in_which_nothing_stands_is_no_batch(tmp_path: Path) -> None:
+    spool, objects, metrics = Spool(tmp_path / "spool", names().__next__, most_bytes=9), FolderObjects(tmp_path), Metrics()
+    assert spool.append(str(CHURN), b"")
+    asyncio.run(Shipper(spool, objects, metrics, list).ship())
+    assert (metrics.counts["shipped_batches"], [*objects.names("captures/")], [*spool.pending()]) == (0, [], [])
+
+
 def test_a_spool_that_cannot_be_written_sheds(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", lambda: "x", most_bytes=1000)
     (tmp_path / "spool/acme").write_text("a file where the tenant's folder should be")

@@ -56,7 +56,7 @@ class Shipper:
                     return
                 else:
                     self._spool.shipped(path, size)
-                    self._metrics.counts["shipped_batches"] += 1
+                    self._metrics.counts["shipped_batches"] += bool(size)  # nothing stands in a file whose disk was full
 
     async def close(self, seconds: float) -> None:
         """Ship what is left, but not longer; the rest is shipped at the next start."""

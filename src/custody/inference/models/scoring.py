@@ -71,8 +71,9 @@ def _refusal(loaded: Loaded, inputs: Mapping[str, NDArray[Any]], error: InvalidI
     row = {name: array[first : first + 1] for name, array in inputs.items()}
     if not _refuses(loaded.model, row):
         return error  # no row alone is at fault
-    known = loaded.known
-    spoilt = [] if known is None else [name for name in row if _refuses(loaded.model, {**known, name: row[name]})]
+    if loaded.known is None:
+        return InvalidInput(f"The model refused row {first}.", facts={"row": first})
+    spoilt = [name for name in row if _refuses(loaded.model, {**loaded.known, name: row[name]})]
     if not spoilt:
         return InvalidInput(f"The model refused row {first}; its values together are what it cannot take.", facts={"row": first})
     return InvalidInput(
