@@ -19,6 +19,7 @@ _PLAIN = STATUS_LINE[200] + b"".join(b"%s: %s\r\n" % header for header in PLAIN)
 _MOST_HEAD = 64 * 1024  # bytes of a request's URL and headers
 _LARGE = f"The URL and the headers take more than {_MOST_HEAD} bytes together. Send values in the body."
 _NOT_HTTP = "This cannot be read as a request of HTTP/1.1. Call http://, not https://, without a proxy and without HTTP/2."
+_CUT = "The connection ended before the body of this request was complete."
 _FULL = "The server holds as many connections as it may, and all are at work. Try again in a moment."
 
 
@@ -78,13 +79,14 @@ class Front(HttpToolsProtocol):
         self._transport, self.is_parting = transport, False
         self.transport = _Wire(transport, self)  # type: ignore[assignment]  # all of a transport that uvicorn uses
         self._inference: InferenceApp = self.config.loaded_app
+        self.url = b""  # nothing came yet
         self._parts: list[bytes] | None = None
         self._came = self._unplaced = 0  # bytes that came last, and those that came since the last head or part of a body
         self._is_head_open = False
-        self.waits_since = self.loop.time()
+        self.waits_since, self._unread = self.loop.time(), 0
         self._look = self.loop.call_later(self.timeout_keep_alive, self._end_if_idle)
-        most, self.limit_concurrency = self.config.limit_concurrency, None  # uvicorn would refuse everybody, in its own words
-        self._is_too_many = most is not None and len(self.connections) > most and not self._make_room()
+        self.limit_concurrency = None  # uvicorn would refuse everybody, in its own words
+        self._is_too_many = self._overflows()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and let go of the requests: they hold the connection, and it holds them, so that their bodies would stay."""
@@ -126,6 +128,17 @@ class Front(HttpToolsProtocol):
         """Begin a request, without the scope that only uvicorn's cycle needs."""
         self.url, self.headers, self.expect_100_continue, self._is_head_open = b"", [], False, True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, as uvicorn does; a field behind a body is none: a proxy may not have looked at it.
+
+        Source: RFC 9110, section 6.5.1.
+        """
+        if self._is_head_open:
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         """Hold the request until it is whole, if it may be answered at once."""
         if self.parser.should_upgrade():
@@ -136,7 +149,7 @@ class Front(HttpToolsProtocol):
             answer = _too_large(self.url)
             self.url, self.headers = b"/", []
             self._begin(self._saying(self._counted(answer)))
-        elif self._is_too_many:
+        elif self._is_too_many and self._overflows():
             self._begin(self._saying(self._counted(error_answer(503, _FULL, (CLOSE, LATER)))))
         elif self._may_be_held():
             self._parts = []
@@ -148,7 +161,7 @@ class Front(HttpToolsProtocol):
         if self._parts is not None:
             self._parts.append(body)
         else:
-            self._unplaced = 0
+            self._unplaced, self.waits_since = 0, self.loop.time()
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -164,7 +177,7 @@ class Front(HttpToolsProtocol):
             waits_for = answering.send(None)
         except StopIteration as done:
             answer: Answer = done.value
-            if answer.status == 200 and not answer.closes() and not self.flow.write_paused:
+            if answer.status == 200 and not (answer.closes() or answer.is_long() or self.flow.write_paused):
                 self._write(answer)
             else:
                 self._finish(answer)
@@ -210,9 +223,21 @@ class Front(HttpToolsProtocol):
         if not (self.is_parting or self._transport.is_closing()):
             self._transport.write(answer)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
+        """Answer what came whole before the client ended its side of the connection, and close then; tell whether it stays open."""
+        self._inference.outbox.deliver()
+        if self.is_parting or not self._is_busy() or (self.cycle.more_body and not self.pipeline):
+            return False
+        if self.cycle.more_body:
+            self._refuse(error_answer(400, _CUT, (CLOSE,)))
+        self.cycle.keep_alive = False
+        return True
+
     def _refuse(self, answer: Answer) -> None:
         """End the connection and say why, unless that would be taken for the answer to a request that came whole before."""
-        if self._is_busy() and not self.cycle.more_body:
+        if self._is_busy() and (self.pipeline or not self.cycle.more_body):
+            if self.cycle.more_body:  # it stands behind such a request, and so does what is said of it
+                self.pipeline[0] = self.cycle, self._saying(self._counted(answer))
             self.cycle.keep_alive = False
             self.flow.pause_reading()
         else:
@@ -267,17 +292,28 @@ class Front(HttpToolsProtocol):
         super().shutdown()
 
     def _end_if_idle(self) -> None:
-        """Close a connection that is waited for too long, for all of a request's headers; one timer looks after many requests."""
-        seconds = self.timeout_keep_alive
-        left = seconds if self._is_busy() else self.waits_since + seconds - self.loop.time()
-        if self.transport.is_closing():
-            return
+        """Close a connection that is waited for too long, for all of a request's headers; one timer looks after many requests.
+
+        One whose client takes nothing of what it was told is cut off: closing would wait for it, and keep the answer in memory.
+        """
+        seconds, unread = self.timeout_keep_alive, self._transport.get_write_buffer_size()
+        if unread != self._unread:  # it reads, however slowly, or has just been told something
+            self.waits_since = self.loop.time()
+        self._unread = unread
+        left = self.waits_since + seconds - self.loop.time() if unread or not self._is_busy() else seconds
         if left > 0:
             self._look = self.loop.call_later(left, self._end_if_idle)
+        elif unread or self.transport.is_closing():
+            self._transport.abort()
         elif self._is_head_open:
             self._refuse(error_answer(408, f"The headers of a request were not complete after {seconds} seconds.", (CLOSE,)))
         else:
             self.transport.close()
+
+    def _overflows(self) -> bool:
+        """Tell whether there are too many connections, and none of the others can go."""
+        most = self.config.limit_concurrency
+        return most is not None and len(self.connections) > most and not self._make_room()
 
     def _make_room(self) -> bool:
         """Close an eighth of the connections that wait for their clients, the longest first; False if there is none.
@@ -292,8 +328,8 @@ class Front(HttpToolsProtocol):
         return bool(waiting)
 
     def waits(self) -> bool:
-        """Tell whether it is the client that is waited for: to ask, to read, or to stop sending."""
-        return self.is_parting or self.flow.write_paused or not self._is_busy()
+        """Tell whether it is the client that is waited for: to ask, to send all of it, to read, or to stop sending."""
+        return self.is_parting or self.flow.write_paused or not self._is_busy() or (self.cycle.more_body and not self.pipeline)
 
     def _finish(self, rest: Answer | Awaitable[Answer]) -> None:
         self._begin(self._saying(rest))

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -43,7 +42,7 @@ from custody.inference.predict import Desk, Predicted, blamed
 from custody.inference.protocols.mlflow import invocation_error
 from custody.inference.reception import INVOCATIONS, View
 from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
-from custody.inference.scrape import Scrape
+from custody.inference.scrape import Looks, Scrape
 from custody.inference.turns import Turn, Turns
 from custody.inference.watching import Noted, Watcher, traced_by
 from custody.serving import Loader
@@ -125,6 +124,7 @@ class InferenceApp:
             state_dir,
             worker,
         )
+        self._looks = Looks(self._scrape)
         self._tasks: list[asyncio.Task[None]] = []
         self.view = View(State(), {})
         self.doors: list[Door] = []
@@ -155,7 +155,11 @@ class InferenceApp:
     async def send(self, send: Send, answer: Answer) -> None:
         """Send an answer, when what it says is recorded."""
         self.outbox.deliver()
-        await send_answer(send, answer)
+        if answer.arm is not None and answer.is_long():
+            with self._turns.keeping(answer.arm.key.tenant, len(answer.body)):
+                await send_answer(send, answer)
+        else:
+            await send_answer(send, answer)
 
     def exchange(self, method: str, path: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Exchange:
         """Return a request that came whole."""
@@ -279,8 +283,7 @@ class InferenceApp:
         tenants = self.view.tenants_of(exchange)
         if tenants is None and exchange.key() is not None and self.view.state.sequence >= 0:  # without a manifest no key is known
             raise Refused(401, "This server does not know the key. Send a known one, or none for what names no tenant.")
-        seen = partial(self._scrape.seen, tenants or frozenset())
-        text = await asyncio.get_running_loop().run_in_executor(None, seen)
+        text = await self._looks.seen(tenants or frozenset())
         return Answer(200, text.encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
 
     def _prepared(self, pieces: Iterator[bytes]) -> Iterable[bytes]:

@@ -71,8 +71,6 @@ class Batch:
             task.add_done_callback(self._tasks.discard)
 
     async def _run(self, waiting: list[_Waiting]) -> None:
-        self._metrics.counts["batches"] += 1
-        self._metrics.counts["batched_requests"] += len(waiting)
         try:
             found = await self._done(waiting)
         except Exception as error:  # noqa: BLE001 - whatever one of them does to the model, the others are answered
@@ -82,7 +80,10 @@ class Batch:
             elif not waiting[0].future.done():
                 waiting[0].future.set_exception(error)
             return
-        self._arm.meter.runs += bool(found)
+        if found:
+            self._arm.meter.runs += 1
+            self._metrics.counts["batches"] += 1
+            self._metrics.counts["batched_requests"] += len(found)
         for one, scored in found:
             if not one.future.done():
                 one.future.set_result(scored)

@@ -19,6 +19,7 @@ from custody.inference.packing import GZIP_AND_DEFLATE
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Grown = Callable[[int], None]
 Headers = Sequence[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
@@ -26,6 +27,7 @@ LATER = (b"retry-after", b"1")
 PLAIN: Headers = (JSON_TYPE,)
 _log = logging.getLogger("custody.inference")
 _SMALL = 64 * 1024  # an unread body up to this size is worth keeping the connection for
+INLINE_BYTES = 128 * 1024  # above this size a body is decoded, or written, off the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Limits:
 
     body_bytes: one body, after decompression too. body_seconds: until the whole body is there. tenant_requests,
     server_requests: admitted and not answered, of one tenant and of all. tenant_bytes, server_bytes: of their bodies, as
-    announced until they are there, then as they are, decompressed ones beside what came.
+    announced until they are there (as they come, where nothing was), then as they are, decompressed ones beside what came; and
+    of long answers, until the client took them.
     """
 
     body_bytes: int = 16 * 1024 * 1024
@@ -75,6 +78,10 @@ class Answer:
         """Tell whether the connection ends with this answer."""
         return CLOSE in self.headers
 
+    def is_long(self) -> bool:
+        """Tell whether it takes memory worth counting while a client reads it."""
+        return len(self.body) > INLINE_BYTES
+
 
 def error_answer(status: int, sentence: str, headers: Headers = ()) -> Answer:
     """Say an error in the protocol's shape."""
@@ -82,10 +89,14 @@ def error_answer(status: int, sentence: str, headers: Headers = ()) -> Answer:
 
 
 async def send_answer(send: Send, answer: Answer) -> None:
-    """Send an answer as two messages."""
+    """Send an answer as two messages, a long one as three: the server takes the last one when the client has read."""
     headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    if answer.is_long():
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await send({"type": "http.response.body", "body": answer.body})
 
 
 def failed(error: Exception) -> tuple[int, str]:
@@ -121,13 +132,10 @@ class Exchange:
         return Digest(hashlib.sha256(key).hexdigest()) if key else None
 
     def announced(self) -> int:
-        """Return the bytes of the body as its headers announce them: at most what one request may take."""
+        """Return the bytes of the body as its headers announce them: at most what one request may take, 0 if they say nothing."""
         if isinstance(self._body, bytes):
             return len(self._body)
-        length = self.headers.get(b"content-length")
-        if length is not None:
-            return min(int(length), self._limits.body_bytes)
-        return self._limits.body_bytes if b"transfer-encoding" in self.headers else 0
+        return min(int(self.headers.get(b"content-length", b"0")), self._limits.body_bytes)
 
     def leaves_unread(self) -> bool:
         """Tell whether answering now leaves a body unread that is not worth waiting for, or that is only sent when asked for."""
@@ -165,14 +173,17 @@ class Exchange:
         encoding = self.encoding()
         return body if encoding is None else whole_of(body, encoding, most)
 
-    async def packed(self, most: int | None = None) -> bytes:
-        """Read the body as it is sent: 413 if it is longer than `most` (or the limit), 408 if it is too slow."""
+    async def packed(self, most: int | None = None, grown: Grown = lambda _: None) -> bytes:
+        """Read the body as it is sent: 413 if it is longer than `most` (or the limit), 408 if it is too slow.
+
+        grown: told how many bytes are there, whenever more came.
+        """
         most = self.most if most is None else most
         if int(self.headers.get(b"content-length", b"0")) > most:
             raise _too_long(most)
         body = self._body
         if not isinstance(body, bytes):
-            body, self._body = await self._in_time(body, most), b""  # read, and not kept
+            body, self._body = await self._in_time(body, most, grown), b""  # read, and not kept
         if len(body) > most:
             raise _too_long(most)
         return body
@@ -184,15 +195,15 @@ class Exchange:
             raise Refused(415, "Content-Encoding must be gzip, deflate or identity.")
         return None if encoding == b"identity" else encoding
 
-    async def _in_time(self, receive: Receive, most: int) -> bytes:
+    async def _in_time(self, receive: Receive, most: int, grown: Grown) -> bytes:
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                return await _read(receive, most)
+                return await _read(receive, most, grown)
         except TimeoutError:
             raise Refused(408, f"The body was not complete after {self._limits.body_seconds:g} seconds.") from None
 
 
-async def _read(receive: Receive, most: int) -> bytes:
+async def _read(receive: Receive, most: int, grown: Grown) -> bytes:
     parts: list[bytes] = []
     size, more = 0, True
     while more and size <= most:
@@ -201,6 +212,7 @@ async def _read(receive: Receive, most: int) -> bytes:
             raise ClientGone
         parts.append(message.get("body", b""))
         size, more = size + len(parts[-1]), message.get("more_body", False)
+        grown(size)
     return b"".join(parts)
 
 

@@ -26,7 +26,10 @@ class Outbox:
     def deliver(self) -> None:
         """Record what was answered, then write the answers that wait; who writes an answer on another way calls this before."""
         waiting, self._waiting = self._waiting, []
-        self._recorder.flush()
+        try:
+            self._recorder.flush()
+        except Exception:  # noqa: BLE001 - whatever it is, it must not keep answers from their callers
+            _log.exception("answers could not be recorded")
         for write, answer in waiting:
             try:
                 write(answer)

@@ -16,7 +16,7 @@ from custody.inference.asked import Asked, Wanted
 from custody.inference.batching import Batch
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.shadow import Shadow
-from custody.inference.exchange import Answer, Exchange, Refused, inflated, whole_of
+from custody.inference.exchange import INLINE_BYTES, Answer, Exchange, Refused, inflated, whole_of
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm, Served
 from custody.inference.models.memory import Loaded, Memory
@@ -26,7 +26,6 @@ from custody.inference.turns import Turns
 from custody.serving import PLAIN, CaptureMode, Parameters, canary_answers, check_inputs, point_of, read_parameters
 
 _INLINE_S = 0.001  # above this estimate a run leaves the event loop
-INLINE_BYTES = 128 * 1024  # above this size a body is decoded, or compressed, off the event loop
 _VARY = (b"vary", b"accept-encoding")
 _USUAL = {binary: (Wanted(SCORE, binary), Wanted(DECISION, binary)) for binary in (False, True)}
 T = TypeVar("T")
@@ -111,7 +110,8 @@ class Predictor:
         arm = self._arm(parameters.entity or unique)
         try:
             signature = arm.target.signature
-            if request.size_bytes > INLINE_BYTES:  # no lambda: its cells slow down every call
+            is_long = request.size_bytes > INLINE_BYTES
+            if is_long:  # no lambda: its cells slow down every call
                 checking = partial(_checked, signature, request, parameters)
                 inputs, rows = await self._in_time(partial(self.elsewhere, checking), until)
             else:
@@ -120,11 +120,8 @@ class Predictor:
             own = tuple(one.name for one in wanted if one.name not in {SCORE, DECISION}) if request.outputs else ()
             loaded = arm.slot.loaded or await self._loaded(arm, until)
             arm.slot.used = since
-            if self._batches and (batch := self._batches[id(arm)]).takes(rows):
-                scored = await self._in_time(partial(batch.scored, loaded, inputs, rows, own), until)
-            elif loaded.seconds_per_row * rows > _INLINE_S:
-                scored = await self._in_time(partial(self.elsewhere, partial(score, arm, loaded, inputs, own)), until)
-                arm.meter.runs += 1
+            if self._batches or loaded.seconds_per_row * rows > _INLINE_S:
+                scored = await self._in_time(partial(self._scored, arm, loaded, inputs, rows, own), until)
             else:
                 if until is not None:
                     _left_s(until)
@@ -133,17 +130,30 @@ class Predictor:
             if until is not None:
                 _left_s(until)
             predicted = Predicted(arm, unique, request.id, scored, wanted, not request.outputs)
-            written = write(predicted)
+            writing = partial(self.elsewhere, partial(write, predicted)) if is_long else None
+            written = write(predicted) if writing is None else await self._in_time(writing, until)
             if finish is not None:
                 written = await self._in_time(partial(finish, written), until)
             arm.meter.rows += rows
-            self._desk.recorder.record(arm, scored, parameters, unique, since)
+            if is_long:
+                await self._desk.recorder.record_long(self.elsewhere, arm, scored, parameters, unique, since)
+            else:
+                self._desk.recorder.record(arm, scored, parameters, unique, since)
             if (candidate := self._served.candidate) is not None and candidate.mode is CaptureMode.SHADOW:
                 self._desk.shadow.show(candidate, request, parameters, predicted.id)
         except Exception as error:
             error.arm = arm  # type: ignore[attr-defined]  # whose failure it is, see `blamed`
             raise
         return written
+
+    async def _scored(self, arm: Arm, loaded: Loaded, inputs: dict[str, NDArray[Any]], rows: int, own: tuple[str, ...]) -> Scored:
+        """Run a model beside other requests, or in a thread."""
+        if self._batches and (batch := self._batches[id(arm)]).takes(rows):
+            return await batch.scored(loaded, inputs, rows, own)
+        work = partial(score, arm, loaded, inputs, own)
+        scored = await self.elsewhere(work) if loaded.seconds_per_row * rows > _INLINE_S else work()
+        arm.meter.runs += 1
+        return scored
 
     def elsewhere(self, work: Callable[[], T]) -> "asyncio.Future[T]":
         """Do work that takes long off the event loop."""
@@ -152,8 +162,12 @@ class Predictor:
     async def body(self, exchange: Exchange) -> bytes:
         """Read and decompress a request's body, off the event loop if it is long; what it takes is counted for its tenant."""
         turns, turn = self._desk.turns, self.turn
-        body = await exchange.packed()
-        exchange.held = turns.hold(turn, exchange.held, len(body))  # one that came in chunks announced the most
+
+        def grown(size: int) -> None:
+            if size > exchange.held:  # nothing was announced, as when it comes in chunks
+                exchange.held = turns.hold(turn, exchange.held, size)
+
+        body = await exchange.packed(grown=grown)
         encoding = exchange.encoding()
         if encoding is None:
             return body

@@ -3,8 +3,9 @@
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -23,9 +24,9 @@ T = TypeVar("T")
 class Turn:
     """What one tenant has of this process now.
 
-    inside: its requests that are admitted and not answered; body_bytes: what their bodies take. since: its requests begun since
-    the event loop last looked at everybody. queue: those that wait for the next look. away: how much work of it is under way
-    off the event loop; line: the work that waits for a thread.
+    inside: its requests that are admitted and not answered; body_bytes: what their bodies take, and long answers until they are
+    read. since: its requests begun since the event loop last looked at everybody. queue: those that wait for the next look.
+    away: how much work of it is under way off the event loop; line: the work that waits for a thread.
     """
 
     inside: int = 0
@@ -98,6 +99,18 @@ class Turns:
         turn.body_bytes += more
         self.body_bytes += more
         return now
+
+    @contextmanager
+    def keeping(self, tenant: TenantId, answer_bytes: int) -> Iterator[None]:
+        """Count the bytes of an answer while its client reads it, so that who does not read is soon admitted no more."""
+        turn = self.of(tenant)
+        turn.body_bytes += answer_bytes
+        self.body_bytes += answer_bytes
+        try:
+            yield
+        finally:
+            turn.body_bytes -= answer_bytes
+            self.body_bytes -= answer_bytes
 
     def away(self, turn: Turn, work: Callable[[], T]) -> "asyncio.Future[T]":
         """Do long work in a thread, and promise what it returns; who cancels that before it begins is out of the line.

@@ -32,7 +32,7 @@ from custody.inference.captures import ship as ship_module
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
-from custody.inference.captures.spool import Spool, ship
+from custody.inference.captures.spool import Spool, ship, write_alone
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
 from custody.inference.models.memory import Loaded, Memory, Slot
@@ -155,7 +155,7 @@ def names() -> Iterator[str]:
 
 def test_a_full_spool_sheds_new_lines_and_takes_them_again_when_there_is_room(world: World) -> None:
     ids = names()
-    spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=25, roll_bytes=100)
+    spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=28, roll_bytes=100)
     assert spool.append(str(CHURN), b"0123456789\n")
     assert spool.append(str(CHURN), b"0123456789\n")
     assert not spool.append(str(CHURN), b"0123456789\n")
@@ -163,6 +163,59 @@ def test_a_full_spool_sheds_new_lines_and_takes_them_again_when_there_is_room(wo
     (path,) = spool.pending()
     spool.shipped(path, ship(path, world.objects, list))
     assert spool.append(str(CHURN), b"0123456789\n")
+
+
+def test_a_tenant_that_fills_the_spool_leaves_room_for_another(world: World) -> None:
+    ids = names()
+    spool = Spool(world.folder / "spool", lambda: next(ids), most_bytes=10_000, roll_bytes=1000)
+    line = b"x" * 99 + b"\n"
+    taken = 0
+    while spool.append(str(CHURN), line):
+        taken += 1
+    assert taken == 80  # four fifths
+    other = str(replace(CHURN, tenant=GLOBEX))
+    assert all(spool.append(other, line) for _ in range(15))
+    path = spool.begin(other, 100)
+    assert path is not None
+    assert write_alone(path, line)
+    spool.end(path, 100, written=True)
+    assert spool.begin(str(CHURN), 100) is None
+    again = Spool(world.folder / "spool", lambda: next(ids), most_bytes=10_000)
+    assert (again.size_bytes, spool.size_bytes) == (9600, 9600)
+    assert not again.append(str(CHURN), line)
+    for one in again.pending():
+        again.shipped(one, ship(one, world.objects, list))
+    assert again.size_bytes == 0
+    assert again.append(str(CHURN), line)
+
+
+def test_a_long_line_that_cannot_be_written_is_counted_and_leaves_no_file(tmp_path: Path) -> None:
+    """A million rows are recorded in a thread, into a file of their own."""
+    arm = shadow_arm(CHURN, None)
+    rows = 400_000
+    scored = Scored({"text": np.array(["abc"] * rows, dtype=object)}, np.zeros(rows), np.zeros(rows, bool), {}, (b"[]", b"[]"))
+
+    async def recorded(most_bytes: int) -> tuple[int, int, list[int]]:
+        ids = names()
+        spool, metrics = Spool(tmp_path / str(most_bytes), lambda: next(ids), most_bytes=most_bytes), Metrics()
+        recorder = Recorder(spool, metrics)
+
+        async def away(work: Any) -> Any:
+            return await asyncio.get_running_loop().run_in_executor(None, work)
+
+        await recorder.record_long(away, arm, scored, PLAIN, "0" * 26, 0)
+        sizes = [path.stat().st_size for path in spool.pending()]
+        assert sum(sizes) == spool.size_bytes
+        return metrics.counts["captured_predictions"], metrics.counts["shed_predictions"], sizes
+
+    captured, shed, (size,) = asyncio.run(recorded(10_000_000))
+    assert (captured, shed) == (rows, 0)
+    assert size > 2_000_000
+    assert asyncio.run(recorded(1_000_000)) == (0, rows, [])
+    (tmp_path / "9000000").mkdir()
+    (tmp_path / "9000000/acme").write_text("a file where the tenant's folder should be")
+    assert asyncio.run(recorded(9_000_000)) == (0, rows, [])
+    assert not write_alone(tmp_path / "nowhere/x", b"line\n")
 
 
 def test_a_spool_starts_a_new_file_at_its_size_limit_and_finds_all_of_them_again(world: World) -> None:

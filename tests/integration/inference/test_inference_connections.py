@@ -61,7 +61,7 @@ class Wire(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.written, self.closed, self.ended = b"", False, False
+        self.written, self.closed, self.ended, self.unread = b"", False, False, 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self.ended:
@@ -72,6 +72,9 @@ class Wire(asyncio.Transport):
         self.closed = True
 
     abort = close
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
     def write_eof(self) -> None:
         self.ended = True
@@ -259,6 +262,69 @@ async def test_a_request_in_work_is_not_cut_off() -> None:
     place.clock.move(30.1)
     assert wire.is_closing()
     assert len(place.clock.timers) == 0
+
+
+@in_a_loop
+async def test_a_client_that_takes_nothing_of_its_answer_is_cut_off_and_a_slow_one_is_not() -> None:
+    place = Place()
+    place.app.may.set()
+    _, wire = place.connect(ASKED)
+    await place.let_all_go_on()
+    wire.unread = 1000
+    for _ in range(4):  # it reads a little in each half of a minute
+        wire.unread -= 10
+        place.clock.move(29)
+        assert not wire.is_closing()
+    place.clock.move(60.1)
+    assert wire.is_closing()
+    assert len(place.clock.timers) == 0
+
+
+@in_a_loop
+async def test_one_that_asks_more_and_never_reads_is_cut_off_too() -> None:
+    place = Place()
+    front, wire = place.connect(ASKED)
+    wire.unread = 1000
+    front.pause_writing()
+    place.app.may.set()
+    place.clock.move(60.1)
+    assert wire.is_closing()
+    front.connection_lost(None)
+    await place.let_all_go_on()
+
+
+@in_a_loop
+async def test_a_body_that_does_not_come_makes_room() -> None:
+    place = Place(most=2)
+    sends, sending = place.connect(ASKED[:-2] + b"content-length: 100\r\n\r\n")
+    _, waiting = place.connect(ASKED[:-2] + b"content-length: 100\r\n\r\n")
+    place.clock.move(1)
+    sends.data_received(b"x")
+    await place.let_all_go_on()
+    _, third = place.connect()
+    assert (sending.is_closing(), waiting.is_closing(), third.is_closing()) == (False, True, False)
+    place.app.may.set()
+    await place.let_all_go_on()
+
+
+@in_a_loop
+async def test_who_came_when_all_were_at_work_is_answered_once_they_are_not() -> None:
+    place = Place(most=1)
+    busy, _ = place.connect(ASKED)
+    late, wire = place.connect()
+    place.app.may.set()
+    await place.let_all_go_on()
+    busy.connection_lost(None)
+    late.data_received(ASKED)
+    await place.let_all_go_on()
+    assert wire.written.startswith(b"HTTP/1.1 200 ")
+
+
+@in_a_loop
+async def test_what_comes_before_a_request_is_bounded() -> None:
+    place = Place()
+    _, wire = place.connect(b"\r\n" * 40_000)
+    assert wire.written.startswith(b"HTTP/1.1 431 ")
 
 
 @in_a_loop

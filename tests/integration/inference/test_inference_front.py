@@ -4,10 +4,11 @@ import asyncio
 import gzip
 import inspect
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,51 @@ def test_garbage_behind_a_request_does_not_overtake_its_answer(shared: Server) -
         kept = bytearray()
         assert [read_one(connection, kept)[0] for _ in range(2)] == [200, 400]
         assert connection.recv(1) == b""
+
+
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def all_of(shared: Server, *parts: bytes, ends: bool = False) -> list[int]:
+    """Send parts, one after the other; the statuses of all that is answered until the server has nothing more to say."""
+    with connected(shared) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(0.05)
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(3 if ends else 0.5)
+        came = bytearray()
+        with suppress(TimeoutError):
+            while block := connection.recv(1 << 20):
+                came += block
+    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", came)]
+
+
+def test_a_torn_chunk_behind_a_request_does_not_overtake_its_answer(shared: Server) -> None:
+    torn = in_chunks(written(json.dumps(body()).encode()))
+    torn = torn[: torn.index(b"\r\n\r\n") + 4] + b"ZZ\r\n"
+    for whole in (LIVE, written(json.dumps(body()).encode()), written(json.dumps(body(3000)).encode())):
+        assert all_of(shared, whole + torn) == [200, 400]
+
+
+def test_fields_behind_a_body_are_no_headers(shared: Server) -> None:
+    """A proxy may have looked at the headers alone, and a packet's end must not decide."""
+    content = json.dumps(body()).encode()
+    head, _, chunks = in_chunks(written(content, key="")).partition(b"\r\n\r\n")
+    behind = chunks[:-2] + b"Authorization: " + KEY.encode() + b"\r\nContent-Encoding: gzip\r\n\r\n"
+    assert all_of(shared, head + b"\r\n\r\n" + behind) == all_of(shared, head + b"\r\n\r\n", behind) == [401]
+    head = in_chunks(written(content)).partition(b"\r\n\r\n")[0]
+    assert all_of(shared, head + b"\r\n\r\n" + behind) == all_of(shared, head + b"\r\n\r\n", behind) == [200]
+
+
+def test_who_ends_their_side_of_the_connection_is_answered_still(shared: Server) -> None:
+    few, many = (written(json.dumps(body(rows)).encode()) for rows in (1, 3000))
+    assert all_of(shared, few, ends=True) == [200]
+    assert all_of(shared, many, ends=True) == [200]
+    assert all_of(shared, LIVE + many + few + LIVE, ends=True) == [200] * 4
+    assert all_of(shared, many[:-1], ends=True) == []
+    assert all_of(shared, many + few[:-1], ends=True)[:1] == [200]
 
 
 def test_an_answer_leaves_when_what_it_says_is_recorded(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import pytest
-from inference_world import ACME, CHURN, GLOBEX, KEYS, Server, World, bearer, body, metric, tabular
+from inference_world import ACME, CHURN, GLOBEX, KEYS, Server, World, bearer, body, metric, metrics_of, tabular
 from numpy.typing import NDArray
 from test_inference_manifest import until
 
@@ -105,6 +106,28 @@ def test_bodies_that_are_announced_take_room_until_they_are_answered() -> None:
     for size in (60, 40):
         turns.leave(one, size)
     assert (turns.inside, turns.body_bytes, one.inside, one.body_bytes) == (0, 0, 0, 0)
+
+
+def test_a_long_answer_takes_room_until_it_is_read() -> None:
+    turns = Turns(Limits(tenant_bytes=100))
+    with turns.keeping(ACME, 70):
+        with pytest.raises(Refused) as caught:
+            turns.enter(turns.of(ACME), 40)
+        assert caught.value.status == 429
+    turns.enter(turns.of(ACME), 40)
+    assert (turns.body_bytes, turns.of(ACME).body_bytes) == (40, 40)
+
+
+def test_bodies_in_chunks_take_the_room_of_what_came(both: World) -> None:
+    head = f"POST /tenants/acme/v2/models/churn/infer HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEYS[ACME]}\r\n"
+    begun = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + b"1\r\n{\r\n"
+    with both.server() as server, ExitStack() as held:
+        where = urlsplit(server.url)
+        for _ in range(40):  # announced as the longest that a body may be, sixteen would take all room
+            wire = held.enter_context(socket.create_connection((where.hostname, where.port), timeout=20))
+            wire.sendall(begun)
+        until(lambda: 'custody_requests_in_flight{tenant="acme"} 40' in metrics_of(server))
+        assert ask(server, ACME).status_code == 200
 
 
 def test_a_tenant_with_a_thousand_requests_at_once_does_not_hold_up_one_of_another() -> None:

@@ -3,13 +3,14 @@
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
 from custody.core.prediction import ALPHABET, PredictionId, time_part
-from custody.inference.captures.spool import Spool
+from custody.inference.captures.spool import Spool, write_alone
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
 from custody.inference.models.scoring import Scored
@@ -17,8 +18,10 @@ from custody.serving import PLAIN, Parameters, Told, line_after, line_of_one
 
 _log = logging.getLogger("custody.inference")
 _TAIL, _BLOCK = 16, 256
+_TOGETHER = 1024 * 1024  # bytes up to which a line goes into a file with others: handing them to the system takes a millisecond
 _WARN_NS = 60_000_000_000  # between two warnings of the same trouble
 _NOTHING = Told()
+Away = Callable[[Callable[[], Any]], Awaitable[Any]]
 _LETTERS = bytes(ord(ALPHABET[byte % len(ALPHABET)]) for byte in range(256))  # each letter for 8 bytes, so none is likelier
 
 
@@ -75,6 +78,39 @@ class Recorder:
         else:
             waiting.append(record)
 
+    async def record_long(
+        self,
+        away: Away,
+        arm: Arm,
+        scored: Scored,
+        parameters: Parameters,
+        unique: str,
+        since: int,
+        of: PredictionId | None = None,
+    ) -> None:
+        """As `record` and `flush`, of a request with many rows: nobody else waits for its line, nor for the disk.
+
+        away: does work off the event loop.
+        """
+        said = None if parameters is PLAIN and of is None else (parameters, of)
+        record = unique, since, scored.inputs, scored.written, len(scored.scores), said
+        now_ms, now = time.time_ns() // 1_000_000, time.perf_counter_ns()
+        try:
+            line = await away(partial(_line, arm, record, now_ms, now))
+        except Exception as error:  # noqa: BLE001 - as below
+            self._shed(arm, record[4], now, error)
+            return
+        if len(line) <= _TOGETHER:
+            self._count(arm, record[4], now, written=self._spool.append(arm.place, line))
+            return
+        path, written = self._spool.begin(arm.place, len(line)), False
+        if path is not None:
+            try:
+                written = await away(partial(write_alone, path, line))
+            finally:
+                self._spool.end(path, len(line), written=written)
+        self._count(arm, record[4], now, written=written)
+
     def flush(self) -> None:
         """Write what was recorded since the last time."""
         waiting = self._waiting
@@ -86,9 +122,7 @@ class Recorder:
     def _write(self, arm: Arm, records: list[_Record], now_ms: int, now: int) -> None:
         try:
             if len(records) == 1:
-                ((unique, began, values, (score, decision), total, said),) = records
-                told = None if said is None else _told(said, total)
-                line = line_of_one(arm.line, now_ms, unique, (now - began) // 1000, values, score, decision, told)
+                total, line = records[0][4], _line(arm, records[0], now_ms, now)
             else:
                 uniques, since, inputs, written, rows, sayings = zip(*records, strict=True)
                 scores, decisions = zip(*written, strict=True)
@@ -101,21 +135,34 @@ class Recorder:
                 for alone in records:
                     self._write(arm, [alone], now_ms, now)
                 return
-            total = records[0][4]
-            _log.error("a prediction could not be recorded: %s", type(error).__name__)
+            self._shed(arm, records[0][4], now, error)
         else:
-            if self._spool.append(arm.place, line):
-                self._metrics.counts["captured_predictions"] += total
-                return
-            if now - self._warned >= _WARN_NS:
-                self._warned = now
-                _log.warning(
-                    "predictions of %s were answered and not recorded: the spool is full, or its disk is; "
-                    "the metric custody_shed_predictions_total counts them",
-                    arm.place,
-                )
+            self._count(arm, total, now, written=self._spool.append(arm.place, line))
+
+    def _count(self, arm: Arm, total: int, now: int, *, written: bool) -> None:
+        if written:
+            self._metrics.counts["captured_predictions"] += total
+        else:
+            self._shed(arm, total, now)
+
+    def _shed(self, arm: Arm, total: int, now: int, error: Exception | None = None) -> None:
         self._metrics.counts["shed_predictions"] += total
         self._metrics.shed[arm.place] += total
+        if error is not None:
+            _log.error("a prediction could not be recorded: %s", type(error).__name__)
+        elif now - self._warned >= _WARN_NS:
+            self._warned = now
+            _log.warning(
+                "predictions of %s were answered and not recorded: its tenant's part of the spool is full, or the disk is; "
+                "the metric custody_shed_predictions_total counts them",
+                arm.place,
+            )
+
+
+def _line(arm: Arm, record: _Record, now_ms: int, now: int) -> bytes:
+    unique, began, values, (score, decision), rows, said = record
+    told = None if said is None else _told(said, rows)
+    return line_of_one(arm.line, now_ms, unique, (now - began) // 1000, values, score, decision, told)
 
 
 def _told(said: _Said | None, rows: int) -> Told:

@@ -6,11 +6,13 @@ import time
 from collections import defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from custody.core.prediction import PredictionId
 from custody.core.tenancy import TenantId
 from custody.inference.asked import Asked
 from custody.inference.captures.record import Recorder, new_unique
+from custody.inference.exchange import INLINE_BYTES
 from custody.inference.models.library import Arm
 from custody.inference.models.memory import Loaded, Memory
 from custody.inference.models.scoring import Scored, score
@@ -112,8 +114,12 @@ class Shadow:
         async with self._turns[arm.key.tenant]:
             started, scored = await asyncio.get_running_loop().run_in_executor(self._threads, _score_shadowed, job, loaded)
         arm.slot.used = started
-        self._recorder.record(arm, scored, job.parameters, new_unique(), started, job.of)
-        self._recorder.flush()
+        if job.request.size_bytes > INLINE_BYTES:
+            away = partial(asyncio.get_running_loop().run_in_executor, self._threads)
+            await self._recorder.record_long(away, arm, scored, job.parameters, new_unique(), started, job.of)
+        else:
+            self._recorder.record(arm, scored, job.parameters, new_unique(), started, job.of)
+            self._recorder.flush()
         arm.meter.rows += len(scored.scores)
 
 

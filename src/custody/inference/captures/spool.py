@@ -1,6 +1,7 @@
 """Captures between the answer and the object store: written to files first, shipped in batches later, never lost silently."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from custody.serving import complete_lines, packed
 
 Prepare = Callable[[Iterator[bytes]], Iterable[bytes]]  # pieces of whole lines, as they were captured and as they are stored
 _SUFFIX = ".ndjson"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+_SHARE = 4  # times what is left free: what a tenant may take
 
 
 @dataclass(slots=True)
@@ -23,7 +26,8 @@ class _File:
 class Spool:
     """Files of capture lines, one open per deployment: `<folder>/<tenant>/<batch id>.ndjson`.
 
-    A line is handed to the operating system before `append` returns, so that killing this process loses none.
+    A line is handed to the operating system before `append` returns, so that killing this process loses none. A tenant may take
+    four fifths of the spool, and less where others take much: each finds room that grows with what is free.
     batch_id: makes a name that no other node makes and that sorts by time; the name fixes where the batch is shipped.
     """
 
@@ -33,11 +37,14 @@ class Spool:
         self._open: dict[str, _File] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._closed = sorted(folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)  # left by an earlier process
-        self.size_bytes = sum(path.stat().st_size for path in self._closed)
+        self._taken = Counter[str]()  # bytes of each tenant, without those of its open files
+        for path in self._closed:
+            self._taken[path.parent.name] += path.stat().st_size
+        self.size_bytes = self._taken.total()
 
     def append(self, key: str, lines: bytes) -> bool:
         """Write lines of a deployment, `tenant/environment/name`; False if the spool is full or the disk refuses: none is kept."""
-        if self.size_bytes + len(lines) > self._most_bytes:
+        if not self._has_room(key, len(lines)):
             return False
         try:
             file = self._open.get(key) or self._create(key)
@@ -52,6 +59,28 @@ class Spool:
         if file.size >= self._roll_bytes:
             self._close(key)
         return True
+
+    def begin(self, key: str, size: int) -> Path | None:
+        """Keep room for `size` bytes of a deployment's lines, and return the new file for them, None if there is no room.
+
+        `write_alone` writes it, in any thread; then `end` must be called.
+        """
+        if not self._has_room(key, size):
+            return None
+        try:
+            path = self._named(key)
+        except OSError:
+            return None
+        self._taken[path.parent.name] += size
+        self.size_bytes += size
+        return path
+
+    def end(self, path: Path, size: int, *, written: bool) -> None:
+        """Have a file that was begun shipped, or forget it."""
+        if written:
+            self._closed.append(path)
+        else:
+            self._forget(path, size)
 
     @property
     def open_files(self) -> int:
@@ -70,18 +99,55 @@ class Spool:
     def shipped(self, path: Path, size: int) -> None:
         """Forget a file that was shipped and removed."""
         self._closed.remove(path)
+        self._forget(path, size)
+
+    def _has_room(self, key: str, size: int) -> bool:
+        """Tell whether a tenant may have more: a share of what would be left free, so that there is always room for another one.
+
+        Source: Choudhury and Hahne, Dynamic queue length thresholds for shared-memory packet switches, 1998, equation 1.
+        """
+        free = self._most_bytes - self.size_bytes - size
+        if self._most_bytes <= (1 + _SHARE) * free:  # nobody has more than a share of that
+            return True
+        tenant = key.partition("/")[0]
+        taken = self._taken[tenant] + sum(file.size for file in self._open.values() if file.path.parent.name == tenant)
+        return taken + size <= _SHARE * free
+
+    def _forget(self, path: Path, size: int) -> None:
+        self._taken[path.parent.name] -= size
         self.size_bytes -= size
 
+    def _named(self, key: str) -> Path:
+        folder = self._folder / key.partition("/")[0]
+        folder.mkdir(exist_ok=True)
+        return folder / f"{self._batch_id()}{_SUFFIX}"
+
     def _create(self, key: str) -> _File:
-        path = self._folder / key.partition("/")[0] / f"{self._batch_id()}{_SUFFIX}"
-        path.parent.mkdir(exist_ok=True)
-        file = self._open[key] = _File(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600), path)
+        path = self._named(key)
+        file = self._open[key] = _File(os.open(path, _NEW, 0o600), path)
         return file
 
     def _close(self, key: str) -> None:
         file = self._open.pop(key)
         os.close(file.fd)
+        self._taken[file.path.parent.name] += file.size
         self._closed.append(file.path)
+
+
+def write_alone(path: Path, lines: bytes) -> bool:
+    """Write lines into a file that was begun; False if the disk refuses: none is kept."""
+    try:
+        fd = os.open(path, _NEW, 0o600)
+        try:
+            rest = memoryview(lines)
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+        finally:
+            os.close(fd)
+    except OSError:
+        path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def batch_name(tenant: TenantId, batch_id: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from custody.core.schema import Signature
-from custody.inference.exchange import JSON_TYPE, Answer, Exchange, Headers
-from custody.inference.predict import INLINE_BYTES, Predicted, Predictor
+from custody.inference.exchange import INLINE_BYTES, JSON_TYPE, Answer, Exchange, Headers
+from custody.inference.predict import Predicted, Predictor
 from custody.inference.protocols.mlflow_request import Table, read_csv, read_json
 from custody.inference.protocols.v2_answer import parameters_of
 from custody.inference.protocols.values import WHOLE

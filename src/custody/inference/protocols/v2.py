@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from custody.inference.exchange import Answer, Exchange
-from custody.inference.predict import INLINE_BYTES, Predicted, Predictor
+from custody.inference.exchange import INLINE_BYTES, Answer, Exchange
+from custody.inference.predict import Predicted, Predictor
 from custody.inference.protocols.v2_answer import Printed, write_answer, write_usual
 from custody.inference.protocols.v2_request import read_request
 
