@@ -40,7 +40,7 @@ from custody.inference.models.library import Arm, Library, State
 from custody.inference.outbox import Outbox
 from custody.inference.predict import Desk, Predicted, blamed
 from custody.inference.protocols.mlflow import invocation_error
-from custody.inference.reception import INVOCATIONS, View
+from custody.inference.reception import INVOCATIONS, View, is_mlflow
 from custody.inference.routes import LIVE, PONG, READY, VERSION, Route, routes_of, same
 from custody.inference.scrape import Looks, Scrape
 from custody.inference.turns import Turn, Turns
@@ -201,7 +201,7 @@ class InferenceApp:
         return arm.meter if arm is not None else (route and route.meter) or self._meter
 
     async def _answer(self, exchange: Exchange, view: View, route: Route | None) -> Answer:
-        refuse = route.refuse if route else invocation_error if exchange.path == INVOCATIONS else error_answer
+        refuse = invocation_error if is_mlflow(exchange.path) else error_answer
         turns = self._turns
         turn: Turn | None = None
         try:

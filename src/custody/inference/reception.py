@@ -19,6 +19,11 @@ _NO_KEY = (
 )
 
 
+def is_mlflow(path: bytes) -> bool:
+    """Tell whether a path is one of MLflow's protocol, whose shape of errors it has, whatever is there and for whom."""
+    return path == INVOCATIONS or b"/deployments/" in path
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A state and its routes; requests read it once, so that each finishes on what it began with.
@@ -80,4 +85,8 @@ def _missing(path: bytes) -> Refused:
         return Refused(
             404, "This key may call none or several deployments: use /tenants/TENANT/deployments/NAME/invocations instead."
         )
-    return Refused(404, f"There is no '{path.decode('ascii', 'replace')[:200]}' here. List models: POST v2/repository/index")
+    return Refused(
+        404,
+        f"There is no '{path.decode('ascii', 'replace')[:200]}' for this key. A tenant's paths begin with /tenants/TENANT; "
+        "POST /tenants/TENANT/v2/repository/index lists its models.",
+    )

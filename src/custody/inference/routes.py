@@ -10,13 +10,13 @@ from custody.core.errors import Unavailable
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import HOUSE, TenantId
 from custody.inference.by_hand import load, said, unload
-from custody.inference.exchange import Answer, Exchange, Headers, Refused, error_answer
+from custody.inference.exchange import Answer, Exchange, Refused
 from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.library import Arm, Served, State
 from custody.inference.models.memory import Memory
 from custody.inference.predict import Desk, Predictor
 from custody.inference.protocols.describe import answering, config, indexed, metadata, statistic
-from custody.inference.protocols.mlflow import Invocations, invocation_error
+from custody.inference.protocols.mlflow import Invocations
 from custody.inference.protocols.v2 import Infer
 
 Handler = Callable[[Exchange], Awaitable[Answer]]
@@ -32,14 +32,13 @@ class Route:
 
     key: of the deployment that is asked about, whose tenant's key is needed; its name is empty for what belongs to none of them.
     None means that it needs no key and takes any method.
-    refuse: says an error in the protocol's shape. predictor: behind an infer call of a deployment that is served.
+    predictor: behind an infer call of a deployment that is served.
     """
 
     key: DeploymentKey | None
     method: str
     handler: Handler
     meter: Meter | None = None
-    refuse: Callable[[int, str, Headers], Answer] = error_answer
     predictor: Predictor | None = None
 
 
@@ -117,8 +116,8 @@ def _model(name: str, served: Served, desk: Desk) -> dict[str, Route]:
         }
     predictor = Predictor(served, None, desk)
     below = f"/deployments/{name}"
-    routes |= {f"{below}/{path}": Route(key, "GET", same(PONG), refuse=invocation_error) for path in ("ping", "health")}
-    routes[f"{below}/invocations"] = Route(key, "POST", Invocations(predictor), meter, invocation_error, predictor)
+    routes |= {f"{below}/{path}": Route(key, "GET", same(PONG)) for path in ("ping", "health")}
+    routes[f"{below}/invocations"] = Route(key, "POST", Invocations(predictor), meter, predictor)
     return routes
 
 
@@ -160,7 +159,7 @@ def _unloaded(key: DeploymentKey, why: str, metrics: Metrics) -> dict[str, Route
         for path, method in {"": "GET", "/ready": "GET", "/config": "GET", "/stats": "GET", "/infer": "POST"}.items()
     }
     for path, method in {"ping": "GET", "health": "GET", "invocations": "POST"}.items():
-        routes[f"/deployments/{key.name}/{path}"] = Route(key, method, handler, meter, invocation_error)
+        routes[f"/deployments/{key.name}/{path}"] = Route(key, method, handler, meter)
     return routes
 
 

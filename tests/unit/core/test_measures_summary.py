@@ -235,6 +235,15 @@ def test_what_a_numeric_column_cannot_read_counts_as_nan() -> None:
     assert (found.finite, found.nan, found.null) == (2, 2, 1)
 
 
+def test_booleans_that_a_model_takes_as_whole_numbers_are_no_new_values() -> None:
+    (spec,) = specs_of({"vip": [True, False, True, None]})
+    sent = summarise({"vip": [1, 0, 1, None]}, (spec,))
+    assert sent == summarise({"vip": [True, False, True, None]}, (spec,))
+    assert summarise({"vip": [1, 2]}, (spec,)) != summarise({"vip": [True, True]}, (spec,))
+    (texts,) = specs_of({"vip": ["yes", "no"]})
+    assert summarise({"vip": ["1"]}, (texts,)) != summarise({"vip": ["yes"]}, (texts,))
+
+
 def test_booleans_and_text_agree_on_their_levels() -> None:
     (spec,) = spec_of("flag", [True, False, True])
     assert spec.levels == ("true", "false")

@@ -21,6 +21,7 @@ from custody.core.measures import arrow
 
 Values = Sequence[object] | NDArray[Any]  # one column: n values, None = null; or an Arrow array or chunked array
 
+_BOOLEANS = {"1": "true", "0": "false"}
 KEPT_LEVELS, KNOWN_LEVELS = 256, 10_000
 TEXT_ROWS, TEXT_LENGTH, TEXT_DISTINCT, MOST_LEVELS = 200, 40, 0.5, 100_000
 GRID_ROWS, GRID_VALUES = 1_048_576, 16_384
@@ -61,6 +62,10 @@ class Spec:
     levels: tuple[str, ...] = ()
     known: tuple[int, ...] = ()
     once: int = 0
+
+    def aliases(self) -> Mapping[str, str]:
+        """Return what values of other names stand for: models take booleans as whole numbers, and are sent these."""
+        return _BOOLEANS if self.levels and {*self.levels} <= {*_BOOLEANS.values()} else {}
 
     def to_json(self) -> dict[str, Json]:
         """Write all fields."""

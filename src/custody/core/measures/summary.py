@@ -201,11 +201,12 @@ def _few_numbers(spec: Spec, values: Values) -> ColumnSummary:
 def _categorical(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:
     table, null = np.zeros(len(spec.levels) + 2, dtype=np.int64), 0
     places, known = {level: place for place, level in enumerate(spec.levels)}, frozenset(spec.known)
+    aliases = spec.aliases()
     for level, rows in levels_read(pieces):
         if level is None:
             null += rows
         else:
-            place = places.get(level)
+            place = places.get(aliases.get(level, level))
             table[len(places) + (crc(level) not in known) if place is None else place] += rows
     keys = np.flatnonzero(table)
     return ColumnSummary(spec, keys, table[keys], null)

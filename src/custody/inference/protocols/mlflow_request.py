@@ -61,6 +61,10 @@ class Table:
         width = prod(tensor.shape[1:]) if -1 not in tensor.shape[1:] else 0
         if width > 0 and len(values) != len(rows) * width:
             raise InvalidInput(f"Input '{name[:80]}' takes {width} values a row, got {len(values)} for {len(rows)} rows.")
+        if datatype in WHOLE and bool in {type(value) for value in values}:
+            values = [
+                int(value) if isinstance(value, bool) else value for value in values
+            ]  # a column of booleans is trained on so
         shape = (len(rows), *(tensor.shape[1:] if width > 0 else (len(values) // max(len(rows), 1),)))
         return Given(name, datatype, shape, array_of(name, datatype, typed(name, datatype, values)))
 
@@ -73,7 +77,7 @@ def _read(name: str, datatype: str, text: str) -> Any:
         if datatype == "BOOL":
             return _TRUTH[text.strip().lower()]
         if datatype in WHOLE:
-            return int(text)
+            return _TRUTH[found] if (found := text.strip().lower()) in {"true", "false"} else int(text)
         return float(text) if text.strip() else None
     except (ValueError, KeyError) as error:
         raise InvalidInput(
@@ -143,7 +147,9 @@ def _split(data: Any) -> tuple[dict[str, Sequence[Any]] | None, Sequence[Any]]:
 
 
 def _records(form: str, data: Sequence[Any]) -> dict[str, Sequence[Any]]:
-    names = list(data[0]) if data and isinstance(data[0], dict) else []
+    if not data:
+        raise InvalidInput(f"'{form}' has no rows.")
+    names = list(data[0]) if isinstance(data[0], dict) else []
     for number, record in enumerate(data):
         if not isinstance(record, dict) or record.keys() != data[0].keys():
             raise InvalidInput(f"'{form}': row {number} is not an object with the same names as the first row.")

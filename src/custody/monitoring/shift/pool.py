@@ -119,6 +119,8 @@ def _numbers(spec: Spec, sides: Sequence[Side]) -> tuple[Floats, tuple[str, ...]
 
 def _levels(spec: Spec, sides: Sequence[Side]) -> tuple[Floats, tuple[str, ...], Words]:
     read = [level for side in sides for level in levels_by_row(side.columns[spec.source])]
+    if aliases := spec.aliases():
+        read = [level and aliases.get(level, level) for level in read]
     levels = tuple(sorted({level for level in read if level is not None}))
     places = {level: place for place, level in enumerate(levels)}
     found = np.array([-1 if level is None else places[level] for level in read], dtype=np.int64)
