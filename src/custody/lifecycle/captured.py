@@ -1,7 +1,8 @@
 """Captured predictions as rows: how a sealed batch is written, and how it is read back."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from custody.core.prediction import CaptureBatch, PredictionId
-from custody.core.refs import DeploymentKey
+from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.rows import spread
 from custody.lifecycle.stores import Ports
 from custody.serving.capture import Capture
@@ -17,10 +18,12 @@ from custody.serving.sampling import Rest, point_of_text
 
 INPUT = "input."  # before the name of each model input
 SHARE = "share"  # the chance with which a row was kept; no such column where all rows were
+_LONGEST = timedelta(minutes=2)  # that a request took
 _TIME = pa.timestamp("ms", tz="UTC")
 _EMPTY = {
     **{name: pa.array([], pa.string()) for name in ("prediction", "key", "mode", "of", "model")},
-    **{name: pa.array([], pa.int64()) for name in ("at", "event", "revision", "latency_us")},
+    **{name: pa.array([], _TIME) for name in ("at", "event")},
+    **{name: pa.array([], pa.int64()) for name in ("revision", "latency_us")},
     **{name: pa.array([], pa.float64()) for name in ("threshold", "score")},
     "decision": pa.array([], pa.bool_()),
 }
@@ -29,8 +32,17 @@ _EMPTY = {
 def capture_table(captures: Sequence[Capture]) -> pa.Table:
     """Write captures as one row per prediction; inputs of different model versions share columns by name.
 
-    An input whose rows hold several values has a column for each: `input.NAME.0`, `input.NAME.1`.
+    An input whose rows hold several values has a column for each: `input.NAME.0`, `input.NAME.1`. One that two versions take
+    in different types is text.
     """
+    versions: dict[ModelRef, list[Capture]] = {}
+    for capture in captures:
+        versions.setdefault(capture.id.model, []).append(capture)
+    return joined([_table_of(one) for one in versions.values()]) if versions else pa.table(_EMPTY)
+
+
+def _table_of(captures: Sequence[Capture]) -> pa.Table:
+    """Write captures of one version."""
     rows: dict[str, list[Any]] = {name: [] for name in ("prediction", "key", "at", "event", "mode", "of")}
     numbers: dict[str, list[Any]] = {name: [] for name in ("revision", "model", "threshold", "score", "decision", "latency_us")}
     given = [spread(capture.inputs) for capture in captures]
@@ -57,10 +69,21 @@ def capture_table(captures: Sequence[Capture]) -> pa.Table:
         for name in names:
             inputs[INPUT + name] += list(columns.get(name) or [None] * n)
     sampled = {SHARE: shares} if any(share < 1 for share in shares) else {}
-    table = pa.table({**rows, **numbers, **sampled, **inputs}) if captures else pa.table(_EMPTY)
+    table = pa.table({**rows, **numbers, **sampled, **{name: _array(values) for name, values in inputs.items()}})
     for name in ("at", "event"):
         table = table.set_column(table.column_names.index(name), name, table.column(name).cast(pa.int64()).cast(_TIME))
     return table
+
+
+def _array(values: list[Any]) -> pa.Array:
+    """Return an input's values as they are; as floats if whole numbers do not fit 64 bits with a sign, and as text if types mix."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError):
+        pass
+    if {type(value) for value in values} <= {int, float, type(None)}:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
 def batch_of(
@@ -72,12 +95,18 @@ def batch_of(
     *,
     rest: Sequence[Rest] = (),
 ) -> CaptureBatch:
-    """Describe a batch by the times in its rows, and of those that were not kept."""
+    """Describe a batch by the times in its rows, and of those that were not kept.
+
+    It begins when the first of its requests came, which is the time in a prediction's id.
+    """
     at, event = [time for one in rest for time in one.at], [time for one in rest for time in one.event]
     for name, times in (("at", at), ("event", event)):
         times += [time for time in pc.min_max(table.column(name).cast(pa.int64())).as_py().values() if time is not None]
     spans = [datetime.fromtimestamp(time / 1000, UTC) for times in (at, event) for time in (min(times), max(times))]
     first_at, last_at, first_event, last_event = spans
+    if table.num_rows:
+        first = min(table.column("prediction").to_pylist(), key=lambda text: text.rpartition(":")[2])
+        first_at = min(first_at, PredictionId.parse(first).at)
     return CaptureBatch(id, key, digest, table.num_rows, first_at, last_at, first_event, last_event, now)
 
 
@@ -123,7 +152,10 @@ def joined(tables: Sequence[pa.Table]) -> pa.Table:
 
 def row_of(ports: Ports, id: PredictionId) -> dict[str, Any] | None:  # noqa: A002 - the field's word
     """Return the captured row of one prediction; None if its batch has not been sealed."""
-    for batch in ports.stores.of(id.deployment.tenant).captures.around(id.deployment, id.at):
+    captures = ports.stores.of(id.deployment.tenant).captures
+    exact = captures.around(id.deployment, id.at)
+    later = (one for one in captures.around(id.deployment, id.at, before=_LONGEST) if one not in exact)
+    for batch in chain(exact, later):  # those that were sealed earlier begin with their first answer
         if not batch.rows:
             continue
         table = ports.tables.from_parquet(ports.stores.objects.of(id.deployment.tenant).get(batch.object))

@@ -10,12 +10,13 @@ import msgspec
 from custody.core.digest import Digest
 from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest, Target
 from custody.core.page import MOST
-from custody.core.tenancy import TenantId
+from custody.core.tenancy import HOUSE, Actor, Role, TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
 from custody.monitoring.ports import Monitors
 from custody.privacy.rules import Captures, PrivacyPolicy
 
 CURRENT = "manifest/current"
+_PUBLISHER = Actor("publisher", Role.ADMIN)
 SESSION = "session:"  # before the id of the key that a session came from, in the session's name
 
 
@@ -23,29 +24,33 @@ def publish(ports: Ports, now: datetime) -> bool:
     """Publish the manifest if deployments or keys changed since the published one; tell whether it did.
 
     Desired state is what the database says: a process killed between its commit and this call is made good by the next
-    call, from whichever process. After writing it looks again, so that a slow process does not leave an older state behind.
+    call, from whichever process. One of them writes at a time, while nobody changes the database: a slow one would put an
+    older state, or a lower sequence, in a newer one's place, and data planes take none that is lower.
     """
-    wrote = False
-    while _publish_once(ports, now):
-        wrote = True
-    return wrote
+    if _draft(ports, now) is None:
+        return False
+    with ports.stores.change(HOUSE, _PUBLISHER, now):
+        draft = _draft(ports, now)
+        if draft is not None:
+            ports.stores.objects.publish(CURRENT, draft)
+    return draft is not None
 
 
-def _publish_once(ports: Ports, now: datetime) -> bool:
+def _draft(ports: Ports, now: datetime) -> bytes | None:
+    """Return the manifest to publish, None if the published one says the same."""
     services, keys = _services(ports.stores), _grants(ports.stores, now)
     body = ports.stores.objects.read(CURRENT)
     sequence = 0
     if body is not None:
         old = msgspec.json.decode(msgspec.json.decode(body, type=SignedManifest).manifest, type=Manifest)
         if old.services == services and old.keys == keys:
-            return False
+            return None
         sequence = old.sequence
     manifest = Manifest(max(sequence + 1, int(now.timestamp() * 1000)), now, services, keys)
     text = msgspec.json.encode(manifest).decode()
     signature = base64.b64encode(ports.signer.sign(text.encode())).decode()
     signed = SignedManifest(text, signature, ports.signer.key_id)
-    ports.stores.objects.publish(CURRENT, msgspec.json.encode(signed))
-    return True
+    return msgspec.json.encode(signed)
 
 
 def _services(stores: Stores) -> tuple[Service, ...]:

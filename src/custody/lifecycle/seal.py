@@ -99,8 +99,11 @@ def _seal_all(ports: Ports, waiting: Mapping[DeploymentKey, Sequence[_Shipped]],
 def _guarded(ports: Ports, key: DeploymentKey, batches: Sequence[_Shipped], now: datetime) -> int:
     try:
         return _seal_deployment(ports, key, batches, now)
-    except (CustodyError, pa.ArrowException) as error:  # its batches stay and are tried again; no other deployment waits
-        log.warning("the captures of %s cannot be sealed: %s", key, error)
+    except Exception as error:  # noqa: BLE001 - whatever a caller sent: its batches stay and are tried again, and nobody else waits
+        if len(batches) > 1 and not isinstance(error, Unavailable):
+            return sum(_guarded(ports, key, [one], now) for one in batches)
+        said = str(error) if isinstance(error, CustodyError) else type(error).__name__  # no values
+        log.warning("the captures of %s cannot be sealed: %s", key, said)
         return 0
 
 

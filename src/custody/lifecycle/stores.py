@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import pyarrow as pa
@@ -101,7 +101,7 @@ class Captures(Protocol):
         """Store a batch again under its id, with fewer rows; one without rows keeps its id, so that it is never sealed again."""
         ...
 
-    def around(self, key: DeploymentKey, at: datetime) -> Sequence[CaptureBatch]:
+    def around(self, key: DeploymentKey, at: datetime, *, before: timedelta = ...) -> Sequence[CaptureBatch]:
         """Return the batches that may hold a prediction made at a time."""
         ...
 

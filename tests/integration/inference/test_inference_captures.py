@@ -21,6 +21,7 @@ from test_inference_manifest import until
 
 from custody.adapters.blobs.folder import FolderObjects
 from custody.core.digest import Digest
+from custody.core.errors import Denied, Unavailable
 from custody.core.manifest import CaptureRule, Handling, Mode, Target
 from custody.core.measures.spec import specs_of
 from custody.core.measures.summary import summarise
@@ -161,7 +162,8 @@ def test_a_full_spool_sheds_new_lines_and_takes_them_again_when_there_is_room(wo
     assert not spool.append(str(CHURN), b"0123456789\n")
     spool.roll()
     (path,) = spool.pending()
-    spool.shipped(path, ship(path, world.objects, list))
+    ship(path, world.objects, list)
+    spool.shipped(path)
     assert spool.append(str(CHURN), b"0123456789\n")
 
 
@@ -184,7 +186,8 @@ def test_a_tenant_that_fills_the_spool_leaves_room_for_another(world: World) -> 
     assert (again.size_bytes, spool.size_bytes) == (9600, 9600)
     assert not again.append(str(CHURN), line)
     for one in again.pending():
-        again.shipped(one, ship(one, world.objects, list))
+        ship(one, world.objects, list)
+        again.shipped(one)
     assert again.size_bytes == 0
     assert again.append(str(CHURN), line)
 
@@ -350,6 +353,9 @@ def test_a_slow_shadow_holds_up_neither_another_tenants_nor_its_load(tmp_path: P
     class Loading:
         """A memory in which one model is loaded for ever."""
 
+        def may_take(self, _: Slot) -> bool:
+            return True
+
         async def ready(self, slot: Slot, _: TenantId) -> Loaded:
             if slot.loaded is None:
                 await asyncio.get_running_loop().run_in_executor(None, never.wait, 20)
@@ -511,4 +517,35 @@ def test_a_file_that_cannot_be_read_is_told_of_once_and_holds_up_no_other(
     assert [*objects.names("captures/")] == ["captures/acme/b.ndjson.gz"]
     assert [path.name for path in spool.pending()] == ["a.ndjson"]
     assert (metrics.counts["ship_failures"], metrics.counts["shipped_batches"]) == (2, 1)
-    assert caplog.text.count("cannot be read") == 1
+    assert caplog.text.count("cannot be shipped") == 1
+
+
+def test_a_tenant_whose_keys_are_gone_holds_up_no_other_and_a_store_that_is_away_makes_no_more_files(tmp_path: Path) -> None:
+    ids = names()
+    spool, metrics = Spool(tmp_path / "spool", lambda: next(ids), most_bytes=1 << 20), Metrics()
+    objects = FolderObjects(tmp_path)
+    away: list[Exception] = []
+
+    class Sealed:
+        def create(self, name: str, body: bytes) -> bool:
+            if away:
+                raise away[0]
+            if "/acme/" in name:
+                raise Denied("The keys of acme were destroyed.")
+            return objects.create(name, body)
+
+    shipper = Shipper(spool, cast("Any", Sealed()), metrics, list)
+    for tenant in (ACME, GLOBEX):
+        assert spool.append(f"{tenant}/prod/churn", b"line\n")
+    asyncio.run(shipper.ship())
+    assert [name.split("/")[1] for name in objects.names("captures/")] == [GLOBEX]
+    for trouble in (Unavailable("away"), ConnectionError("away")):
+        away[:] = [trouble]
+        for _ in range(5):
+            assert spool.append(f"{GLOBEX}/prod/churn", b"line\n")
+            asyncio.run(shipper.ship())
+        assert (len([*spool.pending()]), spool.open_files) == (2, 1)  # what was closed before is tried again
+        away.clear()
+        asyncio.run(shipper.ship())
+        asyncio.run(shipper.ship())
+        assert ([path.parent.name for path in spool.pending()], spool.open_files) == ([ACME], 0)

@@ -1,9 +1,10 @@
 """Following the manifest: new revisions, bad ones, and none at all."""
 
+import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Self
 
@@ -13,8 +14,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from inference_world import ACME, CHURN, Server, World, body, metric, tabular, text
 
+from custody.adapters.frameworks.onnx import OnnxModel
 from custody.core.digest import Digest
 from custody.core.refs import DeploymentKey
+from custody.inference.app import InferenceApp
+from custody.inference.models.memory import cost_of
 
 OTHER = DeploymentKey(ACME, "prod", "other")
 
@@ -196,6 +200,93 @@ def test_a_new_threshold_or_revision_of_the_same_file_loads_nothing(world: World
         until(lambda: revision(client) == 2)
         answer = client.post("/v2/models/churn/infer", json=body()).json()
         assert (answer["parameters"]["threshold"], answer["outputs"][1]["data"]) == (0.99, [False])
+
+
+def in_this_process(world: World, load: Any, work: Callable[[InferenceApp], Awaitable[None]], **more: Any) -> None:
+    async def run() -> None:
+        app = InferenceApp(world.objects, load, world.public_key, world.folder / "state", **more)
+        await app._start()
+        try:
+            await work(app)
+        finally:
+            await app._stop()
+
+    asyncio.run(run())
+
+
+async def reached(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - nobody sets an event
+            await asyncio.sleep(0.01)
+
+
+def test_a_slow_model_of_one_deployment_holds_up_no_rollback_of_another_and_no_key(world: World) -> None:
+    """The rollback comes with the slow model in one manifest, and in the next one while it is being loaded."""
+    one, two, slow = (world.target(tabular(seed), seed) for seed in (1, 2, 3))
+    begun, go = threading.Event(), threading.Event()
+
+    def load(body: bytes, signature: Any) -> OnnxModel:
+        if body == tabular(3).onnx:
+            begun.set()
+            assert go.wait(30)
+        return OnnxModel(body, signature)
+
+    world.publish([world.service(one), world.service(two, key=OTHER)])
+
+    async def work(app: InferenceApp) -> None:
+        def serves() -> dict[str, int]:
+            return {key.name: served.service.revision for key, served in app.view.state.served.items()}
+
+        assert serves() == {"churn": 1, "other": 1}
+        world.publish([world.service(two, 2), world.service(slow, 2, key=OTHER)])
+        await reached(begun.is_set)
+        await reached(lambda: serves() == {"churn": 2, "other": 1})
+        newest = world.publish([world.service(one, 3), world.service(slow, 2, key=OTHER)])
+        await reached(lambda: serves() == {"churn": 3, "other": 1})
+        assert app.view.state.sequence < newest  # not all of it is served yet
+        go.set()
+        await reached(lambda: app.view.state.sequence == newest)
+        assert serves() == {"churn": 3, "other": 2}
+        assert app._follower.problem == ""
+
+    in_this_process(world, load, work)
+
+
+def test_a_model_that_fails_its_check_is_tried_once_and_takes_no_room_of_others(world: World) -> None:
+    wrong = replace(tabular(3), fixture=replace(tabular(3).fixture, scores=[0.99] * len(tabular(3).fixture.scores)))
+    one, two, bad = world.target(tabular(1), 1), world.target(tabular(2), 2), world.target(wrong, 3)
+    world.publish([world.service(one), world.service(two, key=OTHER)])
+
+    async def work(app: InferenceApp) -> None:
+        memory = app._follower._library.memory
+        world.publish([world.service(bad, 2), world.service(two, key=OTHER)])
+        await reached(lambda: "differ" in app._follower.problem)
+        evicted = memory.evictions
+        tries = app.metrics.counts["manifest_failures"]
+        await reached(lambda: app.metrics.counts["manifest_failures"] > tries + 1)
+        assert (memory.failures, memory.evictions) == (1, evicted)
+        assert app.view.state.served[CHURN].service.revision == 1
+        world.publish([world.service(two, 3), world.service(two, key=OTHER)])
+        await reached(lambda: app.view.state.served[CHURN].service.revision == 3)
+        assert app._follower._library._refused == {}
+
+    in_this_process(world, OnnxModel, work, memory_bytes=2 * cost_of(2000))
+
+
+def test_a_full_disk_keeps_no_model_in_memory_that_nobody_needs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.publish([world.service(world.target(tabular(1), 1))])
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def work(app: InferenceApp) -> None:
+        monkeypatch.setattr("custody.inference.models.cache._write", full)
+        for seed in (2, 3, 4):
+            world.publish([world.service(world.target(tabular(seed), seed), seed)])
+            await reached(lambda: app.view.state.served[CHURN].service.revision == seed)  # noqa: B023 - awaited here
+        await reached(lambda: app._follower._library.memory.loaded == 1)
+
+    in_this_process(world, OnnxModel, work)
 
 
 def test_two_servers_cannot_share_a_state_folder(world: World) -> None:

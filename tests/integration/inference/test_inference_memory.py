@@ -187,12 +187,26 @@ def test_a_model_that_is_larger_than_all_the_room_says_so(world: World) -> None:
         assert "--memory-mb" in answer.json()["error"]
 
 
-def test_a_cold_shadow_is_loaded_for_what_it_is_shown(world: World) -> None:
+def test_a_cold_shadow_displaces_no_model_in_use_and_what_it_did_not_see_is_counted(world: World) -> None:
     shadowed = world.with_candidate(services(world, range(1, 2))[0], world.target(tabular(8), 8), Mode.SHADOW)
     world.publish([*services(world, range(2, 6)), shadowed])
     with world.server("--memory-mb", ROOM) as server:
         ask(server, 1)
-        until(lambda: metric(server, "custody_shadow_predictions_total") == 1)
+        until(lambda: metric(server, "custody_shadow_dropped_total") == 1)
+        assert metric(server, "custody_shadow_predictions_total") == 0
+        assert metric(server, "custody_model_evictions_total") <= 1  # for the live one
+
+
+def test_what_nobody_waits_for_takes_the_room_of_idle_models_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = memory_of(1)
+    live, shadow = memory.slot(target(1)), memory.slot(target(2))
+    memory.load(live)
+    assert not memory.may_take(shadow)
+    monkeypatch.setattr("custody.inference.models.memory._IDLE_NS", -1)
+    assert memory.may_take(shadow)
+    memory.keep([target(1)])  # its trial is over
+    assert not memory.may_take(shadow)
+    assert memory.may_take(live)
 
 
 class Held:

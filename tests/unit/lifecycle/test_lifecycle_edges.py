@@ -1,22 +1,29 @@
 """What happens at the edges of each step: twice, at once, too early, too much, damaged, and from outside."""
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
+import numpy as np
 import pytest
 from lifecycle_world import ACME, ADA, CARD, CHURN, CHURN_1, GLOBEX, MALLORY, POLICY, World, rows
 
 from custody.core.errors import Conflict, CustodyError, Denied, InvalidInput, NotFound
 from custody.core.manifest import Mode
+from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE, Actor, Role, TenantId
 from custody.data.split import Split
+from custody.lifecycle import publish as publish_module
+from custody.lifecycle import seal as seal_module
 from custody.lifecycle.admit import add_key, add_tenant
+from custody.lifecycle.captured import row_of
 from custody.lifecycle.convert import convert
 from custody.lifecycle.export import card
 from custody.lifecycle.ingest import ingest
 from custody.lifecycle.monitor import set_cost, set_monitor
 from custody.lifecycle.promote import promote, set_golden, set_policy
+from custody.lifecycle.publish import CURRENT, publish
 from custody.lifecycle.record import record
 from custody.lifecycle.release import Plan, advance, release
 from custody.lifecycle.retrain import request_retrain
@@ -26,6 +33,8 @@ from custody.lifecycle.trace import trace
 from custody.lifecycle.train import begin, log, read, train
 from custody.lifecycle.watch import evaluate_now
 from custody.registry.run import RunStatus
+from custody.serving import CaptureMode
+from custody.serving.capture import Capture, line_of, write_batch
 
 # data and training
 
@@ -151,6 +160,88 @@ def test_a_damaged_batch_is_set_aside_and_recorded_and_the_others_are_sealed(wor
     assert world.kinds().count("captures.quarantined") == 4
     assert world.ports.stores.of(GLOBEX).captures.count(elsewhere) == 0
     assert world.seal() == 0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (np.array([2**64 - 1], "u8"), np.array([5], "u8")),
+        (np.array([2**64 - 1], "u8"), np.array([-1], "i8")),
+        (3, "a"),
+        (2**60 + 1, 1.5),
+        (True, 3),
+        ([1.0, 2.0], 1.5),
+        (["a", "b"], "c"),
+    ],
+)
+def test_inputs_of_any_types_beside_each_other_are_sealed_and_hold_up_nobody(world: World, one: Any, other: Any) -> None:
+    """Two versions may take one input in different types, and their answers stand in one batch for a moment."""
+    world.live()
+    world.put("a-mixed", write_batch(b"".join(line_with(world, place, value) for place, value in enumerate((one, other)))))
+    world.ship("b-usual")
+    assert (world.seal(), world.shipped()) == (5, [])
+    assert "captures.quarantined" not in world.kinds()
+
+
+def line_with(world: World, place: int, value: Any) -> bytes:
+    ms = int(world.now.timestamp() * 1000)
+    one = PredictionId(CHURN, 1, CHURN_1, unique_at(ms, f"a-mixed{place:03}".encode()))
+    column = value if isinstance(value, np.ndarray) else [value]
+    return line_of(Capture(one, ms, None, None, CaptureMode.LIVE, None, 0.4, {"age": column}, [0.7], [True], 90))
+
+
+def test_a_batch_that_cannot_be_sealed_holds_up_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.live()
+    world.ship("a-bad", count=1)
+    world.ship("b-good")
+    usual = seal_module.capture_table
+
+    def table(captures: Sequence[Capture]) -> Any:
+        if len(captures) == 1:
+            raise OverflowError("the value 4711 is too large")
+        return usual(captures)
+
+    monkeypatch.setattr(seal_module, "capture_table", table)
+    assert (world.seal(), len(world.shipped())) == (3, 1)
+    assert "cannot be sealed: OverflowError" in caplog.text
+    assert "4711" not in caplog.text
+    monkeypatch.undo()
+    assert (world.seal(), world.shipped()) == (1, [])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.003, 0.3, 100.0])
+def test_a_prediction_that_took_long_is_found_again(world: World, seconds: float) -> None:
+    """Its id tells when its request came, its record when it was answered."""
+    world.live()
+    came = int(world.now.timestamp() * 1000)
+    one = PredictionId(CHURN, 1, CHURN_1, unique_at(came, b"long-ago-0"))
+    at = came + int(seconds * 1000)
+    body = Capture(one, at, None, None, CaptureMode.LIVE, None, 0.4, {"age": [0.5]}, [0.7], [True], 90)
+    world.put("late", write_batch(line_of(body)))
+    assert world.seal() == 1
+    assert row_of(world.ports, one) is not None
+    (batch,) = world.ports.stores.of(ACME).captures.of(CHURN)
+    assert batch.first_at == world.ports.stores.of(ACME).captures.around(CHURN, one.at)[0].first_at == one.at
+
+
+def test_a_slow_publisher_puts_no_older_state_in_a_newer_ones_place(world: World) -> None:
+    world.live()
+    early = world.now
+    release(world.ports, world.caller(), Plan(CHURN, CHURN_1, capture_share=0.5))
+    published = world.ports.stores.objects.read(CURRENT)
+    drafts: list[bytes | None] = []
+
+    def draft(ports: Any, now: datetime) -> bytes | None:
+        drafts.append(real(ports, now))
+        return b"what a slow process read before" if len(drafts) == 1 else drafts[-1]
+
+    real = publish_module._draft
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(publish_module, "_draft", draft)
+        assert not publish(world.ports, early)
+    assert (drafts, world.ports.stores.objects.read(CURRENT)) == ([None, None], published)
 
 
 def test_steady_traffic_makes_one_entry_a_minute_and_labels_make_it_sooner(world: World) -> None:

@@ -110,6 +110,9 @@ class Shadow:
 
     async def _answer(self, job: _Shadowed) -> None:
         arm = job.arm
+        if not self._memory.may_take(arm.slot):  # its trial is over, or it would displace what callers wait for
+            arm.meter.dropped += 1
+            return
         loaded = await self._memory.ready(arm.slot, arm.key.tenant)
         async with self._turns[arm.key.tenant]:
             started, scored = await asyncio.get_running_loop().run_in_executor(self._threads, _score_shadowed, job, loaded)

@@ -5,13 +5,14 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from custody.core.errors import InvalidInput
+from custody.core.errors import CustodyError, Unavailable
 from custody.core.objects import Objects
 from custody.inference.captures.spool import Prepare, Spool, ship
 from custody.inference.metrics import Metrics
 
 _ROLL_S = 1.0
 _MOST_FILES, _TURNS = 100, 10  # a file costs more than its lines: see `Shipper`
+_OF_ONE = (CustodyError, ValueError, FileNotFoundError)  # failures that say nothing of other files
 _log = logging.getLogger("custody.inference")
 
 
@@ -25,6 +26,7 @@ class Shipper:
         self._spool, self._objects, self._metrics, self._prepare = spool, objects, metrics, prepare
         self._thread = ThreadPoolExecutor(1, "ship")
         self._turn = asyncio.Lock()
+        self._is_away = False
         self._unreadable: set[Path] = set()  # of which was told
 
     async def work(self) -> None:
@@ -38,25 +40,27 @@ class Shipper:
 
         most: of the files that are still written to, close only so many, the oldest.
         """
-        self._spool.roll(most)
+        if not self._is_away:  # small files would take many times their room on the disk
+            self._spool.roll(most)
         async with self._turn:
             for path in self._spool.pending():
                 try:
                     size = await asyncio.get_running_loop().run_in_executor(
                         self._thread, ship, path, self._objects, self._prepare
                     )
-                except (InvalidInput, ValueError) as error:  # the file's own fault: it stays, and no other waits for it
-                    self._metrics.counts["ship_failures"] += 1
-                    if path not in self._unreadable:
-                        _log.warning("the captures in %s cannot be read, they wait: %s", path, type(error).__name__)
-                    self._unreadable.add(path)
                 except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
                     self._metrics.counts["ship_failures"] += 1
-                    _log.debug("captures were not shipped, they wait: %s: %s", type(error).__name__, error)
-                    return
+                    self._is_away = not isinstance(error, _OF_ONE) or isinstance(error, Unavailable)
+                    if self._is_away:
+                        _log.debug("captures were not shipped, they wait: %s: %s", type(error).__name__, error)
+                        return
+                    if path not in self._unreadable:  # the file's own fault, or its tenant's: no other waits for it
+                        _log.warning("the captures in %s cannot be shipped, they wait: %s", path, type(error).__name__)
+                    self._unreadable.add(path)
                 else:
-                    self._spool.shipped(path, size)
+                    self._spool.shipped(path)
                     self._metrics.counts["shipped_batches"] += bool(size)  # nothing stands in a file whose disk was full
+            self._is_away = False
 
     async def close(self, seconds: float) -> None:
         """Ship what is left, but not longer; the rest is shipped at the next start."""

@@ -36,10 +36,11 @@ class Spool:
         self._most_bytes, self._roll_bytes = most_bytes, roll_bytes
         self._open: dict[str, _File] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        self._closed = sorted(folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)  # left by an earlier process
+        left = sorted(folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)  # by an earlier process
+        self._closed = {path: path.stat().st_size for path in left}  # in the order in which they are shipped
         self._taken = Counter[str]()  # bytes of each tenant, without those of its open files
-        for path in self._closed:
-            self._taken[path.parent.name] += path.stat().st_size
+        for path, size in self._closed.items():
+            self._taken[path.parent.name] += size
         self.size_bytes = self._taken.total()
 
     def append(self, key: str, lines: bytes) -> bool:
@@ -78,7 +79,7 @@ class Spool:
     def end(self, path: Path, size: int, *, written: bool) -> None:
         """Have a file that was begun shipped, or forget it."""
         if written:
-            self._closed.append(path)
+            self._closed[path] = size
         else:
             self._forget(path, size)
 
@@ -96,10 +97,9 @@ class Spool:
         """Return the closed files, oldest first."""
         return iter(tuple(self._closed))
 
-    def shipped(self, path: Path, size: int) -> None:
+    def shipped(self, path: Path) -> None:
         """Forget a file that was shipped and removed."""
-        self._closed.remove(path)
-        self._forget(path, size)
+        self._forget(path, self._closed.pop(path))
 
     def _has_room(self, key: str, size: int) -> bool:
         """Tell whether a tenant may have more: a share of what would be left free, so that there is always room for another one.
@@ -131,7 +131,7 @@ class Spool:
         file = self._open.pop(key)
         os.close(file.fd)
         self._taken[file.path.parent.name] += file.size
-        self._closed.append(file.path)
+        self._closed[file.path] = file.size
 
 
 def write_alone(path: Path, lines: bytes) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from custody.core.manifest import Manifest
 from custody.core.objects import Objects
 from custody.inference.metrics import Metrics
 from custody.inference.models.cache import Cache
@@ -36,7 +37,7 @@ class Follower:
     ) -> None:
         self._objects, self._public_key, self._library, self._cache = objects, public_key, library, cache
         self._metrics, self._prepare = metrics, prepare
-        self._thread = ThreadPoolExecutor(1, "manifest")
+        self._thread, self._loader = ThreadPoolExecutor(1, "manifest"), ThreadPoolExecutor(1, "advance")
         self._stamp: str | None = None  # of the document that is done with
         self._retry: tuple[str, float, float] = ("", 0.0, 0.0)  # stamp of a failed document, not before, last wait
         self._store_is_away = False
@@ -72,15 +73,18 @@ class Follower:
 
     def close(self) -> None:
         """Let the thread end."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._thread, self._loader):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _apply(self, body: bytes, *, keep: bool = True) -> bool:
         try:
             manifest = require_newer(open_manifest(body, self._public_key), self.state.sequence)
-            state = await self._run(lambda: self._library.advance(manifest, self.state))
-            publish = await self._run(lambda: self._prepare(state))
-            publish()
-            self.state = state
+            if self.state.sequence >= 0 and self._library.to_load(manifest):
+                await self._begin(manifest)
+            state = await self._loaded(manifest)
+            if state is None:
+                return False
+            await self._serve(state)
             self._tell(state)  # in the same step: who sees the new state also sees what is said about it
             if keep:
                 await self._run(lambda: self._library.keep(state, body))
@@ -88,6 +92,36 @@ class Follower:
             self._report(sentence_of(error))
             return False
         return not state.failures
+
+    async def _begin(self, manifest: Manifest) -> None:
+        """Serve what needs no loading: one tenant's slow model must not hold up another's rollback, nor a key's end."""
+        await self._serve(await self._run(lambda: self._library.at_once(manifest, self.state)))
+
+    async def _loaded(self, manifest: Manifest) -> State | None:
+        """Return the state after a manifest once its models are loaded; None if a newer one came and was begun meanwhile."""
+        loading = asyncio.get_running_loop().run_in_executor(self._loader, self._library.advance, manifest, self.state)
+        seen, newest = self._stamp, manifest
+        while not (await asyncio.wait((loading,), timeout=_LOOK_S))[0]:
+            if self.state.sequence < 0:
+                continue  # nothing is served yet that could change
+            try:
+                stamp = await self._run(lambda: self._objects.stamp(DOCUMENT))
+                body = await self._run(lambda: self._objects.read(DOCUMENT)) if stamp not in {None, seen} else None
+                if body is not None:
+                    found = require_newer(open_manifest(body, self._public_key), newest.sequence)
+                    if found.sequence > newest.sequence:
+                        await self._begin(found)
+                        newest = found
+                seen = stamp
+            except Exception as error:  # noqa: BLE001 - the next look, after this loading, says what it is
+                _log.debug("no newer manifest could be read: %s", type(error).__name__)
+        state = await loading
+        return state if newest is manifest else None
+
+    async def _serve(self, state: State) -> None:
+        publish = await self._run(lambda: self._prepare(state))
+        publish()
+        self.state = state
 
     def _tell(self, state: State) -> None:
         if state.failures:

@@ -1,7 +1,7 @@
 """From a manifest to what is served: which models are loaded at once, and which when they are first asked for."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from custody.core.digest import Digest
-from custody.core.errors import CustodyError
+from custody.core.errors import CustodyError, InvalidInput
 from custody.core.manifest import Manifest, Service, Target
 from custody.core.objects import Objects
 from custody.core.prediction import PredictionId
@@ -19,7 +19,7 @@ from custody.core.schema import Signature
 from custody.core.tenancy import TenantId
 from custody.inference.metrics import Meter, Metrics
 from custody.inference.models.cache import Cache
-from custody.inference.models.memory import Loaded, Memory, Slot, identity
+from custody.inference.models.memory import Identity, Loaded, Memory, Slot, identity
 from custody.serving import CaptureMode, Loader, Model, check_parity, dtype_of, fixture_arrays, line_head, read_fixture
 
 _WARM_ROWS = 64
@@ -78,6 +78,10 @@ class State:
         return [arm.target for served in self.served.values() for arm in served.arms]
 
 
+def _targets(service: Service) -> tuple[Target, ...]:
+    return (service.live,) if service.candidate is None else (service.live, service.candidate.target)
+
+
 def grants_of(manifest: Manifest) -> dict[Digest, frozenset[TenantId | None]]:
     """Return the tenants of each key."""
     grants: dict[Digest, frozenset[TenantId | None]] = {}
@@ -108,6 +112,7 @@ class Library:
         most_bytes: int | None = None,
     ) -> None:
         self._objects, self._cache, self._load, self._metrics = objects, cache, load, metrics
+        self._refused: dict[Identity, InvalidInput] = {}
         self.memory = Memory(self._fetched, self._made, threads, most_bytes=most_bytes)
 
     def advance(self, manifest: Manifest, state: State) -> State:
@@ -116,24 +121,48 @@ class Library:
         What replaces a served target is always loaded and checked first. A target that replaces none is loaded if there is
         room, and else when it is first asked for.
         """
-        served: dict[DeploymentKey, Served] = {}
-        failures: dict[DeploymentKey, str] = {}
-        for service in manifest.services:
-            old = state.served.get(service.key)
-            try:
-                served[service.key] = self._serve(service, manifest.sequence, old)
-            except Exception as error:  # noqa: BLE001 - whatever a model file does, the other services go on
-                failures[service.key] = sentence_of(error)
-                if old:
-                    served[service.key] = old
+        if self._refused:
+            wanted = {identity(target) for service in manifest.services for target in _targets(service)}
+            self._refused = {one: why for one, why in self._refused.items() if one in wanted}
+        served, failures = self._served(manifest.services, manifest.sequence, state)
         return State(manifest.sequence, served, failures, grants_of(manifest))
+
+    def to_load(self, manifest: Manifest) -> set[DeploymentKey]:
+        """Return the services of which a model is not in memory."""
+        return {one.key for one in manifest.services if not all(self.memory.holds(target) for target in _targets(one))}
+
+    def at_once(self, manifest: Manifest, state: State) -> State:
+        """Return what of a manifest may be served before its other models are loaded: rollbacks, keys, ends.
+
+        It has the old sequence: what is left is to come.
+        """
+        waiting = self.to_load(manifest)
+        served, failures = self._served([one for one in manifest.services if one.key not in waiting], manifest.sequence, state)
+        served |= {key: state.served[key] for key in waiting if key in state.served}
+        failures |= {key: state.failures[key] for key in waiting if key in state.failures}
+        return State(state.sequence, served, failures, grants_of(manifest))
 
     def keep(self, state: State, body: bytes) -> None:
         """Keep what a restart needs of this state, and forget the files and models that it does not need."""
         used = {digest for target in state.targets for digest in (target.artifact, target.parity)}
-        self._cache.keep(body, state.sequence, {served.sequence for served in state.served.values()}, used)
-        self.memory.keep(state.targets)
+        self.memory.keep(state.targets)  # first: a full disk must not keep models in memory
         self._metrics.keep(state.served.keys())
+        self._cache.keep(body, state.sequence, {served.sequence for served in state.served.values()}, used)
+
+    def _served(
+        self, services: Iterable[Service], sequence: int, state: State
+    ) -> tuple[dict[DeploymentKey, Served], dict[DeploymentKey, str]]:
+        served: dict[DeploymentKey, Served] = {}
+        failures: dict[DeploymentKey, str] = {}
+        for service in services:
+            old = state.served.get(service.key)
+            try:
+                served[service.key] = self._serve(service, sequence, old)
+            except Exception as error:  # noqa: BLE001 - whatever a model file does, the other services go on
+                failures[service.key] = sentence_of(error)
+                if old:
+                    served[service.key] = old
+        return served, failures
 
     def _serve(self, service: Service, sequence: int, old: Served | None) -> Served:
         live = self._arm(service, service.live, CaptureMode.LIVE, old)
@@ -143,10 +172,16 @@ class Library:
         return Served(service, sequence, live, self._arm(service, service.candidate.target, mode, old))
 
     def _arm(self, service: Service, target: Target, mode: CaptureMode, old: Served | None) -> Arm:
+        if (refusal := self._refused.get(identity(target))) is not None:
+            raise refusal.with_traceback(None)
         slot = self.memory.slot(target)
         changed = old is not None and identity(target) not in {identity(arm.target) for arm in old.arms}
         if slot.loaded is None and (self.memory.has_room(slot) or (changed and not slot.checked)):
-            self.memory.load(slot)
+            try:
+                self.memory.load(slot)
+            except InvalidInput as error:  # the file's own fault: trying again would only take others' memory
+                self._refused[identity(target)] = InvalidInput(error.what, why=error.why, fix=error.fix, facts=error.facts)
+                raise
         told: dict[str, str | int | float] = {
             "deployment": str(service.key),
             "revision": service.revision,

@@ -17,6 +17,7 @@ from custody.core.tenancy import TenantId
 from custody.serving import Arrays, Model
 
 Identity = tuple[Digest, Signature, Digest | None]
+_IDLE_NS = 60_000_000_000
 _BASE_BYTES, _FACTOR = 256 * 1024, 5
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps freed memory otherwise
@@ -113,6 +114,19 @@ class Memory:
             slot.cost = cost_of(self._fetch(target))
             self._slots[identity(target)] = slot
         return slot
+
+    def holds(self, target: Target) -> bool:
+        """Tell whether a target's model is in memory."""
+        slot = self._slots.get(identity(target))
+        return slot is not None and slot.loaded is not None
+
+    def may_take(self, slot: Slot) -> bool:
+        """Tell whether a model that nobody waits for is in memory, or may come there: needed still, in the room of idle ones."""
+        if slot.loaded is not None or self.most_bytes is None:
+            return slot.loaded is not None or self._slots.get(identity(slot.target)) is slot
+        since = time.perf_counter_ns() - _IDLE_NS
+        idle = sum(one.cost for one in list(self._slots.values()) if one.loaded is not None and one.used < since)
+        return self._slots.get(identity(slot.target)) is slot and self.bytes - idle + slot.cost <= self.most_bytes
 
     def has_room(self, slot: Slot) -> bool:
         """Tell whether a model fits beside the others."""

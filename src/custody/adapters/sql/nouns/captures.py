@@ -42,9 +42,9 @@ class SqlCaptures(OfTenant):
             query = query.where(table.c.first_event < text_of(end))
         return [_batch(row, key) for row in self._access.rows(query.order_by(table.c.sealed_at, table.c.id))]
 
-    def around(self, key: DeploymentKey, at: datetime) -> Sequence[CaptureBatch]:
-        """Return the batches that may hold a prediction made at a time."""
-        low, high = text_of(at - _ID_PRECISION), text_of(at + _ID_PRECISION)
+    def around(self, key: DeploymentKey, at: datetime, *, before: timedelta = timedelta(0)) -> Sequence[CaptureBatch]:
+        """Return the batches that may hold a prediction made at a time, or that began so long after it at most."""
+        low, high = text_of(at - _ID_PRECISION), text_of(at + _ID_PRECISION + before)
         query = self._select_of(table, key, *table.c).where(table.c.first_at <= high, table.c.last_at >= low)
         return [_batch(row, key) for row in self._access.rows(query.order_by(table.c.sealed_at, table.c.id))]
 
