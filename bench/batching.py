@@ -1,7 +1,7 @@
 """Does batching pay for a model: what a row costs alone and among others, and what waiting for the others costs.
 
-`python bench/batching.py MODEL.onnx` measures your own model (number inputs are filled with noise, texts with a few words);
-without a model it measures two made ones, and fails unless batching pays for the first and does not for the second.
+`python bench/batching.py MODEL.onnx [REQUEST.json]` measures your own model with the rows of an infer request, or without one with
+noise for numbers and a few words for texts, which a model with categories refuses. Without a model it measures two made ones, and fails unless batching pays for the first and does not for the second.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from custody.adapters.frameworks.onnx import OnnxModel
 from custody.core.digest import digest_of
+from custody.core.errors import InvalidInput
 from custody.core.manifest import Target
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.schema import Signature, Tensor
@@ -27,7 +28,8 @@ from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
 from custody.inference.models.memory import Loaded, Slot
 from custody.inference.models.scoring import Scored, score
-from custody.serving import CaptureMode
+from custody.inference.protocols.v2_request import read_request
+from custody.serving import CaptureMode, check_inputs
 
 SIZES = (1, 4, 16, 64)
 CALLERS = 16  # requests that wait at once
@@ -139,8 +141,8 @@ def words(terms: int = 20_000) -> Subject:
     return Subject("text", OnnxModel(body, signature), signature, {"text": np.array([[texts[0]]], dtype=object)})
 
 
-def given(path: Path) -> Subject:
-    """Return a model of the user's, with a row that fits its inputs."""
+def given(path: Path, request: Path | None) -> Subject:
+    """Return a model of the user's, with the rows of a request, or a made-up row that fits its inputs; InvalidInput if it refuses."""
     import onnxruntime
 
     kinds = {"float": "FP32", "double": "FP64", "int32": "INT32", "int64": "INT64", "bool": "BOOL", "string": "BYTES"}
@@ -152,20 +154,35 @@ def given(path: Path) -> Subject:
 
     inputs, outputs = tensors(session.get_inputs()), tensors(session.get_outputs())
     signature = Signature(inputs, outputs, outputs[-1].name, ("no", "yes"))
+    model = OnnxModel(path.read_bytes(), signature)
+    if request is not None:
+        rows, _ = check_inputs(signature, read_request(request.read_bytes(), None).tensors)
+        return Subject(path.name, model, signature, rows)
     rng, row = np.random.default_rng(1), Arrays()
     for tensor, node in zip(inputs, session.get_inputs(), strict=True):
         shape = (1, *tensor.shape[1:])
         dtype = {"tensor(float)": "f4", "tensor(double)": "f8", "tensor(int32)": "i4", "tensor(int64)": "i8"}.get(node.type, "?")
         noise = rng.normal(size=shape)
         row[tensor.name] = np.full(shape, "a few words", object) if tensor.datatype == "BYTES" else noise.astype(dtype)
-    return Subject(path.name, OnnxModel(path.read_bytes(), signature), signature, row)
+    try:
+        model.run(row)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{path.name} refuses a made-up row.",
+            why=f"{error.what} {error.why}".strip(),
+            fix="Give a request that it takes: ARGS='model.onnx request.json', as sent to /infer.",
+        ) from error
+    return Subject(path.name, model, signature, row)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure; the exit code is 1 if a made model does not behave as it should."""
     if arguments:
-        for path in arguments:
-            measured(given(Path(path)))
+        try:
+            measured(given(Path(arguments[0]), Path(arguments[1]) if len(arguments) > 1 else None))
+        except InvalidInput as error:
+            print(error, file=sys.stderr)
+            return 2
         return 0
     wide, text = measured(made("wide network", 1024, 4)), measured(words())
     return 0 if wide < PAYS <= text else 1

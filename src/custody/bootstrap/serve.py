@@ -8,7 +8,9 @@ import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from string import hexdigits
 from typing import Any
 
 from custody.bootstrap.crew import Worker, end, run
@@ -68,8 +70,16 @@ def serve(place: Place, flags: Mapping[str, object], *, workers: int = 1, drain_
 
     flags: of the inference process, by name, besides those that the place and this process decide.
     What a former, larger number of workers left in the folder is shipped by the first.
-    Raises: Conflict if the folder or a port is taken, Unavailable if a worker cannot start.
+    Raises: InvalidInput for what is no key, or a missing extra; Conflict if the folder or a port is taken, Unavailable if a worker cannot start.
     """
+    if len(place.public_key) != 64 or not set(place.public_key) <= set(hexdigits):
+        raise InvalidInput(
+            "This is no public key.",
+            why="An Ed25519 key is written as 64 hex digits.",
+            fix="custody serve in the project prints it.",
+        )
+    if place.grpc_port is not None and find_spec("grpc") is None:
+        raise InvalidInput("Serving gRPC needs grpcio.", fix="pip install 'custody-ml[grpc]'")
     place.state_dir.mkdir(parents=True, exist_ok=True)
     stop = threading.Event()
     came = [signal.SIGTERM]

@@ -118,7 +118,8 @@ def _serve(cli: click.Group) -> None:
         if keyring and master:
             given["sealing"] = ("--keyring", keyring, "--master-key", master, "--encrypt")
         place = place_of(Path(top) if top else None, os.environ, given)
-        say(f"elsewhere: custody serve --objects {place.objects} --public-key {place.public_key}")
+        sealed = " --keyring KEYRING --master-key MASTER_KEY" if place.sealing else ""  # what they are may be known here alone
+        say(f"elsewhere: custody serve --objects {place.objects} --public-key {place.public_key}{sealed}")
         kept = {name: value for name, value in flags.items() if value is not None}
         ctx.exit(start(place, kept, workers=workers, drain_seconds=drain_seconds))
 

@@ -112,6 +112,7 @@ def _deployment_views(noun: click.Group) -> None:
             "live": lambda r: ref(r["service"]["live"]["model"]),
             "threshold": lambda r: r["service"]["live"]["threshold"],
             "candidate": lambda r: _candidate(r["service"]),
+            "handling": lambda r: _handling(r["service"]),
             "by": lambda r: r["actor"],
             "at": lambda r: when(r["at"]),
             "reason": lambda r: r["reason"],
@@ -145,6 +146,14 @@ def _candidate(service: dict[str, Any]) -> str:
     return f"{ref(candidate['target']['model'])} {candidate['mode']}{share}"
 
 
+def _handling(service: dict[str, Any]) -> str:
+    """Say what is not as usual: a rollback keeps it, since it is the deployment's, not the version's."""
+    handling = service["handling"]
+    kept = f"keeps {handling['capture_share']:.3g} of the rows" if handling["capture_share"] < 1 else ""
+    rows = f"up to {handling['max_batch']} rows together within {handling['max_wait_us']} us" if handling["max_batch"] > 1 else ""
+    return "; ".join(filter(None, (kept, rows)))
+
+
 def _revision_text(revision: dict[str, Any]) -> str:
     service = revision["service"]
     return facts(
@@ -154,6 +163,7 @@ def _revision_text(revision: dict[str, Any]) -> str:
             "action": f"{revision['action']} by {revision['actor']} at {when(revision['at'])}",
             "live": f"{ref(service['live']['model'])} at threshold {service['live']['threshold']:g}",
             "candidate": _candidate(service),
+            "handling": _handling(service),
             "reason": revision["reason"],
         }
     )

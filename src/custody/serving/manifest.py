@@ -31,7 +31,13 @@ def open_manifest(body: bytes, public_key: bytes) -> Manifest:
             fix="Start the server with the control plane's public key, or publish the manifest again.",
         ) from error
     except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError) as error:
-        raise InvalidInput("The manifest cannot be read.", why=str(error)) from error
+        raise InvalidInput(
+            "The manifest cannot be read.",
+            why=f"{error}."
+            if body[:1] in {b"{", b""}
+            else "It is no JSON: the project seals its objects, or this is another store.",
+            fix="" if body[:1] in {b"{", b""} else "Give the project's --keyring and --master-key.",
+        ) from error
     if manifest.version != MANIFEST_VERSION:
         raise InvalidInput(
             f"The manifest has the version {manifest.version}, and this server reads {MANIFEST_VERSION}.",

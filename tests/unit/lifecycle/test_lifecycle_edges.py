@@ -14,8 +14,8 @@ from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE, Actor, Role, TenantId
 from custody.data.split import Split
+from custody.lifecycle import captured
 from custody.lifecycle import publish as publish_module
-from custody.lifecycle import seal as seal_module
 from custody.lifecycle.admit import add_key, add_tenant
 from custody.lifecycle.captured import row_of
 from custody.lifecycle.convert import convert
@@ -196,14 +196,14 @@ def test_a_batch_that_cannot_be_sealed_holds_up_no_other(
     world.live()
     world.ship("a-bad", count=1)
     world.ship("b-good")
-    usual = seal_module.capture_table
+    usual = captured.capture_table
 
     def table(captures: Sequence[Capture]) -> Any:
         if len(captures) == 1:
             raise OverflowError("the value 4711 is too large")
         return usual(captures)
 
-    monkeypatch.setattr(seal_module, "capture_table", table)
+    monkeypatch.setattr("custody.lifecycle.seal.capture_table", table)
     assert (world.seal(), len(world.shipped())) == (3, 1)
     assert "cannot be sealed: OverflowError" in caplog.text
     assert "4711" not in caplog.text
