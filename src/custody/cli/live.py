@@ -58,7 +58,7 @@ def _deployment_changes(noun: click.Group) -> None:
     for action, text in (
         ("promote", "Make the candidate live."),
         ("reject", "Take the candidate away."),
-        ("rollback", "Return to what was live before."),
+        ("rollback", "Return to what was live before; a second time undoes the first."),
     ):
         _step(noun, action, text)
 
@@ -134,7 +134,7 @@ def _step(noun: click.Group, action: str, text: str) -> None:
     made: Callable[..., None] = click.argument("deployment")(step)
     made = click.option("--reason", default="", help="Kept in the timeline.")(made)
     made = click.option("--expected", type=int, help="Revision you looked at; a newer one is a conflict.")(made)
-    made = click.option("--yes", is_flag=True, help="Do not ask.")(made)
+    made = click.option("--yes", is_flag=True, help="Do not ask, as a rollback does on a terminal.")(made)
     verb(noun, action, dry=True, examples=[f"custody deployment {action} acme/prod/churn --reason 'see ticket 12'"])(made)
 
 
