@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import importlib
 import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -135,6 +136,25 @@ def test_the_length_of_the_json_part_is_counted_in_the_decompressed_body(acme: h
     assert answer.status_code == 200
     assert answer.json()["outputs"][0]["data"] == acme.post(INFER, json=body()).json()["outputs"][0]["data"]
     assert "inference-header-content-length" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("shape", "data", "words"),
+    [
+        ([2, 1], [[30.5, 31.5], []], "different lengths"),
+        ([2, 1], [[30.5, 31.5]], r"nested as \[1, 2\]"),
+        ([2, 1], [[[30.5]], [[31.5]]], r"nested as \[2, 1, 1\]"),
+        ([2, 1], [30.5, [31.5]], "side by side"),
+    ],
+)
+def test_data_that_is_nested_in_another_way_than_its_shape_is_not_cut_anew(
+    acme: httpx.Client, shape: list[int], data: Any, words: str
+) -> None:
+    request = body(2)
+    request["inputs"][0] |= {"shape": shape, "data": data}
+    answer = acme.post(INFER, json=request)
+    assert answer.status_code == 400
+    assert re.search(words, answer.json()["error"])
 
 
 def test_nested_data_and_nulls_are_those_of_flat_data(acme: httpx.Client) -> None:

@@ -104,7 +104,7 @@ def test_rows_that_a_shape_only_claims_take_no_memory() -> None:
     content = LONG + json.dumps({"inputs": [{**NUMBERS, "shape": [10**8, 2], "data": [[1, 2], [3, 4]]}]}).encode()
     tracemalloc.start()
     try:
-        with pytest.raises(InvalidInput, match="holds 200000000 values, got 4"):
+        with pytest.raises(InvalidInput, match="nested as"):
             read_request(content, None, floats=1)
         assert tracemalloc.get_traced_memory()[1] < 500_000
     finally:

@@ -116,7 +116,9 @@ def test_missing_numbers_come_as_null_or_as_the_nan_that_python_writes() -> None
         (json.dumps({"inputs": {**COLUMNS, "age": ["1", "2"]}}).encode(), "got str at position 0"),
         (json.dumps({"inputs": {**COLUMNS, "age": [1e300, 1]}}).encode(), "does not fit FP32"),
         (b'{"inputs": {"age": [Infinity], "spend": [NaN], "plan": ["basic"]}}', "does not fit FP32"),
-        (json.dumps({"inputs": {**COLUMNS, "plan": [None, "basic"]}}).encode(), "got null at position 0"),
+        (json.dumps({"inputs": {**COLUMNS, "plan": [5, "basic"]}}).encode(), "got int at position 0"),
+        (json.dumps({"inputs": {**COLUMNS, "age": [[1.0, 2.0], []]}}).encode(), "lists of different lengths"),
+        (b'{"dataframe_records": []}', "'dataframe_records' has no rows"),
         (json.dumps({"inputs": COLUMNS, "params": [1]}).encode(), "'params'"),
         (json.dumps({"inputs": COLUMNS, "params": {"key": ["one"]}}).encode(), "1 keys for 2 rows"),
     ],
@@ -137,6 +139,8 @@ def test_a_request_that_cannot_be_answered_says_why_in_mlflows_shape(acme: httpx
         (b"age,age\n1,2\n", "twice"),
         (b"age,spend,plan\nold,2,basic\n", "'age' must hold FP32"),
         (b"age,spend,plan\n1,inf,basic\n", "does not fit FP32"),
+        (b"age,spend,plan\n1,2,basic\n1_000,2,basic\n", "the one in row 1 cannot"),
+        ("age,spend,plan\n\u0661\u0662,2,basic\n".encode(), "the one in row 0 cannot"),
         (b'age,spend,plan\n1,2,"basic\n', "not CSV"),
         (b"\xff\xfe", "not CSV"),
     ],
@@ -145,6 +149,60 @@ def test_csv_that_cannot_be_answered_says_why(acme: httpx.Client, content: bytes
     answer = acme.post(CALL, content=content, headers={"content-type": "text/csv"})
     assert answer.status_code == 400, answer.text
     assert words in answer.json()["message"]
+
+
+MIXED = Signature(
+    (Tensor("n", "INT64", (-1, 1)), Tensor("yes", "BOOL", (-1, 1)), Tensor("words", "BYTES", (-1, 1))), (), "", ("", "")
+)
+
+
+def test_frames_are_taken_as_they_were_trained_on() -> None:
+    """Booleans are whole numbers to a model, whole numbers beside missing ones are floats, and no text is the empty one."""
+    rows = [{"n": True, "yes": 1, "words": None}, {"n": 30.0, "yes": False, "words": "a"}]
+    found, _ = check_inputs(MIXED, read_json(json.dumps({"dataframe_records": rows}).encode()).tensors_for(MIXED))
+    assert {name: array.reshape(-1).tolist() for name, array in found.items()} == {
+        "n": [1, 30],
+        "yes": [True, False],
+        "words": ["", "a"],
+    }
+    found, _ = check_inputs(MIXED, read_csv(b"n,yes,words\nTrue,1,\n30.0,false,a\n").tensors_for(MIXED))
+    assert found["n"].reshape(-1).tolist() == [1, 30]
+    for wrong in ({"n": 30.5}, {"yes": 2}, {"yes": 0.5}):
+        table = read_json(json.dumps({"dataframe_records": [{**rows[1], **wrong}]}).encode())
+        with pytest.raises(InvalidInput, match="must hold"):
+            check_inputs(MIXED, table.tensors_for(MIXED))
+
+
+def test_a_model_of_an_array_takes_frames_of_as_many_columns() -> None:
+    wide = Signature((Tensor("input", "FP32", (-1, 3)),), (), "", ("", ""))
+    frames = [
+        read_json(b'{"dataframe_records": [{"a": 1, "b": 2, "c": 3}, {"a": 4, "b": 5, "c": 6}]}'),
+        read_json(b'{"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1, 2, 3], [4, 5, 6]]}}'),
+        read_json(b'{"instances": {"a": [1, 4], "b": [2, 5], "c": [3, 6]}}'),
+        read_csv(b"a,b,c\n1,2,3\n4,5,6\n"),
+    ]
+    for frame in frames:
+        found, _ = check_inputs(wide, frame.tensors_for(wide))
+        assert found["input"].tolist() == [[1, 2, 3], [4, 5, 6]]
+    with pytest.raises(InvalidInput, match="is missing"):
+        check_inputs(wide, read_csv(b"a,b\n1,2\n").tensors_for(wide))
+    with pytest.raises(InvalidInput, match="different lengths"):
+        read_json(b'{"instances": [[1, 2, 3, 4], [5, 6]]}').tensors_for(wide)
+
+
+def test_other_tenants_deployments_are_nothing_in_mlflows_words_too(world: World) -> None:
+    world.publish([world.service(world.target(tabular(1)))])
+    with world.server() as server:
+        for headers in ({}, bearer(GLOBEX)):
+            for verb in ("invocations", "ping"):
+                texts = {
+                    httpx.post(f"{server.url}/tenants/acme/deployments/{name}/{verb}", headers=headers, json={}).text.replace(
+                        name, ""
+                    )
+                    for name in ("churn", "nope")
+                }
+                assert len(texts) == 1
+                assert "error_code" in texts.pop()
 
 
 json_values = st.recursive(

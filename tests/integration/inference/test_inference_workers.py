@@ -148,7 +148,9 @@ def test_grpc_is_shared_too(world: World) -> None:
 
 
 def test_a_worker_that_cannot_start_ends_it_all_and_says_why(world: World) -> None:
-    with pytest.raises(AssertionError, match="A worker did not start"), world.serve("--workers", "2", "--public-key", "00"):
+    with pytest.raises(AssertionError, match="A worker did not start"), world.serve("--workers", "2", "--objects", "ftp://x"):
+        pass
+    with pytest.raises(AssertionError, match="This is no public key"), world.serve("--workers", "2", "--public-key", "00"):
         pass
 
 

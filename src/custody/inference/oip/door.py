@@ -235,7 +235,7 @@ class GrpcDoor:
 
 
 def _model(name: str, version: str) -> str:
-    if "/" in name + version:
+    if "/" in name + version or name == "stats":  # which stands for all models' statistics in paths
         raise Refused(404, f"'{name[:80]}' is no model's name.")
     return f"/models/{name}" + (f"/versions/{version}" if version else "")
 

@@ -18,6 +18,7 @@ from custody.inference.protocols.values import WHOLE, array_of, flattened, typed
 from custody.serving import Given
 
 _FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+_KNOWN = ("key", "entity", "event_time")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -48,40 +49,61 @@ class Table:
                     fix=f"Send them as dataframe_split or dataframe_records with: {', '.join(signature.features)}.",
                 )
             columns = {signature.inputs[0].name: self.rows}
+        columns = _stacked(columns, signature)
         return [self._given(tensor, columns[tensor.name]) for tensor in signature.inputs if tensor.name in columns]
 
     def _given(self, tensor: Tensor, rows: Sequence[Any]) -> Given:
         name, datatype = tensor.name, tensor.datatype
-        if self.texts:
-            rows = [_read(name, datatype, text) for text in rows]
         try:
-            values = flattened(rows)
+            values, _ = flattened(rows)
         except TypeError as error:
-            raise InvalidInput(f"Input '{name[:80]}' holds lists and values side by side.") from error
+            raise InvalidInput(f"Input '{name[:80]}': {error}, in rows that need as many values each.") from error
+        if self.texts:
+            values = [_read(name, datatype, number, text) for number, text in enumerate(values)]
         width = prod(tensor.shape[1:]) if -1 not in tensor.shape[1:] else 0
         if width > 0 and len(values) != len(rows) * width:
             raise InvalidInput(f"Input '{name[:80]}' takes {width} values a row, got {len(values)} for {len(rows)} rows.")
-        if datatype in WHOLE and bool in {type(value) for value in values}:
-            values = [
-                int(value) if isinstance(value, bool) else value for value in values
-            ]  # a column of booleans is trained on so
+        values = _cast(datatype, values)
         shape = (len(rows), *(tensor.shape[1:] if width > 0 else (len(values) // max(len(rows), 1),)))
         return Given(name, datatype, shape, array_of(name, datatype, typed(name, datatype, values)))
 
 
-def _read(name: str, datatype: str, text: str) -> Any:
+def _stacked(columns: Mapping[str, Sequence[Any]], signature: Signature) -> Mapping[str, Sequence[Any]]:
+    """Return the columns of a frame as the rows of a model that was trained on an array: its one input takes them all, in order."""
+    only = signature.inputs[0]
+    if len(signature.inputs) > 1 or only.name in columns or only.shape[1:] != (len(columns),):
+        return columns
+    return {only.name: [list(row) for row in zip(*columns.values(), strict=True)]}
+
+
+def _cast(datatype: str, values: list[Any]) -> list[Any]:
+    """Return values as data frames mean them: numbers became floats beside missing ones, and models take booleans as numbers."""
+    kinds = {type(value) for value in values}
+    if datatype in WHOLE and kinds & {bool, float}:
+        return [int(one) if isinstance(one, bool) or (isinstance(one, float) and one.is_integer()) else one for one in values]
+    if datatype == "BOOL" and kinds & {int, float}:
+        return [bool(one) if one in (0, 1) else one for one in values]
+    if datatype == "BYTES" and type(None) in kinds:
+        return ["" if one is None else one for one in values]  # as it was in training
+    return values
+
+
+def _read(name: str, datatype: str, row: int, text: str) -> Any:
     """Read a value from CSV; an empty number is a missing one."""
     try:
+        if datatype != "BYTES" and ("_" in text or not text.isascii()):
+            raise ValueError(text)  # Python reads more as numbers than others do
         if datatype == "BYTES":
             return text
         if datatype == "BOOL":
             return _TRUTH[text.strip().lower()]
         if datatype in WHOLE:
-            return _TRUTH[found] if (found := text.strip().lower()) in {"true", "false"} else int(text)
+            found = text.strip().lower()
+            return _TRUTH[found] if found in {"true", "false"} else int(found.removesuffix(".0"))
         return float(text) if text.strip() else None
     except (ValueError, KeyError) as error:
         raise InvalidInput(
-            f"Input '{name[:80]}' must hold {datatype} values, and a value of it cannot be read as one."
+            f"Input '{name[:80]}' must hold {datatype} values, and the one in row {row} cannot be read as one."
         ) from error
 
 
@@ -93,13 +115,14 @@ def read_json(body: bytes) -> Table:
         raise InvalidInput(
             f"The body must be a JSON object with exactly one of {', '.join(_FORMS)}; it has {', '.join(forms) or 'none'}.",
         )
-    parameters = document.get("params") or {}
-    if not isinstance(parameters, dict):
+    given = document.get("params") or {}
+    if not isinstance(given, dict):
         raise InvalidInput("'params' must be an object.")
+    parameters = {name: given[name] for name in _KNOWN if name in given}  # the others mean something to a model elsewhere
     data = document[forms[0]]
     if forms[0] == "dataframe_split":
         columns, rows = _split(data)
-    elif isinstance(data, dict) and forms[0] == "inputs":
+    elif isinstance(data, dict) and forms[0] in {"inputs", "instances"}:
         columns, rows = {name: values if isinstance(values, list) else [values] for name, values in data.items()}, []
     elif not isinstance(data, list):
         raise InvalidInput(f"'{forms[0]}' must be a list.")

@@ -273,11 +273,20 @@ def _from_json(one: _Input, count: int) -> NDArray[Any]:
 def _loosely(one: _Input) -> list[Any]:
     """Read data that is nested, or has null for a missing number; say what came if it is neither."""
     try:
-        values = flattened(_any.decode(one.data))
-    except (msgspec.MsgspecError, RecursionError, TypeError, UnicodeDecodeError) as error:
+        values, lengths = flattened(_any.decode(one.data))
+    except TypeError as error:
+        raise InvalidInput(
+            f"Input '{one.name[:80]}': in its data {error}.", fix="Send a flat list, or nest it as the shape."
+        ) from error
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         if "out of range" in str(error):  # as 1e400, which no float holds
             raise InvalidInput(f"Input '{one.name[:80]}' holds a number that does not fit {one.datatype}.") from error
         raise InvalidInput(
             f"Input '{one.name[:80]}' needs 'data', a list of {one.datatype} values (or binary_data_size)."
         ) from error
+    if len(lengths) > 1 and lengths not in ((*one.shape,), (*one.shape[:1], math.prod(one.shape[1:]))):
+        raise InvalidInput(
+            f"Input '{one.name[:80]}': the data is nested as {[*lengths][:8]}, and the shape is {one.shape[:8]}.",
+            fix="Send a flat list, or nest it as the shape.",
+        )
     return typed(one.name, one.datatype, values)

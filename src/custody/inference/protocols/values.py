@@ -52,14 +52,20 @@ def finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def flattened(values: Sequence[Any]) -> list[Any]:
-    """Return the values of nested lists in order; TypeError where lists and values stand side by side."""
-    flat = list(values)
+def flattened(values: Sequence[Any]) -> tuple[list[Any], tuple[int, ...]]:
+    """Return the values of nested lists in order, and how long the lists of each level are.
+
+    Raises: TypeError where lists and values stand side by side, or lists of different lengths: a value would come to another row.
+    """
+    flat, lengths = list(values), [len(values)]
     while any(isinstance(value, list) for value in flat):
         if not all(isinstance(value, list) for value in flat):
             raise TypeError("lists and values stand side by side")
+        if len({len(value) for value in flat}) > 1:
+            raise TypeError("lists of different lengths stand side by side")
+        lengths.append(len(flat[0]))
         flat = [inner for value in flat for inner in value]
-    return flat
+    return flat, tuple(lengths)
 
 
 def typed(name: str, datatype: str, values: Sequence[Any]) -> list[Any]:
