@@ -158,7 +158,7 @@ MIXED = Signature(
 
 def test_frames_are_taken_as_they_were_trained_on() -> None:
     """Booleans are whole numbers to a model, whole numbers beside missing ones are floats, and no text is the empty one."""
-    rows = [{"n": True, "yes": 1, "words": None}, {"n": 30.0, "yes": False, "words": "a"}]
+    rows: list[dict[str, Any]] = [{"n": True, "yes": 1, "words": None}, {"n": 30.0, "yes": False, "words": "a"}]
     found, _ = check_inputs(MIXED, read_json(json.dumps({"dataframe_records": rows}).encode()).tensors_for(MIXED))
     assert {name: array.reshape(-1).tolist() for name, array in found.items()} == {
         "n": [1, 30],
@@ -167,7 +167,8 @@ def test_frames_are_taken_as_they_were_trained_on() -> None:
     }
     found, _ = check_inputs(MIXED, read_csv(b"n,yes,words\nTrue,1,\n30.0,false,a\n").tensors_for(MIXED))
     assert found["n"].reshape(-1).tolist() == [1, 30]
-    for wrong in ({"n": 30.5}, {"yes": 2}, {"yes": 0.5}):
+    wrongs: list[dict[str, Any]] = [{"n": 30.5}, {"yes": 2}, {"yes": 0.5}]
+    for wrong in wrongs:
         table = read_json(json.dumps({"dataframe_records": [{**rows[1], **wrong}]}).encode())
         with pytest.raises(InvalidInput, match="must hold"):
             check_inputs(MIXED, table.tensors_for(MIXED))

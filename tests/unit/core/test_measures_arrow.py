@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from custody.core.measures import arrow
@@ -51,6 +51,7 @@ def chunked(draw: st.DrawFn) -> pa.ChunkedArray:
 
 
 @given(chunked())
+@example(pa.chunked_array([pa.array([[]], pa.list_(pa.int64())), pa.array([[0]], pa.list_(pa.int64()))]))
 def test_an_arrow_column_counts_as_its_values_do(column: pa.ChunkedArray) -> None:
     for spec in SPECS:
         expected = summarise({"x": column.to_pylist()}, (spec,)).columns[0]

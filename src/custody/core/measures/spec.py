@@ -149,9 +149,12 @@ def _number(value: Any) -> float:
 def _floats(values: Iterable[Any]) -> NDArray[np.float64]:
     present = [value for value in values if value is not None]
     try:
-        return np.array(present, dtype=np.float64).reshape(len(present))
+        found = np.array(present, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        return np.array([_number(value) for value in present], dtype=np.float64)
+        found = np.empty((0, 0))
+    if found.ndim == 1:  # lists are no numbers, not even those of one
+        return found
+    return np.array([_number(value) for value in present], dtype=np.float64)
 
 
 def _numbers_in(spec: Spec, array: Any) -> tuple[NDArray[Any], int]:
