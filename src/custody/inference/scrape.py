@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from custody.core.tenancy import TenantId
@@ -66,17 +67,6 @@ class Scrape:
                 texts.setdefault(path.parent.name, path.read_text(encoding="utf-8"))
         return merged({name.removeprefix("worker-"): text for name, text in sorted(texts.items())})
 
-    def seen(self, tenants: AbstractSet[TenantId | None]) -> str:
-        """Return the metrics of all processes as a caller may see them: the samples of these tenants, and those that name none.
-
-        tenants: as a key grants them; None among them means every tenant.
-        """
-        text = self.all()
-        if None in tenants:
-            return text
-        named = ((line, _TENANT.search(line)) for line in text.splitlines(keepends=True))
-        return "".join(line for line, tenant in named if tenant is None or tenant[1] in {"", *tenants})
-
     def _gauges(self, arms: list[Arm]) -> Iterator[str]:
         numbers = {
             "manifest_sequence": ("Sequence of the newest manifest served.", max(self.state().sequence, 0)),
@@ -101,6 +91,17 @@ class Scrape:
         yield from family("requests_waiting", "Requests in flight that wait for their tenant's turn.", "gauge", waiting)
 
 
+def visible(text: str, tenants: AbstractSet[TenantId | None]) -> str:
+    """Return metrics as a caller may see them: the samples of these tenants, and those that name none.
+
+    tenants: as a key grants them; None among them means every tenant.
+    """
+    if None in tenants:
+        return text
+    named = ((line, _TENANT.search(line)) for line in text.splitlines(keepends=True))
+    return "".join(line for line, tenant in named if tenant is None or tenant[1] in {"", *tenants})
+
+
 class Looks:
     """Looks at the numbers once for all who ask meanwhile: anybody may ask, and a look costs as much as many predictions.
 
@@ -109,21 +110,23 @@ class Looks:
 
     def __init__(self, scrape: Scrape) -> None:
         self._scrape, self._one, self._due = scrape, asyncio.Lock(), 0.0
-        self._coming: dict[AbstractSet[TenantId | None], asyncio.Task[str]] = {}
+        self._coming: asyncio.Task[Callable[[AbstractSet[TenantId | None]], str]] | None = None
 
     async def seen(self, tenants: AbstractSet[TenantId | None]) -> str:
-        """Return what `Scrape.seen` does, soon."""
-        if tenants not in self._coming:
-            self._coming[tenants] = asyncio.create_task(self._look(tenants))
-        return await asyncio.shield(self._coming[tenants])
+        """Return the metrics of all processes as a caller may see them, see `visible`; soon."""
+        if self._coming is None:
+            self._coming = asyncio.create_task(self._look())
+        look = await asyncio.shield(self._coming)
+        return await asyncio.get_running_loop().run_in_executor(None, look, tenants)
 
-    async def _look(self, tenants: AbstractSet[TenantId | None]) -> str:
+    async def _look(self) -> Callable[[AbstractSet[TenantId | None]], str]:
         async with self._one:
             await asyncio.sleep(self._due - time.monotonic())
-            del self._coming[tenants]  # who asks from now on asks for the next look
+            self._coming = None  # who asks from now on asks for the next look
             began = time.monotonic()
             try:
-                return await asyncio.get_running_loop().run_in_executor(None, self._scrape.seen, tenants)
+                text = await asyncio.get_running_loop().run_in_executor(None, self._scrape.all)
+                return cache(partial(visible, text))
             finally:
                 self._due = 10 * time.monotonic() - 9 * began
 

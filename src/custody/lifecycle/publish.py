@@ -1,6 +1,7 @@
 """Tell the data plane: all deployments and keys as one signed manifest in the object store."""
 
 import base64
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -10,13 +11,12 @@ import msgspec
 from custody.core.digest import Digest
 from custody.core.manifest import CaptureRule, KeyGrant, Manifest, Service, SignedManifest, Target
 from custody.core.page import MOST
-from custody.core.tenancy import HOUSE, Actor, Role, TenantId
+from custody.core.tenancy import TenantId
 from custody.lifecycle.stores import Key, Ports, Stores
 from custody.monitoring.ports import Monitors
 from custody.privacy.rules import Captures, PrivacyPolicy
 
 CURRENT = "manifest/current"
-_PUBLISHER = Actor("publisher", Role.ADMIN)
 SESSION = "session:"  # before the id of the key that a session came from, in the session's name
 
 
@@ -24,16 +24,14 @@ def publish(ports: Ports, now: datetime) -> bool:
     """Publish the manifest if deployments or keys changed since the published one; tell whether it did.
 
     Desired state is what the database says: a process killed between its commit and this call is made good by the next
-    call, from whichever process. One of them writes at a time, while nobody changes the database: a slow one would put an
-    older state, or a lower sequence, in a newer one's place, and data planes take none that is lower.
+    call, from whichever process. After writing it looks again, so that a slow process does not leave an older state behind:
+    what it then writes has a sequence above all that others wrote before, and data planes take none that is lower.
     """
-    if _draft(ports, now) is None:
-        return False
-    with ports.stores.change(HOUSE, _PUBLISHER, now):
-        draft = _draft(ports, now)
-        if draft is not None:
-            ports.stores.objects.publish(CURRENT, draft)
-    return draft is not None
+    wrote = False
+    while (draft := _draft(ports, now)) is not None:
+        ports.stores.objects.publish(CURRENT, draft)
+        wrote = True
+    return wrote
 
 
 def _draft(ports: Ports, now: datetime) -> bytes | None:
@@ -46,7 +44,8 @@ def _draft(ports: Ports, now: datetime) -> bytes | None:
         if old.services == services and old.keys == keys:
             return None
         sequence = old.sequence
-    manifest = Manifest(max(sequence + 1, int(now.timestamp() * 1000)), now, services, keys)
+    clock_ms = time.time_ns() // 1_000_000  # and not `now`, which may be long ago when this is written
+    manifest = Manifest(max(sequence + 1, clock_ms), now, services, keys)
     text = msgspec.json.encode(manifest).decode()
     signature = base64.b64encode(ports.signer.sign(text.encode())).decode()
     signed = SignedManifest(text, signature, ports.signer.key_id)

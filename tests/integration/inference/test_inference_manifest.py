@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -220,6 +221,12 @@ async def reached(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.01)
 
 
+def copied(world: World) -> Path:
+    """Return a copy of the state folder, as it would be found after a sudden end."""
+    shutil.copytree(world.folder / "state", world.folder / "state-copied")
+    return world.folder / "state-copied"
+
+
 def test_a_slow_model_of_one_deployment_holds_up_no_rollback_of_another_and_no_key(world: World) -> None:
     """The rollback comes with the slow model in one manifest, and in the next one while it is being loaded."""
     one, two, slow = (world.target(tabular(seed), seed) for seed in (1, 2, 3))
@@ -244,6 +251,12 @@ def test_a_slow_model_of_one_deployment_holds_up_no_rollback_of_another_and_no_k
         newest = world.publish([world.service(one, 3), world.service(slow, 2, key=OTHER)])
         await reached(lambda: serves() == {"churn": 3, "other": 1})
         assert app.view.state.sequence < newest  # not all of it is served yet
+        kept = sorted(path.name for path in (world.folder / "state/manifests").iterdir())
+        assert kept[-1] == f"{newest:020d}.json"  # a restart begins with it
+        again = InferenceApp(world.objects, OnnxModel, world.public_key, copied(world))
+        await again._follower.start()
+        assert again.view.state.served[CHURN].service.revision == 3
+        await again._stop()
         go.set()
         await reached(lambda: app.view.state.sequence == newest)
         assert serves() == {"churn": 3, "other": 2}

@@ -187,6 +187,8 @@ def test_a_model_of_an_array_takes_frames_of_as_many_columns() -> None:
         assert found["input"].tolist() == [[1, 2, 3], [4, 5, 6]]
     with pytest.raises(InvalidInput, match="is missing"):
         check_inputs(wide, read_csv(b"a,b\n1,2\n").tensors_for(wide))
+    with pytest.raises(InvalidInput, match="different row counts"):
+        read_json(b'{"inputs": {"a": [1, 2], "b": [1], "c": [1]}}').tensors_for(wide)
     with pytest.raises(InvalidInput, match="different lengths"):
         read_json(b'{"instances": [[1, 2, 3, 4], [5, 6]]}').tensors_for(wide)
 

@@ -1,15 +1,16 @@
 """What happens at the edges of each step: twice, at once, too early, too much, damaged, and from outside."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from lifecycle_world import ACME, ADA, CARD, CHURN, CHURN_1, GLOBEX, MALLORY, POLICY, World, rows
 
 from custody.core.errors import Conflict, CustodyError, Denied, InvalidInput, NotFound
-from custody.core.manifest import Mode
+from custody.core.manifest import Manifest, Mode, SignedManifest
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import HOUSE, Actor, Role, TenantId
@@ -227,21 +228,23 @@ def test_a_prediction_that_took_long_is_found_again(world: World, seconds: float
 
 
 def test_a_slow_publisher_puts_no_older_state_in_a_newer_ones_place(world: World) -> None:
+    """It overwrites what a quicker one wrote with what it read before that, looks again, and is above both."""
     world.live()
-    early = world.now
+    before = world.ports.stores.objects.read(CURRENT)
     release(world.ports, world.caller(), Plan(CHURN, CHURN_1, capture_share=0.5))
-    published = world.ports.stores.objects.read(CURRENT)
-    drafts: list[bytes | None] = []
-
-    def draft(ports: Any, now: datetime) -> bytes | None:
-        drafts.append(real(ports, now))
-        return b"what a slow process read before" if len(drafts) == 1 else drafts[-1]
-
-    real = publish_module._draft
+    quick = published(world)
+    real, drafts = publish_module._draft, [before]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(publish_module, "_draft", draft)
-        assert not publish(world.ports, early)
-    assert (drafts, world.ports.stores.objects.read(CURRENT)) == ([None, None], published)
+        patch.setattr(publish_module, "_draft", lambda ports, now: drafts.pop() if drafts else real(ports, now))
+        assert publish(world.ports, world.now - timedelta(hours=1))
+    assert published(world).services == quick.services
+    assert published(world).sequence >= quick.sequence
+
+
+def published(world: World) -> Manifest:
+    body = world.ports.stores.objects.read(CURRENT)
+    assert body is not None
+    return msgspec.json.decode(msgspec.json.decode(body, type=SignedManifest).manifest, type=Manifest)
 
 
 def test_steady_traffic_makes_one_entry_a_minute_and_labels_make_it_sooner(world: World) -> None:

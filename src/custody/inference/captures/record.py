@@ -1,5 +1,6 @@
 """Writing captures to the spool, and counting what was written and what was shed."""
 
+import asyncio
 import logging
 import os
 import time
@@ -103,13 +104,19 @@ class Recorder:
         if len(line) <= _TOGETHER:
             self._count(arm, record[4], now, written=self._spool.append(arm.place, line))
             return
-        path, written = self._spool.begin(arm.place, len(line)), False
-        if path is not None:
-            try:
-                written = await away(partial(write_alone, path, line))
-            finally:
-                self._spool.end(path, len(line), written=written)
-        self._count(arm, record[4], now, written=written)
+        path = self._spool.begin(arm.place, len(line))
+        if path is None:
+            self._shed(arm, record[4], now)
+            return
+
+        def ended(done: "asyncio.Future[Any]") -> None:
+            written = not done.cancelled() and done.exception() is None and done.result()
+            self._spool.end(path, len(line), written=written)
+            self._count(arm, record[4], now, written=written)
+
+        writing = asyncio.ensure_future(away(partial(write_alone, path, line)))
+        writing.add_done_callback(ended)  # it goes on where nobody waits any more
+        await asyncio.shield(writing)
 
     def flush(self) -> None:
         """Write what was recorded since the last time."""

@@ -12,7 +12,7 @@ from custody.inference.metrics import Metrics
 
 _ROLL_S = 1.0
 _MOST_FILES, _TURNS = 100, 10  # a file costs more than its lines: see `Shipper`
-_OF_ONE = (CustodyError, ValueError, FileNotFoundError)  # failures that say nothing of other files
+_OF_ONE = (CustodyError, ValueError)  # failures that say nothing of other files
 _log = logging.getLogger("custody.inference")
 
 
@@ -48,6 +48,9 @@ class Shipper:
                     size = await asyncio.get_running_loop().run_in_executor(
                         self._thread, ship, path, self._objects, self._prepare
                     )
+                except FileNotFoundError:  # somebody removed it
+                    self._metrics.counts["ship_failures"] += 1
+                    self._spool.shipped(path)
                 except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
                     self._metrics.counts["ship_failures"] += 1
                     self._is_away = not isinstance(error, _OF_ONE) or isinstance(error, Unavailable)

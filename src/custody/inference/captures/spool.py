@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from custody.core.errors import Unavailable
 from custody.core.objects import Objects
 from custody.core.tenancy import TenantId
 from custody.serving import complete_lines, packed
@@ -20,6 +21,7 @@ _SHARE = 4  # times what is left free: what a tenant may take
 class _File:
     fd: int
     path: Path
+    tenant: str
     size: int = 0
 
 
@@ -38,7 +40,7 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         left = sorted(folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)  # by an earlier process
         self._closed = {path: path.stat().st_size for path in left}  # in the order in which they are shipped
-        self._taken = Counter[str]()  # bytes of each tenant, without those of its open files
+        self._taken = Counter[str]()  # bytes of each tenant
         for path, size in self._closed.items():
             self._taken[path.parent.name] += size
         self.size_bytes = self._taken.total()
@@ -56,6 +58,7 @@ class Spool:
         except OSError:
             return False
         file.size += written
+        self._taken[file.tenant] += written
         self.size_bytes += written
         if file.size >= self._roll_bytes:
             self._close(key)
@@ -110,8 +113,7 @@ class Spool:
         if self._most_bytes <= (1 + _SHARE) * free:  # nobody has more than a share of that
             return True
         tenant = key.partition("/")[0]
-        taken = self._taken[tenant] + sum(file.size for file in self._open.values() if file.path.parent.name == tenant)
-        return taken + size <= _SHARE * free
+        return self._taken[tenant] + size <= _SHARE * free
 
     def _forget(self, path: Path, size: int) -> None:
         self._taken[path.parent.name] -= size
@@ -124,13 +126,12 @@ class Spool:
 
     def _create(self, key: str) -> _File:
         path = self._named(key)
-        file = self._open[key] = _File(os.open(path, _NEW, 0o600), path)
+        file = self._open[key] = _File(os.open(path, _NEW, 0o600), path, path.parent.name)
         return file
 
     def _close(self, key: str) -> None:
         file = self._open.pop(key)
         os.close(file.fd)
-        self._taken[file.path.parent.name] += file.size
         self._closed[file.path] = file.size
 
 
@@ -161,7 +162,12 @@ def ship(path: Path, objects: Objects, prepare: Prepare) -> int:
     prepare: removes personal data from the lines, and samples them; if it fails, the file stays, and nothing is stored.
     """
     with path.open("rb", buffering=0) as file:
-        batch = packed(prepare(complete_lines(file)))
+        try:
+            batch = packed(prepare(complete_lines(file)))
+        except (Unavailable, OSError):
+            raise
+        except Exception as error:
+            raise ValueError(f"its lines cannot be prepared: {type(error).__name__}") from error
         size = os.fstat(file.fileno()).st_size
     if batch:
         objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), batch)

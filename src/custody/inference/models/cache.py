@@ -34,6 +34,11 @@ class Cache:
         """Return the kept signed manifests, oldest first."""
         return [path.read_bytes() for path in sorted(self._manifests.glob("*.json"))]
 
+    def add(self, body: bytes, sequence: int) -> None:
+        """Keep one more manifest, of which a part is served; a disk that is full keeps none."""
+        with suppress(OSError):
+            _write(self._manifests / _name(sequence), body)
+
     def keep(self, body: bytes, newest: int, serving: Iterable[int], used: AbstractSet[str | None]) -> None:
         """Keep the newest manifest and the older ones that still serve something; drop the rest, and unused objects.
 

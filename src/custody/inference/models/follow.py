@@ -41,6 +41,7 @@ class Follower:
         self._stamp: str | None = None  # of the document that is done with
         self._retry: tuple[str, float, float] = ("", 0.0, 0.0)  # stamp of a failed document, not before, last wait
         self._store_is_away = False
+        self._begun = -1  # the sequence of the manifest of which a part is served already
         self.state = State()
         self.problem = ""
 
@@ -78,9 +79,9 @@ class Follower:
 
     async def _apply(self, body: bytes, *, keep: bool = True) -> bool:
         try:
-            manifest = require_newer(open_manifest(body, self._public_key), self.state.sequence)
+            manifest = require_newer(open_manifest(body, self._public_key), max(self.state.sequence, self._begun))
             if self.state.sequence >= 0 and self._library.to_load(manifest):
-                await self._begin(manifest)
+                await self._begin(manifest, body)
             state = await self._loaded(manifest)
             if state is None:
                 return False
@@ -93,8 +94,10 @@ class Follower:
             return False
         return not state.failures
 
-    async def _begin(self, manifest: Manifest) -> None:
+    async def _begin(self, manifest: Manifest, body: bytes) -> None:
         """Serve what needs no loading: one tenant's slow model must not hold up another's rollback, nor a key's end."""
+        await self._run(lambda: self._cache.add(body, manifest.sequence))  # a restart begins it again
+        self._begun = manifest.sequence
         await self._serve(await self._run(lambda: self._library.at_once(manifest, self.state)))
 
     async def _loaded(self, manifest: Manifest) -> State | None:
@@ -110,7 +113,7 @@ class Follower:
                 if body is not None:
                     found = require_newer(open_manifest(body, self._public_key), newest.sequence)
                     if found.sequence > newest.sequence:
-                        await self._begin(found)
+                        await self._begin(found, body)
                         newest = found
                 seen = stamp
             except Exception as error:  # noqa: BLE001 - the next look, after this loading, says what it is

@@ -23,6 +23,7 @@ from custody.inference.models.memory import Identity, Loaded, Memory, Slot, iden
 from custody.serving import CaptureMode, Loader, Model, check_parity, dtype_of, fixture_arrays, line_head, read_fixture
 
 _WARM_ROWS = 64
+_REFUSED_S = 600.0  # until a model that failed its check is tried again: it takes others' memory, and may have lacked some
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +113,7 @@ class Library:
         most_bytes: int | None = None,
     ) -> None:
         self._objects, self._cache, self._load, self._metrics = objects, cache, load, metrics
-        self._refused: dict[Identity, InvalidInput] = {}
+        self._refused: dict[Identity, tuple[InvalidInput, float]] = {}  # and when, a `time.monotonic()`
         self.memory = Memory(self._fetched, self._made, threads, most_bytes=most_bytes)
 
     def advance(self, manifest: Manifest, state: State) -> State:
@@ -172,7 +173,8 @@ class Library:
         return Served(service, sequence, live, self._arm(service, service.candidate.target, mode, old))
 
     def _arm(self, service: Service, target: Target, mode: CaptureMode, old: Served | None) -> Arm:
-        if (refusal := self._refused.get(identity(target))) is not None:
+        refusal, since = self._refused.get(identity(target), (None, 0.0))
+        if refusal is not None and time.monotonic() - since < _REFUSED_S:
             raise refusal.with_traceback(None)
         slot = self.memory.slot(target)
         changed = old is not None and identity(target) not in {identity(arm.target) for arm in old.arms}
@@ -180,7 +182,8 @@ class Library:
             try:
                 self.memory.load(slot)
             except InvalidInput as error:  # the file's own fault: trying again would only take others' memory
-                self._refused[identity(target)] = InvalidInput(error.what, why=error.why, fix=error.fix, facts=error.facts)
+                kept = InvalidInput(error.what, why=error.why, fix=error.fix, facts=error.facts)
+                self._refused[identity(target)] = kept, time.monotonic()
                 raise
         told: dict[str, str | int | float] = {
             "deployment": str(service.key),

@@ -73,6 +73,8 @@ def _stacked(columns: Mapping[str, Sequence[Any]], signature: Signature) -> Mapp
     only = signature.inputs[0]
     if len(signature.inputs) > 1 or only.name in columns or only.shape[1:] != (len(columns),):
         return columns
+    if len({len(values) for values in columns.values()}) > 1:
+        raise InvalidInput("The columns have different row counts.")
     return {only.name: [list(row) for row in zip(*columns.values(), strict=True)]}
 
 
