@@ -122,11 +122,15 @@ class Memory:
 
     def may_take(self, slot: Slot) -> bool:
         """Tell whether a model that nobody waits for is in memory, or may come there: needed still, in the room of idle ones."""
-        if slot.loaded is not None or self.most_bytes is None:
-            return slot.loaded is not None or self._slots.get(identity(slot.target)) is slot
+        if slot.loaded is not None:
+            return True
+        if self._slots.get(identity(slot.target)) is not slot:
+            return False
+        if self.most_bytes is None:
+            return True
         since = time.perf_counter_ns() - _IDLE_NS
         idle = sum(one.cost for one in list(self._slots.values()) if one.loaded is not None and one.used < since)
-        return self._slots.get(identity(slot.target)) is slot and self.bytes - idle + slot.cost <= self.most_bytes
+        return self.bytes - idle + slot.cost <= self.most_bytes
 
     def has_room(self, slot: Slot) -> bool:
         """Tell whether a model fits beside the others."""
