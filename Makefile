@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BUILD := pyproject.toml setup.py $(wildcard src/custody/*/*/*.c)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # as pip does, but on every core; some packages hold files for other Pythons, which do not compile
 BYTECODE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
@@ -11,7 +12,7 @@ BYTECODE = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
-$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml
+$(VENV)/demo.stamp: requirements/demo.txt $(BUILD)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing custody and the demo's packages (hashed lock) ..."
 	@$(BIN)/pip install -q --no-compile --require-hashes -r requirements/demo.txt
@@ -19,7 +20,7 @@ $(VENV)/demo.stamp: requirements/demo.txt pyproject.toml
 	@$(BIN)/pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml
+$(VENV)/dev.stamp: requirements/dev.txt $(BUILD)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing custody and the development packages (hashed lock) ..."
 	@$(BIN)/pip install -q --no-compile --require-hashes -r requirements/dev.txt

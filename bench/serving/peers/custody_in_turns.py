@@ -43,6 +43,8 @@ class _Turns:
         return {"cpu_s": self.cpu_s, "requests": self.requests, "shipping_s": _shipping_s[0], **told}
 
     def _end(self) -> None:
+        if self._on:
+            self._recorder.settle()  # a record's lines are written later: they belong to this turn
         now, runs = time.thread_time(), self._arm.meter.runs
         self.cpu_s[self._on] += now - self._since
         self.requests[self._on] += runs - self._runs

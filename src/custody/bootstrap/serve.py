@@ -125,6 +125,8 @@ def adopt(state_dir: Path, workers: int) -> None:
             target = state_dir / "worker-0" / "spool" / path.parent.name / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
+        for journal in folder.glob("journal*"):
+            journal.replace(state_dir / "worker-0" / f"journal-{folder.name}-{journal.name}")
         if folder != state_dir:
             shutil.rmtree(folder)
 

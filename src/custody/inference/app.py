@@ -12,6 +12,7 @@ from typing import Protocol
 from custody.core.objects import Objects
 from custody.inference.asked import Asked
 from custody.inference.captures.clean import Cleaner
+from custody.inference.captures.journal import opened
 from custody.inference.captures.lock import locked
 from custody.inference.captures.record import Recorder, new_unique
 from custody.inference.captures.sample import Sampler
@@ -50,6 +51,7 @@ from custody.serving import Loader
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
 _NOTE_S = 1.0
+_JOURNAL = "journal"  # of captures
 _PINGS = (b"/ping", b"/health")
 _GONE = Answer(499, b"")  # nobody reads it
 
@@ -97,10 +99,14 @@ class InferenceApp:
         self._spool = Spool(state_dir / "spool", new_unique, most_bytes=spool_bytes)
         self._turns = Turns(self.limits)
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
-        self._shipper = Shipper(self._spool, objects, self.metrics, self._prepared)
         self._cleaner = Cleaner(lambda: self.view.state)
         self._sampler = Sampler(lambda: self.view.state, objects)
-        recorder, cache = Recorder(self._spool, self.metrics), Cache(state_dir)
+        found = sorted(state_dir.glob(f"{_JOURNAL}*"))  # of processes that were killed
+        for journal in found:
+            Recorder(self._spool, self.metrics).recover(journal)
+        recorder, cache = Recorder(self._spool, self.metrics, opened(state_dir / _JOURNAL)), Cache(state_dir)
+        self._recorder = recorder
+        self._shipper = Shipper(self._spool, objects, self.metrics, self._prepared, recorder.settle)
         self.outbox = Outbox(recorder)
         library = Library(objects, cache, load, self._loaders, self.metrics, most_bytes=memory_bytes)
         self._shadow = Shadow(recorder, library.memory)
@@ -283,6 +289,7 @@ class InferenceApp:
         tenants = self.view.tenants_of(exchange)
         if tenants is None and exchange.key() is not None and self.view.state.sequence >= 0:  # without a manifest no key is known
             raise Refused(401, "This server does not know the key. Send a known one, or none for what names no tenant.")
+        self._recorder.settle()  # only what is in the spool is counted
         text = await self._looks.seen(tenants or frozenset())
         return Answer(200, text.encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
 
@@ -329,6 +336,7 @@ class InferenceApp:
             await door.close(_DRAIN_S)
         await self._shadow.drain(_DRAIN_S)
         await self._shipper.close(_DRAIN_S)
+        self._recorder.close()
         for task in self._tasks:
             task.cancel()
         self._follower.close()

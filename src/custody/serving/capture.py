@@ -33,6 +33,7 @@ _MOST_STORED = 0xFFFF  # bytes in a block of deflate that is not compressed
 _SAMPLE = 16 * 1024  # of a batch's lines: whether compressing them pays
 _TYPES: dict[str, Any] = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
 _KINDS = {dtype: b'"%b:' % kind.encode() for kind, dtype in _TYPES.items()}
+_CODES = {dtype.char: kind for dtype, kind in _KINDS.items()}
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _LINE = b'%b"at":%d,"unique":%b,"us":%b,%b,"inputs":{%b},"score":[%b],"decision":[%b]}\n'
 _SAID_NOTHING = b'"event":null,"keys":null,"of":null'
@@ -185,6 +186,30 @@ def line_of_one(
     columns = b",".join([_name(name) + _column(column) for name, column in inputs.items()])
     said = _SAID_NOTHING if told is None else _said((told,))
     return _LINE % (head, at_ms, b'["%b"]' % unique.encode(), b"[%d]" % latency_us, said, columns, scores, decisions)
+
+
+def line_of_columns(
+    head: bytes,
+    at_ms: int,
+    uniques: bytes,
+    latencies_us: bytes,
+    columns: Iterable[tuple[bytes, str, bytes]],
+    scores: bytes,
+    decisions: bytes,
+) -> bytes:
+    """Write a line as `line_after` does, of requests that said nothing; their lists are written already, but for the brackets.
+
+    columns: what stands before a column, as `"name":`; the type of its numbers, a code of `struct`; their bytes.
+    """
+    parts = [head, b'"at":%d,"unique":[' % at_ms, uniques, b'],"us":[', latencies_us, b"],", _SAID_NOTHING, b',"inputs":{']
+    for name, code, data in columns:
+        if begin := _CODES.get(code):
+            parts += name, begin, pybase64.b64encode(data), b'",'
+        else:
+            parts += name, orjson.dumps(np.frombuffer(data, code), option=_NUMPY), b","
+    parts[-1] = parts[-1][:-1]
+    parts += b'},"score":[', scores, b'],"decision":[', decisions, b"]}\n"
+    return b"".join(parts)
 
 
 def _said(told: Sequence[Told]) -> bytes:

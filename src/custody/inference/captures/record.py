@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import os
+import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from custody.core.prediction import ALPHABET, PredictionId, time_part
+from custody.inference.captures.journal import ENOUGH, Journal, Line, left
 from custody.inference.captures.spool import Spool, write_alone
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
@@ -59,11 +62,12 @@ class Recorder:
     """Writes captures to the spool, and counts what was written and what was shed.
 
     On the event loop's thread only. What an arm answered since the last `flush` is one line: alone, each would cost several times
-    as much. Nobody may be told an answer before `flush`.
+    as much. Nobody may be told an answer before `flush`. journal: takes the usual capture first, if there is one.
     """
 
-    def __init__(self, spool: Spool, metrics: Metrics) -> None:
-        self._spool, self._metrics = spool, metrics
+    def __init__(self, spool: Spool, metrics: Metrics, journal: Journal | None = None) -> None:
+        self._spool, self._metrics, self._journal = spool, metrics, journal
+        self._add = journal.add if journal is not None else _nothing
         self._waiting: dict[Arm, list[_Record]] = {}
         self._warned = -_WARN_NS
 
@@ -72,6 +76,8 @@ class Recorder:
     ) -> None:
         """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
         said = None if parameters is PLAIN and of is None else (parameters, of)
+        if said is None and self._add(arm.place, arm.line, unique, since, scored.inputs, scored.written):
+            return
         record = unique, since, scored.inputs, scored.written, len(scored.scores), said
         waiting = self._waiting.get(arm)
         if waiting is None:
@@ -95,36 +101,67 @@ class Recorder:
         """
         said = None if parameters is PLAIN and of is None else (parameters, of)
         record = unique, since, scored.inputs, scored.written, len(scored.scores), said
-        now_ms, now = time.time_ns() // 1_000_000, time.perf_counter_ns()
+        now_ms, now = _times()
         try:
             line = await away(partial(_line, arm, record, now_ms, now))
         except Exception as error:  # noqa: BLE001 - as below
-            self._shed(arm, record[4], now, error)
+            self._shed(arm.place, record[4], error)
             return
         if len(line) <= _TOGETHER:
-            self._count(arm, record[4], now, written=self._spool.append(arm.place, line))
+            self._append(arm.place, record[4], line)
             return
         path = self._spool.begin(arm.place, len(line))
         if path is None:
-            self._shed(arm, record[4], now)
+            self._shed(arm.place, record[4])
             return
 
         def ended(done: "asyncio.Future[Any]") -> None:
             written = not done.cancelled() and done.exception() is None and done.result()
             self._spool.end(path, len(line), written=written)
-            self._count(arm, record[4], now, written=written)
+            self._count(arm.place, record[4], written=written)
 
         writing = asyncio.ensure_future(away(partial(write_alone, path, line)))
         writing.add_done_callback(ended)  # it goes on where nobody waits any more
         await asyncio.shield(writing)
 
     def flush(self) -> None:
-        """Write what was recorded since the last time."""
-        waiting = self._waiting
+        """Make safe what was recorded since the last time."""
+        waiting, journal = self._waiting, self._journal
         if waiting:
-            self._waiting, now_ms, now = {}, time.time_ns() // 1_000_000, time.perf_counter_ns()
+            self._waiting, (now_ms, now) = {}, _times()
             for arm, records in waiting.items():
                 self._write(arm, records, now_ms, now)
+        if journal is not None and journal.commit() > ENOUGH:
+            self.settle()
+
+    def settle(self) -> None:
+        """Write what stands in the journal to the spool."""
+        journal = self._journal
+        if journal is not None:
+            try:
+                self._append_all(journal.lines())
+            finally:
+                journal.clear()  # and not before: whoever finds the journal sees what is in the spool, see `recover`
+
+    def close(self) -> None:
+        """Remove the journal, when what stands there is in the spool."""
+        if self._journal is not None:
+            self.settle()
+            self._journal.close()
+
+    def recover(self, journal: Path) -> None:
+        """Write what another process left in its journal to the spool, but for what it wrote there itself, and remove it.
+
+        A journal that cannot be read is kept beside, under another name.
+        """
+        try:
+            lines = left(journal)
+        except (ValueError, LookupError, struct.error) as error:
+            kept = journal.replace(journal.with_name(f"unreadable-{journal.name}"))
+            _log.error("the last captures of a process that was killed cannot be read, they are kept in %s: %s", kept, error)
+            return
+        self._append_all(self._spool.lacking(lines))
+        journal.unlink()
 
     def _write(self, arm: Arm, records: list[_Record], now_ms: int, now: int) -> None:
         try:
@@ -142,19 +179,30 @@ class Recorder:
                 for alone in records:
                     self._write(arm, [alone], now_ms, now)
                 return
-            self._shed(arm, records[0][4], now, error)
+            self._shed(arm.place, records[0][4], error)
         else:
-            self._count(arm, total, now, written=self._spool.append(arm.place, line))
+            self._append(arm.place, total, line)
 
-    def _count(self, arm: Arm, total: int, now: int, *, written: bool) -> None:
+    def _append_all(self, lines: list[Line]) -> None:
+        places: dict[str, list[Line]] = {}
+        for line in lines:
+            places.setdefault(line.place, []).append(line)
+        for place, some in places.items():  # at once: that is three times cheaper than line by line
+            self._append(place, sum(line.rows for line in some), b"".join([line.text for line in some]))
+
+    def _append(self, place: str, rows: int, lines: bytes) -> None:
+        self._count(place, rows, written=self._spool.append(place, lines))
+
+    def _count(self, place: str, rows: int, *, written: bool) -> None:
         if written:
-            self._metrics.counts["captured_predictions"] += total
+            self._metrics.counts["captured_predictions"] += rows
         else:
-            self._shed(arm, total, now)
+            self._shed(place, rows)
 
-    def _shed(self, arm: Arm, total: int, now: int, error: Exception | None = None) -> None:
-        self._metrics.counts["shed_predictions"] += total
-        self._metrics.shed[arm.place] += total
+    def _shed(self, place: str, rows: int, error: Exception | None = None) -> None:
+        self._metrics.counts["shed_predictions"] += rows
+        self._metrics.shed[place] += rows
+        now = time.perf_counter_ns()
         if error is not None:
             _log.error("a prediction could not be recorded: %s", type(error).__name__)
         elif now - self._warned >= _WARN_NS:
@@ -162,8 +210,18 @@ class Recorder:
             _log.warning(
                 "predictions of %s were answered and not recorded: its tenant's part of the spool is full, or the disk is; "
                 "the metric custody_shed_predictions_total counts them",
-                arm.place,
+                place,
             )
+
+
+def _nothing(*_: object) -> bool:
+    """Take nothing, where there is no journal."""
+    return False
+
+
+def _times() -> tuple[int, int]:
+    """Return when something is recorded: ms since 1970, and ns by the clock that requests come by."""
+    return time.time_ns() // 1_000_000, time.perf_counter_ns()
 
 
 def _line(arm: Arm, record: _Record, now_ms: int, now: int) -> bytes:

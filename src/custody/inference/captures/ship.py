@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,17 +14,18 @@ from custody.inference.metrics import Metrics
 _ROLL_S = 1.0
 _MOST_FILES, _TURNS = 100, 10  # a file costs more than its lines: see `Shipper`
 _OF_ONE = (CustodyError, ValueError)  # failures that say nothing of other files
+Settle = Callable[[], object]
 _log = logging.getLogger("custody.inference")
 
 
 class Shipper:
     """Rolls the spool every second and ships what it closed; the only one who does.
 
-    Over 100 deployments take turns: what one of them answered is shipped ten seconds later at most.
+    settle: has what is not in the spool yet written there, before it is rolled. Over 100 deployments take turns: what one of them answered is shipped ten seconds later at most.
     """
 
-    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Prepare) -> None:
-        self._spool, self._objects, self._metrics, self._prepare = spool, objects, metrics, prepare
+    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Prepare, settle: Settle = bool) -> None:
+        self._spool, self._objects, self._metrics, self._prepare, self._settle = spool, objects, metrics, prepare, settle
         self._thread = ThreadPoolExecutor(1, "ship")
         self._turn = asyncio.Lock()
         self._is_away = False
@@ -40,6 +42,7 @@ class Shipper:
 
         most: of the files that are still written to, close only so many, the oldest.
         """
+        self._settle()
         if not self._is_away:  # small files would take many times their room on the disk
             self._spool.roll(most)
         async with self._turn:

@@ -9,11 +9,13 @@ from pathlib import Path
 from custody.core.errors import Unavailable
 from custody.core.objects import Objects
 from custody.core.tenancy import TenantId
+from custody.inference.captures.journal import Line
 from custody.serving import complete_lines, packed
 
 Prepare = Callable[[Iterator[bytes]], Iterable[bytes]]  # pieces of whole lines, as they were captured and as they are stored
 _SUFFIX = ".ndjson"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+_TAIL = 8 * 1024 * 1024  # bytes at the end of a file, more than the lines of a journal take
 _SHARE = 4  # times what is left free: what a tenant may take
 
 
@@ -103,6 +105,16 @@ class Spool:
     def shipped(self, path: Path) -> None:
         """Forget a file that was shipped and removed."""
         self._forget(path, self._closed.pop(path))
+
+    def lacking(self, lines: Iterable[Line]) -> list[Line]:
+        """Return which lines of a journal no closed file has: a process that is killed while it empties one leaves some in both."""
+        wanted = list(lines)
+        for path in self._closed if wanted else ():
+            with path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+                tail = file.read()
+            wanted = [line for line in wanted if line.text not in tail]
+        return wanted
 
     def _has_room(self, key: str, size: int) -> bool:
         """Tell whether a tenant may have more: a share of what would be left free, so that there is always room for another one.

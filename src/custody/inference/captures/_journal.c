@@ -1,0 +1,509 @@
+/* Frames of a journal, see journal.py: a request is copied into mapped memory as it comes.
+ *
+ * In Python that costs several times what it does in a loop of its own: a model and a network ran in between, and nothing of it is
+ * in the processor's caches any more. Only the usual request is taken; all others, and all where this file could not be compiled,
+ * are written to the spool as they come. Python's limited API and the buffer protocol: one build for every Python from 3.11 on.
+ */
+#define Py_LIMITED_API 0x030b0000
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <numpy/arrayobject.h>
+#include <stdint.h>
+#include <string.h>
+#include <structmember.h>
+#include <time.h>
+
+#if PY_BIG_ENDIAN || !defined(__linux__)
+#error "Numbers are copied as they are, little-endian; and Linux has the clock of time.perf_counter_ns()."
+#endif
+
+enum { END_AT = 32, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
+
+typedef struct {
+    int64_t size, at_ms, now;
+} Batch;
+
+typedef struct {
+    uint32_t size, what, text, columns, rows, sum; /* size: of all of it; what, text: of its first two parts; sum: see `sum_of` */
+    int64_t since;
+} Frame;
+
+typedef struct {
+    PyObject_HEAD
+    Py_buffer view;
+    Py_ssize_t committed, end; /* of what is safe, and of what was added */
+} Frames;
+
+/* Where the next byte goes, and where the room ends; at is NULL as soon as something did not fit, or cannot be taken. */
+typedef struct {
+    char *at, *end;
+} Pen;
+
+static void
+put(Pen *pen, const void *bytes, Py_ssize_t size)
+{
+    if (pen->at == NULL || pen->end - pen->at < size) {
+        pen->at = NULL;
+        return;
+    }
+    memcpy(pen->at, bytes, (size_t)size);
+    pen->at += size;
+}
+
+/* Put a text that JSON need not escape. */
+static void
+put_text(Pen *pen, PyObject *text)
+{
+    Py_ssize_t size = 0;
+    const char *letters = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
+    if (letters == NULL) {
+        PyErr_Clear(); /* half of a surrogate pair */
+        pen->at = NULL;
+        return;
+    }
+    for (Py_ssize_t i = 0; i < size; i++)
+        if ((unsigned char)letters[i] < 0x20 || letters[i] == '"' || letters[i] == '\\')
+            pen->at = NULL;
+    put(pen, letters, size);
+}
+
+static void
+put_bytes(Pen *pen, PyObject *object)
+{
+    char *bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(object, &bytes, &size) < 0) {
+        PyErr_Clear();
+        pen->at = NULL;
+        return;
+    }
+    put(pen, bytes, size);
+}
+
+/* Return the code of struct for an input that can be taken, or 0: rows of floats, or of one whole number or truth value each. */
+static char
+code(PyObject *input)
+{
+    if (!PyArray_Check(input))
+        return 0;
+    PyArrayObject *array = (PyArrayObject *)input;
+    if (PyArray_NDIM(array) < 1 || PyArray_NDIM(array) > MOST_AXES || PyArray_SIZE(array) == 0 || !PyArray_ISCARRAY_RO(array))
+        return 0;
+    switch (PyArray_TYPE(array)) {
+    case NPY_HALF:
+        return 'e';
+    case NPY_FLOAT:
+        return 'f';
+    case NPY_DOUBLE:
+        return 'd';
+    }
+    if (PyArray_SIZE(array) != PyArray_DIM(array, 0))
+        return 0;
+    switch (PyArray_TYPE(array)) {
+    case NPY_BOOL:
+        return '?';
+    case NPY_INT8:
+        return 'b';
+    case NPY_UINT8:
+        return 'B';
+    case NPY_INT16:
+        return 'h';
+    case NPY_UINT16:
+        return 'H';
+    case NPY_INT32:
+        return 'i';
+    case NPY_UINT32:
+        return 'I';
+    case NPY_INT64:
+        return 'q';
+    case NPY_UINT64:
+        return 'Q';
+    }
+    return 0;
+}
+
+/* Return a checksum of a frame whose own sum is 0: FNV-1a by words, folded. After a crash of the machine pages may be of
+ * different times. Source: Fowler, Noll, Vo, The FNV non-cryptographic hash algorithm. */
+static uint32_t
+sum_of(const Frame *frame, const char *rest)
+{
+    uint64_t sum = 0xcbf29ce484222325, word;
+    for (size_t i = 0; i < sizeof *frame; i += 8) {
+        memcpy(&word, (const char *)frame + i, 8);
+        sum = (sum ^ word) * 0x100000001b3;
+    }
+    for (size_t i = 0; i < frame->size - sizeof *frame; i += 8) {
+        memcpy(&word, rest + i, 8);
+        sum = (sum ^ word) * 0x100000001b3;
+    }
+    return (uint32_t)(sum ^ sum >> 32);
+}
+
+static PyObject *
+frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 6 || !PyDict_Check(args[4]) || !PyTuple_Check(args[5]) || PyTuple_Size(args[5]) != 2) {
+        PyErr_SetString(
+            PyExc_TypeError,
+            "add(place: str, head: bytes, unique: str, since: int, inputs: dict, written: tuple[bytes, bytes])");
+        return NULL;
+    }
+    long long since = PyLong_AsLongLong(args[3]);
+    if (since == -1 && PyErr_Occurred())
+        return NULL;
+    Py_ssize_t columns = PyDict_Size(args[4]), table = (4 * columns + 7) / 8 * 8;
+    char *start = (char *)self->view.buf + self->end, *end = (char *)self->view.buf + self->view.len;
+    if (columns == 0 || columns > MOST_COLUMNS || end - start < (Py_ssize_t)sizeof(Frame) + table)
+        Py_RETURN_FALSE;
+
+    Frame frame = {.columns = (uint32_t)columns, .since = since};
+    PyArrayObject *arrays[MOST_COLUMNS];
+    uint32_t sizes[MOST_COLUMNS + 1];
+    Py_ssize_t held = 0, next = 0;
+    PyObject *name, *input;
+    Pen pen = {start + sizeof frame + table, end};
+    char *from = pen.at;
+    put_text(&pen, args[0]);
+    put(&pen, "", 1);
+    put_bytes(&pen, args[1]);
+    while (pen.at != NULL && held < columns && PyDict_Next(args[4], &next, &name, &input)) {
+        char type = code(input);
+        if (!type)
+            Py_RETURN_FALSE;
+        put(&pen, "\0\"", 2);
+        put_text(&pen, name);
+        put(&pen, "\":", 2);
+        put(&pen, &type, 1);
+        arrays[held] = (PyArrayObject *)input;
+        sizes[held] = (uint32_t)PyArray_NBYTES(arrays[held]);
+        held++;
+    }
+    put(&pen, "", 1);
+    for (Py_ssize_t i = 0; i < held; i++) { /* frames whose rows are of another shape are not of one line */
+        char axes = (char)PyArray_NDIM(arrays[i]);
+        put(&pen, &axes, 1);
+        put(&pen, PyArray_DIMS(arrays[i]) + 1, (axes - 1) * (Py_ssize_t)sizeof(npy_intp));
+    }
+    frame.what = (uint32_t)(pen.at - from);
+    from = pen.at;
+    put_text(&pen, args[2]);
+    put(&pen, "", 1);
+    for (Py_ssize_t i = 0; i < 2; i++) {
+        put_bytes(&pen, PyTuple_GetItem(args[5], i));
+        put(&pen, "", 1);
+    }
+    frame.text = (uint32_t)(pen.at - from);
+    for (Py_ssize_t i = 0; i < held; i++)
+        put(&pen, PyArray_DATA(arrays[i]), PyArray_NBYTES(arrays[i]));
+    if (pen.at == NULL || held != columns)
+        Py_RETURN_FALSE;
+    put(&pen, "\0\0\0\0\0\0\0", (start - pen.at) & 7);
+    if (columns & 1)
+        sizes[columns] = 0;
+    memcpy(start + sizeof frame, sizes, (size_t)table);
+    frame.rows = (uint32_t)PyArray_DIM(arrays[0], 0);
+    frame.size = (uint32_t)(pen.at - start);
+    frame.sum = sum_of(&frame, start + sizeof frame);
+    memcpy(start, &frame, sizeof frame);
+    self->end += frame.size;
+    Py_RETURN_TRUE;
+}
+
+static void
+set_end(Frames *self, int64_t end)
+{
+    self->committed = (Py_ssize_t)end;
+    self->end = self->committed + (Py_ssize_t)sizeof(Batch);
+    memcpy((char *)self->view.buf + END_AT, &end, sizeof end);
+}
+
+static PyObject *
+frames_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(named))
+{
+    PyObject *buffer;
+    Frames *self = PyArg_ParseTuple(args, "O", &buffer) ? (Frames *)PyType_GenericAlloc(type, 0) : NULL;
+    if (self == NULL)
+        return NULL;
+    if (PyObject_GetBuffer(buffer, &self->view, PyBUF_WRITABLE) == 0) {
+        if (self->view.len > FIRST && self->view.len <= UINT32_MAX) {
+            set_end(self, FIRST);
+            return (PyObject *)self;
+        }
+        PyErr_SetString(PyExc_ValueError, "a journal has more than 64 bytes, and at most 4 GiB");
+    }
+    Py_DECREF(self);
+    return NULL;
+}
+
+static PyObject *
+frames_commit(Frames *self, PyObject *Py_UNUSED(nothing))
+{
+    Batch batch = {.size = self->end - self->committed};
+    if (batch.size > (int64_t)sizeof batch) {
+        struct timespec wall, clock;
+        clock_gettime(CLOCK_REALTIME, &wall);
+        clock_gettime(CLOCK_MONOTONIC, &clock);
+        batch.at_ms = wall.tv_sec * 1000LL + wall.tv_nsec / 1000000;
+        batch.now = clock.tv_sec * 1000000000LL + clock.tv_nsec;
+        memcpy((char *)self->view.buf + self->committed, &batch, sizeof batch);
+        set_end(self, self->end);
+    }
+    return PyLong_FromSsize_t(self->committed);
+}
+
+static PyObject *
+frames_clear(Frames *self, PyObject *Py_UNUSED(nothing))
+{
+    set_end(self, FIRST);
+    Py_RETURN_NONE;
+}
+
+static void
+frames_dealloc(Frames *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    if (self->view.buf != NULL)
+        PyBuffer_Release(&self->view);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+/* A frame that is read: where its parts are; data: of its inputs. */
+typedef struct {
+    Frame frame;
+    const char *sizes, *what, *unique, *score, *decision, *data, *end;
+} Read;
+
+static uint32_t
+size_of(const Read *read, uint32_t column)
+{
+    uint32_t size;
+    memcpy(&size, read->sizes + 4 * column, sizeof size);
+    return size;
+}
+
+/* Tell whether a frame that was read is as it was written. */
+static int
+is_whole(const Read *read)
+{
+    Frame frame = read->frame;
+    frame.sum = 0;
+    return sum_of(&frame, read->sizes) == read->frame.sum;
+}
+
+/* Read the frame at `at`. Returns whether there is one. */
+static int
+read_frame(const char *at, const char *end, Read *read)
+{
+    if (end - at < (Py_ssize_t)sizeof read->frame)
+        return 0;
+    memcpy(&read->frame, at, sizeof read->frame);
+    Py_ssize_t size = read->frame.size, columns = read->frame.columns, table = (4 * columns + 7) / 8 * 8;
+    if (size > end - at || size < (Py_ssize_t)sizeof read->frame || size % 8 || columns == 0 || columns > MOST_COLUMNS)
+        return 0;
+    Py_ssize_t rest = size - (Py_ssize_t)sizeof read->frame - table - read->frame.what - read->frame.text;
+    if (rest < 0 || read->frame.text == 0)
+        return 0;
+    read->sizes = at + sizeof read->frame;
+    read->what = read->sizes + table;
+    read->unique = read->what + read->frame.what;
+    read->data = read->unique + read->frame.text;
+    read->end = at + size;
+    read->score = memchr(read->unique, 0, read->frame.text);
+    read->decision = read->score ? memchr(read->score + 1, 0, (size_t)(read->data - read->score - 1)) : NULL;
+    if (read->decision == NULL || read->decision + 1 >= read->data || read->data[-1])
+        return 0;
+    read->score++;
+    read->decision++;
+    for (uint32_t i = 0; i < read->frame.columns; i++)
+        rest -= size_of(read, i);
+    return rest >= 0;
+}
+
+/* Bytes that grow; failed once there was no memory. */
+typedef struct {
+    char *bytes;
+    Py_ssize_t size, room;
+    int failed;
+} Text;
+
+static void
+append(Text *text, const void *bytes, Py_ssize_t size)
+{
+    if (size > text->room - text->size && !text->failed) {
+        Py_ssize_t room = 2 * text->room + size + 256;
+        char *grown = PyMem_Realloc(text->bytes, (size_t)room);
+        text->failed = grown == NULL;
+        if (grown != NULL) {
+            text->bytes = grown;
+            text->room = room;
+        }
+    }
+    if (!text->failed) {
+        memcpy(text->bytes + text->size, bytes, (size_t)size);
+        text->size += size;
+    }
+}
+
+static void
+append_number(Text *text, long long number)
+{
+    char digits[24], *at = digits + sizeof digits;
+    unsigned long long rest = number < 0 ? 0ULL - (unsigned long long)number : (unsigned long long)number;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (number < 0)
+        *--at = '-';
+    append(text, at, digits + sizeof digits - at);
+}
+
+enum { UNIQUES, LATENCIES, SCORES, DECISIONS, COLUMNS, TEXTS = COLUMNS + MOST_COLUMNS };
+
+/* Add a frame to its line. */
+static void
+join(Text *texts, const Read *read, long long now, int is_first)
+{
+    for (int i = 0; i < COLUMNS && !is_first; i++)
+        append(&texts[i], ",", 1);
+    append(&texts[UNIQUES], "\"", 1);
+    append(&texts[UNIQUES], read->unique, read->score - 1 - read->unique);
+    append(&texts[UNIQUES], "\"", 1);
+    append_number(&texts[LATENCIES], (now - read->frame.since) / 1000);
+    append(&texts[SCORES], read->score, read->decision - 1 - read->score);
+    append(&texts[DECISIONS], read->decision, read->data - 1 - read->decision);
+    const char *data = read->data;
+    for (uint32_t i = 0; i < read->frame.columns; i++) {
+        append(&texts[COLUMNS + i], data, size_of(read, i));
+        data += size_of(read, i);
+    }
+}
+
+/* Return (what, rows, uniques, latencies, scores, decisions, columns), all but the rows as bytes. */
+static PyObject *
+joined(const Read *first, long long rows, const Text *texts)
+{
+    for (uint32_t i = 0; i < COLUMNS + first->frame.columns; i++)
+        if (texts[i].failed)
+            return PyErr_NoMemory();
+    PyObject *columns = PyTuple_New(first->frame.columns);
+    for (uint32_t i = 0; columns != NULL && i < first->frame.columns; i++) {
+        PyObject *column = PyBytes_FromStringAndSize(texts[COLUMNS + i].bytes, texts[COLUMNS + i].size);
+        if (column == NULL || PyTuple_SetItem(columns, i, column) < 0)
+            Py_CLEAR(columns);
+    }
+    if (columns == NULL)
+        return NULL;
+    return Py_BuildValue("y#Ly#y#y#y#N", first->what, (Py_ssize_t)first->frame.what, rows, texts[UNIQUES].bytes, texts[UNIQUES].size,
+                         texts[LATENCIES].bytes, texts[LATENCIES].size, texts[SCORES].bytes, texts[SCORES].size,
+                         texts[DECISIONS].bytes, texts[DECISIONS].size, columns);
+}
+
+static PyObject *
+lines(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer view;
+    long long now;
+    if (!PyArg_ParseTuple(args, "y*L", &view, &now))
+        return NULL;
+    const char *end = (const char *)view.buf + view.len, **frames = NULL;
+    Text texts[TEXTS] = {0};
+    Read first, read;
+    Py_ssize_t count = 0;
+    PyObject *found = PyList_New(0);
+    for (const char *at = view.buf; found != NULL && at < end; at = read.end, count++)
+        if (!read_frame(at, end, &read) || !is_whole(&read)) {
+            PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
+            Py_CLEAR(found);
+        }
+    if (found != NULL && (frames = PyMem_Malloc((size_t)count * sizeof *frames + 1)) == NULL) {
+        PyErr_NoMemory();
+        Py_CLEAR(found);
+    }
+    if (found != NULL) {
+        const char *at = view.buf;
+        for (Py_ssize_t i = 0; i < count; i++, at = read.end) {
+            frames[i] = at;
+            read_frame(at, end, &read);
+        }
+    }
+    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
+        if (frames[i] == NULL) /* it is in a line before */
+            continue;
+        read_frame(frames[i], end, &first);
+        for (uint32_t text = 0; text < COLUMNS + first.frame.columns; text++)
+            texts[text].size = 0;
+        long long rows = 0;
+        for (Py_ssize_t other = i; other < count; other++) {
+            if (frames[other] == NULL || !read_frame(frames[other], end, &read) || read.frame.what != first.frame.what ||
+                read.frame.columns != first.frame.columns || memcmp(read.what, first.what, read.frame.what) != 0)
+                continue;
+            join(texts, &read, now, other == i);
+            rows += read.frame.rows;
+            frames[other] = NULL;
+        }
+        PyObject *line = joined(&first, rows, texts);
+        if (line == NULL || PyList_Append(found, line) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(line);
+    }
+    for (int text = 0; text < TEXTS; text++)
+        PyMem_Free(texts[text].bytes);
+    PyMem_Free(frames);
+    PyBuffer_Release(&view);
+    return found;
+}
+
+#define METHOD(function) ((PyCFunction)(void (*)(void))(function))
+
+static PyMethodDef methods[] = {
+    {"add", METHOD(frames_add), METH_FASTCALL, "Add a request; False if it cannot be taken, or there is no room: nothing is added."},
+    {"commit", METHOD(frames_commit), METH_NOARGS, "Make safe what was added, as recorded now; return where what is safe ends."},
+    {"clear", METHOD(frames_clear), METH_NOARGS, "Begin anew."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_doc, "Frames(buffer): a journal in a writable buffer, but for its magic."},
+    {Py_tp_new, frames_new},
+    {Py_tp_dealloc, frames_dealloc},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+
+static PyType_Spec spec = {
+    .name = "custody.inference.captures._journal.Frames",
+    .basicsize = sizeof(Frames),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = slots,
+};
+
+static int
+execute(PyObject *module)
+{
+    if (PyArray_ImportNumPyAPI() < 0)
+        return -1;
+    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
+    if (type == NULL)
+        return -1;
+    int failed = PyModule_AddObjectRef(module, "Frames", type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static PyMethodDef functions[] = {
+    {"lines", lines, METH_VARARGS, "Return the frames of a batch that was recorded at `now` by the line that they are of."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, execute}, {0, NULL}};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "_journal", .m_doc = "Frames of a journal.", .m_methods = functions, .m_slots = module_slots};
+
+PyMODINIT_FUNC
+PyInit__journal(void)
+{
+    return PyModuleDef_Init(&module);
+}

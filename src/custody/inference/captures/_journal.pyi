@@ -1,0 +1,22 @@
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+class Frames:
+    def __init__(self, buffer: Buffer, /) -> None: ...
+    def add(
+        self,
+        place: str,
+        head: bytes,
+        unique: str,
+        since: int,
+        inputs: Mapping[str, NDArray[Any]],
+        written: tuple[bytes, bytes],
+        /,
+    ) -> bool: ...
+    def commit(self) -> int: ...
+    def clear(self) -> None: ...
+
+def lines(frames: Buffer, now: int, /) -> list[tuple[bytes, int, bytes, bytes, bytes, bytes, tuple[bytes, ...]]]: ...

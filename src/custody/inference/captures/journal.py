@@ -1,0 +1,127 @@
+"""Captures before they are lines: frames in a mapped file, which is emptied before it is full (format version 1).
+
+What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
+and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
+
+The file: `_MAGIC`; at 32 where what is safe ends; from 64 on batches. A batch: its size, and when it was recorded, by the clock on the
+wall in ms and by the one that requests come by in ns; its frames. A frame is a request: its size; the sizes of two parts; how many
+inputs it has, and rows; its checksum; when it came; the size of each input. Then the parts: its target with the names, types and shapes
+of its inputs; the unique part of its id, its scores and its decisions as JSON; and the inputs. Numbers are little-endian; batches and
+frames begin at multiples of 8. A frame is written, and read, by `_journal.c`.
+"""
+
+import logging
+import mmap
+import os
+from pathlib import Path
+from struct import Struct
+from typing import NamedTuple
+
+from custody.serving import line_of_columns
+
+try:
+    from custody.inference.captures._journal import Frames, lines
+except ImportError:  # there was no C compiler where custody was installed
+    Frames = None  # type: ignore[assignment,misc]
+
+_log = logging.getLogger("custody.inference")
+_MAGIC = b"custody journal 1\n"
+_END_AT, _FIRST = 32, 64
+_END, _BATCH = Struct("<q"), Struct("<qqq")
+_SIZE = 1024 * 1024
+ENOUGH = 256 * 1024  # bytes after which it is emptied: less than a millisecond's work, and a part of a processor's own cache
+_IN_PLACE = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "overlay"}  # file systems that write where room was reserved
+
+
+class Line(NamedTuple):
+    """A line of captures, the deployment that it is of, as `tenant/environment/name`, and its rows."""
+
+    place: str
+    rows: int
+    text: bytes
+
+
+class Journal:
+    """The captures of one process that are not in its spool yet: see `Frames`, whose methods it has.
+
+    add: takes a capture, or returns False. commit: makes those since the last time safe, and returns where they end; it should be
+    emptied when that is over `ENOUGH`. clear: begins anew, when what was safe is in the spool.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Make the file. Raises OSError if there is no room for it."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, _SIZE)  # a full disk is found out here; later, the process would be killed
+            self._map = mmap.mmap(fd, _SIZE)
+        except OSError:
+            path.unlink()
+            raise
+        finally:
+            os.close(fd)
+        self._path = path
+        frames = Frames(self._map)
+        self.add, self.commit, self.clear = frames.add, frames.commit, frames.clear
+        self._map[: len(_MAGIC)] = _MAGIC
+
+    def lines(self) -> list[Line]:
+        """Return what is safe, as lines."""
+        with memoryview(self._map) as whole, whole[: self.commit()] as safe:
+            return _lines(safe)
+
+    def close(self) -> None:
+        """Remove it."""
+        self._path.unlink(missing_ok=True)
+
+
+def opened(path: Path) -> Journal | None:
+    """Make a journal; None where that cannot be: every capture is then written to the spool as it comes."""
+    if Frames is None or not _is_written_in_place(path.parent):
+        return None
+    try:
+        return Journal(path)
+    except OSError:
+        return None
+
+
+def left(path: Path) -> list[Line]:
+    """Return what a process left in its journal when it was killed."""
+    body = path.read_bytes()
+    if not body.startswith(_MAGIC):
+        raise ValueError("it is of another version, or damaged")
+    (end,) = _END.unpack_from(body, _END_AT)
+    return _lines(memoryview(body)[:end])
+
+
+def _lines(body: memoryview) -> list[Line]:
+    """Return the batches of a journal as lines: what a target answered in one is one. Raises ValueError."""
+    found, at = list[Line](), _FIRST
+    while at < len(body):
+        size, at_ms, now = _BATCH.unpack_from(body, at)
+        if not _BATCH.size < size <= len(body) - at:
+            raise ValueError("a part of it is damaged")
+        found += [_line(at_ms, *line) for line in lines(body[at + _BATCH.size : at + size], now)]
+        at += size
+    return found
+
+
+def _line(
+    at_ms: int, what: bytes, rows: int, uniques: bytes, us: bytes, scores: bytes, decisions: bytes, columns: tuple[bytes, ...]
+) -> Line:
+    place, head, *names = what.split(b"\0", 2 + len(columns))[: 2 + len(columns)]
+    named = [(name[:-1], chr(name[-1]), column) for name, column in zip(names, columns, strict=True)]
+    return Line(place.decode(), rows, line_of_columns(head, at_ms, uniques, us, named, scores, decisions))
+
+
+def _is_written_in_place(folder: Path) -> bool:
+    """Tell whether a page of a file can always be written once room was reserved: btrfs and ZFS take new room for each write.
+
+    Where there is none left, the system kills whoever writes to mapped memory.
+    """
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return False
+    return any(mount[2] == number and mount[mount.index("-") + 1] in _IN_PLACE for mount in mounts)
