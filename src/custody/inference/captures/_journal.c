@@ -21,7 +21,8 @@
 enum { END_AT = 32, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 typedef struct {
-    int64_t size, at_ms, now;
+    uint32_t size, sum;
+    int64_t at_ms, now;
 } Batch;
 
 typedef struct {
@@ -123,20 +124,23 @@ code(PyObject *input)
     return 0;
 }
 
-/* Return a checksum of a frame whose own sum is 0: FNV-1a by words, folded. After a crash of the machine pages may be of
- * different times. Source: Fowler, Noll, Vo, The FNV non-cryptographic hash algorithm. */
-static uint32_t
-sum_of(const Frame *frame, const char *rest)
+static uint64_t
+mixed(uint64_t sum, const void *words, size_t size)
 {
-    uint64_t sum = 0xcbf29ce484222325, word;
-    for (size_t i = 0; i < sizeof *frame; i += 8) {
-        memcpy(&word, (const char *)frame + i, 8);
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t word;
+        memcpy(&word, (const char *)words + i, 8);
         sum = (sum ^ word) * 0x100000001b3;
     }
-    for (size_t i = 0; i < frame->size - sizeof *frame; i += 8) {
-        memcpy(&word, rest + i, 8);
-        sum = (sum ^ word) * 0x100000001b3;
-    }
+    return sum;
+}
+
+/* Return a checksum of a batch's or a frame's head, whose own sum is 0, and of what follows: FNV-1a by words, folded. After a crash
+ * of the machine, pages may be of different times. Source: Fowler, Noll, Vo, The FNV non-cryptographic hash algorithm. */
+static uint32_t
+sum_of(const void *head, size_t head_size, const char *rest, size_t size)
+{
+    uint64_t sum = mixed(mixed(0xcbf29ce484222325, head, head_size), rest, size);
     return (uint32_t)(sum ^ sum >> 32);
 }
 
@@ -204,7 +208,7 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
     memcpy(start + sizeof frame, sizes, (size_t)table);
     frame.rows = (uint32_t)PyArray_DIM(arrays[0], 0);
     frame.size = (uint32_t)(pen.at - start);
-    frame.sum = sum_of(&frame, start + sizeof frame);
+    frame.sum = sum_of(&frame, sizeof frame, start + sizeof frame, frame.size - sizeof frame);
     memcpy(start, &frame, sizeof frame);
     self->end += frame.size;
     Py_RETURN_TRUE;
@@ -239,13 +243,14 @@ frames_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(named))
 static PyObject *
 frames_commit(Frames *self, PyObject *Py_UNUSED(nothing))
 {
-    Batch batch = {.size = self->end - self->committed};
-    if (batch.size > (int64_t)sizeof batch) {
+    Batch batch = {.size = (uint32_t)(self->end - self->committed)};
+    if (batch.size > sizeof batch) {
         struct timespec wall, clock;
         clock_gettime(CLOCK_REALTIME, &wall);
         clock_gettime(CLOCK_MONOTONIC, &clock);
         batch.at_ms = wall.tv_sec * 1000LL + wall.tv_nsec / 1000000;
         batch.now = clock.tv_sec * 1000000000LL + clock.tv_nsec;
+        batch.sum = sum_of(&batch, sizeof batch, NULL, 0);
         memcpy((char *)self->view.buf + self->committed, &batch, sizeof batch);
         set_end(self, self->end);
     }
@@ -289,7 +294,7 @@ is_whole(const Read *read)
 {
     Frame frame = read->frame;
     frame.sum = 0;
-    return sum_of(&frame, read->sizes) == read->frame.sum;
+    return sum_of(&frame, sizeof frame, read->sizes, frame.size - sizeof frame) == read->frame.sum;
 }
 
 /* Read the frame at `at`. Returns whether there is one. */
@@ -331,7 +336,7 @@ typedef struct {
 static void
 append(Text *text, const void *bytes, Py_ssize_t size)
 {
-    if (size > text->room - text->size && !text->failed) {
+    if (size >= text->room - text->size && !text->failed) {
         Py_ssize_t room = 2 * text->room + size + 256;
         char *grown = PyMem_Realloc(text->bytes, (size_t)room);
         text->failed = grown == NULL;
@@ -370,7 +375,7 @@ join(Text *texts, const Read *read, long long now, int is_first)
     append(&texts[UNIQUES], "\"", 1);
     append(&texts[UNIQUES], read->unique, read->score - 1 - read->unique);
     append(&texts[UNIQUES], "\"", 1);
-    append_number(&texts[LATENCIES], (now - read->frame.since) / 1000);
+    append_number(&texts[LATENCIES], (long long)((uint64_t)now - (uint64_t)read->frame.since) / 1000);
     append(&texts[SCORES], read->score, read->decision - 1 - read->score);
     append(&texts[DECISIONS], read->decision, read->data - 1 - read->decision);
     const char *data = read->data;
@@ -380,9 +385,9 @@ join(Text *texts, const Read *read, long long now, int is_first)
     }
 }
 
-/* Return (what, rows, uniques, latencies, scores, decisions, columns), all but the rows as bytes. */
+/* Return (at_ms, what, rows, uniques, latencies, scores, decisions, columns). */
 static PyObject *
-joined(const Read *first, long long rows, const Text *texts)
+joined(const Batch *batch, const Read *first, long long rows, const Text *texts)
 {
     for (uint32_t i = 0; i < COLUMNS + first->frame.columns; i++)
         if (texts[i].failed)
@@ -395,40 +400,25 @@ joined(const Read *first, long long rows, const Text *texts)
     }
     if (columns == NULL)
         return NULL;
-    return Py_BuildValue("y#Ly#y#y#y#N", first->what, (Py_ssize_t)first->frame.what, rows, texts[UNIQUES].bytes, texts[UNIQUES].size,
-                         texts[LATENCIES].bytes, texts[LATENCIES].size, texts[SCORES].bytes, texts[SCORES].size,
-                         texts[DECISIONS].bytes, texts[DECISIONS].size, columns);
+    return Py_BuildValue("Ly#Ly#y#y#y#N", (long long)batch->at_ms, first->what, (Py_ssize_t)first->frame.what, rows,
+                         texts[UNIQUES].bytes, texts[UNIQUES].size, texts[LATENCIES].bytes, texts[LATENCIES].size,
+                         texts[SCORES].bytes, texts[SCORES].size, texts[DECISIONS].bytes, texts[DECISIONS].size, columns);
 }
 
-static PyObject *
-lines(PyObject *Py_UNUSED(module), PyObject *args)
+/* Append a batch's lines. Returns -1 with an error. frames: room for where they begin. */
+static int
+append_lines(PyObject *found, const Batch *batch, const char *at, const char *end, const char **frames, Text *texts)
 {
-    Py_buffer view;
-    long long now;
-    if (!PyArg_ParseTuple(args, "y*L", &view, &now))
-        return NULL;
-    const char *end = (const char *)view.buf + view.len, **frames = NULL;
-    Text texts[TEXTS] = {0};
-    Read first, read;
     Py_ssize_t count = 0;
-    PyObject *found = PyList_New(0);
-    for (const char *at = view.buf; found != NULL && at < end; at = read.end, count++)
+    Read first, read;
+    for (; at < end; at = read.end) {
         if (!read_frame(at, end, &read) || !is_whole(&read)) {
             PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
-            Py_CLEAR(found);
+            return -1;
         }
-    if (found != NULL && (frames = PyMem_Malloc((size_t)count * sizeof *frames + 1)) == NULL) {
-        PyErr_NoMemory();
-        Py_CLEAR(found);
+        frames[count++] = at;
     }
-    if (found != NULL) {
-        const char *at = view.buf;
-        for (Py_ssize_t i = 0; i < count; i++, at = read.end) {
-            frames[i] = at;
-            read_frame(at, end, &read);
-        }
-    }
-    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
+    for (Py_ssize_t i = 0; i < count; i++) {
         if (frames[i] == NULL) /* it is in a line before */
             continue;
         read_frame(frames[i], end, &first);
@@ -439,14 +429,41 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
             if (frames[other] == NULL || !read_frame(frames[other], end, &read) || read.frame.what != first.frame.what ||
                 read.frame.columns != first.frame.columns || memcmp(read.what, first.what, read.frame.what) != 0)
                 continue;
-            join(texts, &read, now, other == i);
+            join(texts, &read, batch->now, other == i);
             rows += read.frame.rows;
             frames[other] = NULL;
         }
-        PyObject *line = joined(&first, rows, texts);
-        if (line == NULL || PyList_Append(found, line) < 0)
-            Py_CLEAR(found);
+        PyObject *line = joined(batch, &first, rows, texts);
+        int failed = line == NULL || PyList_Append(found, line) < 0;
         Py_XDECREF(line);
+        if (failed)
+            return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+lines(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer view;
+    if (!PyArg_ParseTuple(args, "y*", &view))
+        return NULL;
+    Text texts[TEXTS] = {0};
+    const char **frames = PyMem_Malloc((size_t)view.len / sizeof(Frame) * sizeof *frames + 1);
+    PyObject *found = frames == NULL ? PyErr_NoMemory() : PyList_New(0);
+    const char *at = view.buf, *end = at + view.len;
+    while (found != NULL && at < end) {
+        Batch batch = {0};
+        if (end - at > (Py_ssize_t)sizeof batch)
+            memcpy(&batch, at, sizeof batch);
+        uint32_t sum = batch.sum;
+        batch.sum = 0;
+        if (batch.size <= sizeof batch || batch.size > end - at || sum_of(&batch, sizeof batch, NULL, 0) != sum) {
+            PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
+            Py_CLEAR(found);
+        } else if (append_lines(found, &batch, at + sizeof batch, at + batch.size, frames, texts) < 0)
+            Py_CLEAR(found);
+        at += batch.size;
     }
     for (int text = 0; text < TEXTS; text++)
         PyMem_Free(texts[text].bytes);
@@ -493,7 +510,7 @@ execute(PyObject *module)
 }
 
 static PyMethodDef functions[] = {
-    {"lines", lines, METH_VARARGS, "Return the frames of a batch that was recorded at `now` by the line that they are of."},
+    {"lines", lines, METH_VARARGS, "Return what stands in batches by line: when it was recorded, the target, rows, and its lists."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -3,7 +3,7 @@
 What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
 and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
 
-The file: `_MAGIC`; at 32 where what is safe ends; from 64 on batches. A batch: its size, and when it was recorded, by the clock on the
+The file: `_MAGIC`; at 32 where what is safe ends; from 64 on batches. A batch: its size, a checksum, and when it was recorded, by the clock on the
 wall in ms and by the one that requests come by in ns; its frames. A frame is a request: its size; the sizes of two parts; how many
 inputs it has, and rows; its checksum; when it came; the size of each input. Then the parts: its target with the names, types and shapes
 of its inputs; the unique part of its id, its scores and its decisions as JSON; and the inputs. Numbers are little-endian; batches and
@@ -27,7 +27,7 @@ except ImportError:  # there was no C compiler where custody was installed
 _log = logging.getLogger("custody.inference")
 _MAGIC = b"custody journal 1\n"
 _END_AT, _FIRST = 32, 64
-_END, _BATCH = Struct("<q"), Struct("<qqq")
+_END = Struct("<q")
 _SIZE = 1024 * 1024
 ENOUGH = 256 * 1024  # bytes after which it is emptied: less than a millisecond's work, and a part of a processor's own cache
 _IN_PLACE = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "overlay"}  # file systems that write where room was reserved
@@ -66,8 +66,8 @@ class Journal:
 
     def lines(self) -> list[Line]:
         """Return what is safe, as lines."""
-        with memoryview(self._map) as whole, whole[: self.commit()] as safe:
-            return _lines(safe)
+        with memoryview(self._map) as whole, whole[_FIRST : self.commit()] as safe:
+            return [_line(*line) for line in lines(safe)]
 
     def close(self) -> None:
         """Remove it."""
@@ -90,19 +90,9 @@ def left(path: Path) -> list[Line]:
     if not body.startswith(_MAGIC):
         raise ValueError("it is of another version, or damaged")
     (end,) = _END.unpack_from(body, _END_AT)
-    return _lines(memoryview(body)[:end])
-
-
-def _lines(body: memoryview) -> list[Line]:
-    """Return the batches of a journal as lines: what a target answered in one is one. Raises ValueError."""
-    found, at = list[Line](), _FIRST
-    while at < len(body):
-        size, at_ms, now = _BATCH.unpack_from(body, at)
-        if not _BATCH.size < size <= len(body) - at:
-            raise ValueError("a part of it is damaged")
-        found += [_line(at_ms, *line) for line in lines(body[at + _BATCH.size : at + size], now)]
-        at += size
-    return found
+    if end > len(body):
+        raise ValueError("it is of another version, or damaged")
+    return [_line(*line) for line in lines(body[_FIRST:end])]
 
 
 def _line(

@@ -1,0 +1,374 @@
+"""The journal: what was answered and is no line yet, in a mapped file that outlives whoever wrote it."""
+
+import errno
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from test_inference_captures import shadow_arm
+
+from custody.bootstrap.serve import adopt
+from custody.core.refs import DeploymentKey
+from custody.core.tenancy import TenantId
+from custody.inference.captures import journal as module
+from custody.inference.captures.journal import ENOUGH, Frames, Journal, left, opened
+from custody.inference.captures.record import Recorder
+from custody.inference.captures.spool import Spool
+from custody.inference.metrics import Metrics
+from custody.inference.models.scoring import Scored
+from custody.serving import PLAIN, Parameters, line_after, line_head
+from custody.serving.capture import CaptureMode, packed, read_batch
+
+HEAD = line_head("acme:prod:churn:3:churn@7:", CaptureMode.LIVE, 0.5)
+UNIQUE = "01KJMMA2G00000000000000000"
+WRITTEN = b"[0.5]", b"[true]"
+
+if Frames is None:
+    if os.environ.get("CI") == "true":
+        pytest.fail("The journal could not be compiled; CI has a C compiler and Python's headers, see .ci/run.")
+    pytest.skip("The journal is not compiled: there was no C compiler when custody was installed.", allow_module_level=True)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "journal")
+    yield made
+    made.close()
+
+
+def numbers(rows: int = 1, value: float = 1.5) -> dict[str, Any]:
+    return {"x": np.full((rows, 3), value, np.float32)}
+
+
+def scored(inputs: dict[str, Any], rows: int = 1) -> Scored:
+    return Scored(inputs, np.full(rows, 0.5), np.full(rows, fill_value=True), {}, (b"[0.5]", b"[true]"))
+
+
+def read(text: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(text)
+    return found
+
+
+FLOATS = st.sampled_from([np.float16, np.float32, np.float64])
+WHOLE = st.sampled_from([np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.bool_])
+NAMES = st.sampled_from(["age", "Größe", "a b", "x\\y", 'say "so"', "\u2028", "tab\t"])
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> dict[str, Any]:
+    rows = draw(st.integers(1, 3))
+    made = {}
+    for name in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)):
+        wide = st.sampled_from([(rows,), (rows, 1), (rows, 2), (rows, 2, 2)])
+        floats = arrays.arrays(draw(FLOATS), draw(wide))
+        whole = arrays.arrays(draw(WHOLE), draw(st.sampled_from([(rows,), (rows, 1)])))
+        made[name] = draw(st.one_of(floats, whole))
+    return made
+
+
+@given(st.lists(st.tuples(st.sampled_from(["churn", "fraud"]), columns()), min_size=1, max_size=8), st.integers(1, 4))
+def test_a_journal_gives_the_lines_that_would_have_been_written_without_it(
+    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, dict[str, Any]]], together: int
+) -> None:
+    path = tmp_path_factory.mktemp("law") / "journal"
+    journal = Journal(path)
+    groups: dict[tuple[object, ...], list[tuple[str, dict[str, Any]]]] = {}
+    for number, (name, inputs) in enumerate(asked):
+        unique = f"{number:026d}"
+        shapes = tuple((column, array.dtype, array.shape[1:]) for column, array in inputs.items())
+        taken = journal.add(f"acme/prod/{name}", HEAD, unique, 0, inputs, WRITTEN)
+        assert taken is not any(letter in '"\\\t' for column in inputs for letter in column)
+        if taken:
+            groups.setdefault((number // together, name, shapes), []).append((unique, inputs))
+        if number % together == together - 1:
+            journal.commit()
+    lines = journal.lines()
+    assert left(path) == lines
+    assert len(lines) == len(groups)
+    for line, ((_, name, _), of) in zip(lines, groups.items(), strict=True):
+        found = read(line.text)
+        uniques, inputs = zip(*of, strict=True)
+        scores, decisions = [WRITTEN[0]] * len(of), [WRITTEN[1]] * len(of)
+        assert line.text == line_after(HEAD, found["at"], uniques, found["us"], inputs, scores, decisions)
+        assert line[:2] == (f"acme/prod/{name}", sum(len(next(iter(one.values()))) for one in inputs))
+    journal.close()
+    assert not path.exists()
+
+
+def test_a_line_says_when_it_was_answered_and_how_long_that_took(journal: Journal) -> None:
+    began = time.perf_counter_ns() - 5_000_000
+    for since in (began, began - 1_000_000):
+        journal.add("acme/prod/churn", HEAD, UNIQUE, since, numbers(), WRITTEN)
+    journal.commit()
+    (line,) = journal.lines()
+    (capture, later) = read_batch(packed((line.text,)))
+    assert abs(capture.at_ms - time.time() * 1000) < 5_000
+    assert 5_000 <= capture.latency_us < 5_000_000
+    assert later.latency_us - capture.latency_us == 1000
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"x": np.array(["a"], object)},
+        {"x": ["a"]},
+        {"x": np.array(["a"])},
+        {"x": np.zeros((2, 3), np.float32).T},
+        {"x": np.zeros(3, ">f4")},
+        {"x": np.zeros((0, 3), np.float32)},
+        {"x": np.array(1.0)},
+        {"x": np.zeros((1, 2), np.int64)},
+        {"x": np.zeros(1, np.complex64)},
+        {"x": np.zeros(1, "M8[s]")},
+        {"x": np.zeros((1,) * 9)},
+        {f"x{n}": np.zeros(1) for n in range(65)},
+        {},
+        {"\ud800": np.zeros(1)},
+        {7: np.zeros(1)},
+        {"x": np.zeros(1024 * 1024)},
+    ],
+)
+def test_what_it_cannot_take_leaves_nothing_in_it(journal: Journal, inputs: dict[str, Any]) -> None:
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    assert not journal.add("acme/prod/churn", HEAD, UNIQUE, 0, inputs, WRITTEN)
+    assert not journal.add("acme/prod/churn", HEAD, 'quote"', 0, numbers(), WRITTEN)
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    (line,) = journal.lines()
+    assert line.rows == len(read(line.text)["unique"]) == 2
+
+
+def test_arguments_of_another_type_are_refused() -> None:
+    frames = Frames(bytearray(1000))
+    wrong: list[tuple[Any, ...]] = [
+        (),
+        ("a", HEAD, UNIQUE, 0, [], WRITTEN),
+        ("a", HEAD, UNIQUE, 0, numbers(), (b"",)),
+        ("a", HEAD, UNIQUE, "0", numbers(), WRITTEN),
+    ]
+    for arguments in wrong:
+        with pytest.raises(TypeError):
+            frames.add(*arguments)
+    for buffer in (b"0" * 1000, "text", None):
+        with pytest.raises((TypeError, BufferError)):
+            Frames(buffer)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="64 bytes"):
+        Frames(bytearray(64))
+
+
+def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(journal: Journal) -> None:
+    taken = 0
+    while journal.add("acme/prod/churn", HEAD, f"{taken:026d}", 0, numbers(100), WRITTEN):
+        taken += 1
+        assert journal.commit() > 0
+    assert journal.commit() > ENOUGH
+    assert sum(line.rows for line in journal.lines()) == 100 * taken
+    journal.clear()
+    assert journal.lines() == []
+    assert journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    assert [line.rows for line in journal.lines()] == [1]
+
+
+@given(st.integers(64, 64 + 24 + 2 * 240 - 1), st.integers(1, 255))
+def test_one_that_was_damaged_is_told(tmp_path_factory: pytest.TempPathFactory, at: int, change: int) -> None:
+    path = tmp_path_factory.mktemp("damage") / "journal"
+    journal = Journal(path)
+    for _ in range(2):
+        journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    end = journal.commit()
+    body = bytearray(path.read_bytes())
+    body[at] ^= change
+    path.write_bytes(body)
+    if at >= end:
+        assert len(left(path)) == 1
+    else:
+        with pytest.raises(ValueError, match="damaged"):
+            left(path)
+    journal.close()
+
+
+def summed(words: bytearray, sum_at: int, parts: list[tuple[int, int]]) -> None:
+    """Write the checksum of parts of a journal, as `_journal.c` has it."""
+    struct.pack_into("<I", words, sum_at, 0)
+    total = 0xCBF29CE484222325
+    for begin, end in parts:
+        for (word,) in struct.iter_unpack("<Q", words[begin : begin + (end - begin) // 8 * 8]):
+            total = (total ^ word) * 0x100000001B3 % 2**64
+    struct.pack_into("<I", words, sum_at, (total ^ total >> 32) % 2**32)
+
+
+@given(st.binary(max_size=60), st.integers(0, 300), st.sampled_from(["", "batch", "all"]))
+def test_whatever_stands_in_a_file_no_more_than_an_error_comes_of_it(noise: bytes, at: int, right: str) -> None:
+    """Even where the checksums are right."""
+    buffer = bytearray(1000)
+    frames = Frames(buffer)
+    for _ in range(2):
+        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    body = buffer[64 : frames.commit()]
+    body[at : at + len(noise)] = noise[: max(0, len(body) - at)]
+    if right == "all":
+        first = 24
+        while first + 32 <= len(body):
+            (size,) = struct.unpack_from("<I", body, first)
+            end = min(first + max(size, 32), len(body))
+            summed(body, first + 20, [(first, end)])
+            first = end
+    if right:
+        summed(body, 4, [(0, 24)])
+    try:
+        found = module.lines(bytes(body))
+    except ValueError:
+        return
+    assert 1 <= len(found) <= 2
+
+
+def test_what_was_safe_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
+    script = """
+import sys, time, numpy as np
+from pathlib import Path
+from custody.inference.captures.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+for number in range(3):
+    journal.add("acme/prod/churn", b'{"v":4,', f"{number:026d}", 0, {"x": np.zeros(2)}, (b"[0.5]", b"[true]"))
+    if number < 2:
+        journal.commit()
+print(flush=True)
+time.sleep(60)
+"""
+    path = tmp_path / "journal"
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    assert [read(line.text)["unique"] for line in left(path)] == [["0" * 26], ["0" * 25 + "1"]]
+
+
+def recorder(folder: Path, journal: Journal | None) -> tuple[Recorder, Spool]:
+    names = count()
+    spool = Spool(folder / "spool", lambda: f"{os.urandom(4).hex()}{next(names)}", most_bytes=10_000_000)
+    return Recorder(spool, Metrics(), journal), spool
+
+
+def uniques(folder: Path) -> Counter[str]:
+    lines = [line for path in folder.glob("spool/*/*.ndjson") for line in path.read_bytes().splitlines()]
+    return Counter(unique for line in lines for unique in read(line)["unique"])
+
+
+def test_what_nobody_was_told_yet_survives_that_the_journal_is_emptied(tmp_path: Path, journal: Journal) -> None:
+    """The metrics may be asked for, or the spool rolled, between a prediction and its answer."""
+    arm, (writing, spool) = shadow_arm(DeploymentKey(TenantId("acme"), "prod", "churn"), None), recorder(tmp_path, journal)
+    for number in range(4):
+        writing.record(arm, scored(numbers()), PLAIN, f"{number:026d}", 0)
+        if number != 1:
+            writing.settle()
+        writing.flush()
+    writing.settle()
+    writing.settle()
+    assert uniques(tmp_path) == Counter(f"{number:026d}" for number in range(4))
+    assert spool.size_bytes == sum(path.stat().st_size for path in tmp_path.glob("spool/*/*"))
+
+
+def test_what_says_more_or_is_text_is_recorded_beside_it(tmp_path: Path, journal: Journal) -> None:
+    arm, (writing, _) = shadow_arm(DeploymentKey(TenantId("acme"), "prod", "churn"), None), recorder(tmp_path, journal)
+    writing.record(arm, scored(numbers()), PLAIN, "0" * 26, 0)
+    writing.record(arm, scored({"x": np.array(["a"], object)}), PLAIN, "1" * 26, 0)
+    writing.record(arm, scored(numbers()), Parameters(event_ms=5), "2" * 26, 0)
+    writing.flush()
+    assert [read(line.text)["unique"] for line in journal.lines()] == [["0" * 26]]
+    assert set(uniques(tmp_path)) == {"1" * 26, "2" * 26}
+    writing.close()
+    assert uniques(tmp_path).total() == 3
+    assert not list(tmp_path.glob("journal*"))
+
+
+def test_a_journal_is_emptied_before_it_is_full_and_counts_what_the_spool_refuses(tmp_path: Path, journal: Journal) -> None:
+    arm, metrics = shadow_arm(DeploymentKey(TenantId("acme"), "prod", "churn"), None), Metrics()
+    writing = Recorder(Spool(tmp_path / "spool", lambda: os.urandom(4).hex(), most_bytes=400_000), metrics, journal)
+    for number in range(100):
+        writing.record(arm, scored(numbers(1000), 1000), PLAIN, f"{number:026d}", 0)
+        writing.flush()
+        assert journal.commit() <= ENOUGH
+    writing.settle()
+    captured, shed = metrics.counts["captured_predictions"], metrics.counts["shed_predictions"]
+    assert captured + shed == 100_000
+    assert captured == 1000 * uniques(tmp_path).total() > 0
+    assert shed == metrics.shed["acme/prod/churn"] > 0
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_what_was_killed_while_a_journal_was_emptied_is_in_the_spool_once(tmp_path: Path, written: int) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    for number, name in enumerate(("churn", "fraud", "churn")):
+        journal.add(f"acme/prod/{name}", HEAD, f"{number:026d}", 0, numbers(), WRITTEN)
+        journal.commit()
+    dying, spool = recorder(tmp_path, None)
+    for line in journal.lines()[:written]:
+        spool.append(line.place, line.text)
+    spool.append("acme/prod/churn", journal.lines()[written].text[:-9])  # the last one is torn
+    journal.close = lambda: None  # type: ignore[method-assign]  # it is killed
+    del dying, spool
+    again, spool = recorder(tmp_path, None)
+    again.recover(path)
+    assert not path.exists()
+    spool.roll()
+    shipped = [line for file in spool.pending() for line in file.read_bytes().split(b"\n")]
+    whole = [line for line in shipped if line.endswith(b"}")]
+    assert Counter(unique for line in whole for unique in read(line)["unique"]) == Counter(f"{n:026d}" for n in range(3))
+
+
+@pytest.mark.parametrize("body", [b"", b"custody journal 2\n" + bytes(100), b"custody journal 1\n" + b"\xff" * 100])
+def test_a_journal_that_cannot_be_read_is_kept_and_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, body: bytes) -> None:
+    (tmp_path / "journal").write_bytes(body)
+    writing, spool = recorder(tmp_path, None)
+    writing.recover(tmp_path / "journal")
+    assert (tmp_path / "unreadable-journal").read_bytes() == body
+    assert spool.size_bytes == 0
+    (said,) = caplog.messages
+    assert "unreadable-journal" in said
+
+
+def test_there_is_none_where_it_cannot_be_written_safely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal"
+    made = opened(path)
+    assert made is not None
+    assert opened(path) is None  # another process has it
+    made.close()
+
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        assert opened(path) is None
+        assert not path.exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_IN_PLACE", {"btrfs"})
+        assert opened(path) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "Frames", None)
+        assert opened(path) is None
+
+
+def test_the_journals_of_workers_that_are_no_more_are_left_to_the_first(tmp_path: Path) -> None:
+    for place in ("", "worker-0", "worker-2", "worker-3"):
+        (tmp_path / place / "spool").mkdir(parents=True)
+        (tmp_path / place / "journal").write_text(place)
+    (tmp_path / "worker-3/journal-worker-5-journal").write_text("5")
+    adopt(tmp_path, 1)
+    found = {path.name: path.read_text() for path in (tmp_path / "worker-0").glob("journal*")}
+    assert sorted(found.values()) == ["", "5", "worker-0", "worker-2", "worker-3"]
+    assert not list(tmp_path.glob("journal*"))
