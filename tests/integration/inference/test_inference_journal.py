@@ -25,7 +25,8 @@ from custody.bootstrap.serve import adopt
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import TenantId
 from custody.inference.captures import journal as module
-from custody.inference.captures.journal import ENOUGH, Frames, Journal, left, opened
+from custody.inference.captures import record as record_module
+from custody.inference.captures.journal import COMPILED, ENOUGH, Frames, Journal, left, opened
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.spool import Spool
 from custody.inference.metrics import Metrics
@@ -37,7 +38,7 @@ HEAD = line_head("acme:prod:churn:3:churn@7:", CaptureMode.LIVE, 0.5)
 UNIQUE = "01KJMMA2G00000000000000000"
 WRITTEN = b"[0.5]", b"[true]"
 
-if Frames is None:
+if not COMPILED:
     if os.environ.get("CI") == "true":
         pytest.fail("The journal could not be compiled; CI has a C compiler and Python's headers, see .ci/run.")
     pytest.skip("The journal is not compiled: there was no C compiler when custody was installed.", allow_module_level=True)
@@ -151,6 +152,19 @@ def test_what_it_cannot_take_leaves_nothing_in_it(journal: Journal, inputs: dict
     assert line.rows == len(read(line.text)["unique"]) == 2
 
 
+def test_a_buffer_of_any_size_is_not_written_beyond() -> None:
+    def end_in(room: int) -> int:
+        whole = bytearray(1000)
+        frames = Frames(memoryview(whole)[:room])
+        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+        assert not any(whole[room:])
+        return frames.commit()
+
+    end = end_in(1000)
+    assert 200 < end < 990
+    assert [end_in(room) for room in range(65, end + 10)] == [64] * (end - 65) + [end] * 10
+
+
 def test_arguments_of_another_type_are_refused() -> None:
     frames = Frames(bytearray(1000))
     wrong: list[tuple[Any, ...]] = [
@@ -169,14 +183,15 @@ def test_arguments_of_another_type_are_refused() -> None:
         Frames(bytearray(64))
 
 
-def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(journal: Journal) -> None:
-    taken = 0
+def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(tmp_path: Path, journal: Journal) -> None:
+    taken, path = 0, tmp_path / "journal"
     while journal.add("acme/prod/churn", HEAD, f"{taken:026d}", 0, numbers(100), WRITTEN):
         taken += 1
         assert journal.commit() > 0
     assert journal.commit() > ENOUGH
     assert sum(line.rows for line in journal.lines()) == 100 * taken
     journal.clear()
+    assert not any(path.read_bytes()[64:])  # nothing of what people sent
     assert journal.lines() == []
     assert journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
     assert [line.rows for line in journal.lines()] == [1]
@@ -330,15 +345,35 @@ def test_what_was_killed_while_a_journal_was_emptied_is_in_the_spool_once(tmp_pa
     assert Counter(unique for line in whole for unique in read(line)["unique"]) == Counter(f"{n:026d}" for n in range(3))
 
 
-@pytest.mark.parametrize("body", [b"", b"custody journal 2\n" + bytes(100), b"custody journal 1\n" + b"\xff" * 100])
+@pytest.mark.parametrize(
+    "body", [b"", b"custody journal 2\n" + bytes(100), b"custody journal 1\n" + b"\xff" * 100, b"custody journal 1\n"]
+)
 def test_a_journal_that_cannot_be_read_is_kept_and_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, body: bytes) -> None:
     (tmp_path / "journal").write_bytes(body)
     writing, spool = recorder(tmp_path, None)
     writing.recover(tmp_path / "journal")
-    assert (tmp_path / "unreadable-journal").read_bytes() == body
+    (kept,) = tmp_path.glob("unreadable-*")
+    assert kept.read_bytes() == body
     assert spool.size_bytes == 0
     (said,) = caplog.messages
-    assert "unreadable-journal" in said
+    assert kept.name in said
+
+
+def test_a_journal_waits_for_an_installation_that_can_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    journal.commit()
+    writing, spool = recorder(tmp_path, None)
+    with monkeypatch.context() as patched:
+        patched.setattr(record_module, "COMPILED", False)
+        writing.recover(path)
+    assert (path.exists(), spool.size_bytes) == (True, 0)
+    assert "where there is a C compiler" in caplog.text
+    writing.recover(path)
+    assert (path.exists(), uniques(tmp_path)) == (False, Counter({UNIQUE: 1}))
 
 
 def test_there_is_none_where_it_cannot_be_written_safely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,10 +391,10 @@ def test_there_is_none_where_it_cannot_be_written_safely(tmp_path: Path, monkeyp
         assert opened(path) is None
         assert not path.exists()
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_IN_PLACE", {"btrfs"})
+        patched.setattr(module, "_IN_PLACE", {b"btrfs"})
         assert opened(path) is None
     with monkeypatch.context() as patched:
-        patched.setattr(module, "Frames", None)
+        patched.setattr(module, "COMPILED", False)
         assert opened(path) is None
 
 

@@ -34,6 +34,7 @@ typedef struct {
     PyObject_HEAD
     Py_buffer view;
     Py_ssize_t committed, end; /* of what is safe, and of what was added */
+    Py_ssize_t used;           /* beyond it nothing was written since `clear` */
 } Frames;
 
 /* Where the next byte goes, and where the room ends; at is NULL as soon as something did not fit, or cannot be taken. */
@@ -164,7 +165,7 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
     Frame frame = {.columns = (uint32_t)columns, .since = since};
     PyArrayObject *arrays[MOST_COLUMNS];
     uint32_t sizes[MOST_COLUMNS + 1];
-    Py_ssize_t held = 0, next = 0;
+    Py_ssize_t held = 0, next = 0, used = self->used;
     PyObject *name, *input;
     Pen pen = {start + sizeof frame + table, end};
     char *from = pen.at;
@@ -189,6 +190,8 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
         put(&pen, &axes, 1);
         put(&pen, PyArray_DIMS(arrays[i]) + 1, (axes - 1) * (Py_ssize_t)sizeof(npy_intp));
     }
+    if (pen.at == NULL)
+        Py_RETURN_FALSE;
     frame.what = (uint32_t)(pen.at - from);
     from = pen.at;
     put_text(&pen, args[2]);
@@ -197,12 +200,16 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
         put_bytes(&pen, PyTuple_GetItem(args[5], i));
         put(&pen, "", 1);
     }
+    self->used = self->view.len; /* until it is known how much */
+    if (pen.at == NULL)
+        Py_RETURN_FALSE;
     frame.text = (uint32_t)(pen.at - from);
     for (Py_ssize_t i = 0; i < held; i++)
         put(&pen, PyArray_DATA(arrays[i]), PyArray_NBYTES(arrays[i]));
+    if (pen.at != NULL)
+        put(&pen, "\0\0\0\0\0\0\0", (start - pen.at) & 7);
     if (pen.at == NULL || held != columns)
         Py_RETURN_FALSE;
-    put(&pen, "\0\0\0\0\0\0\0", (start - pen.at) & 7);
     if (columns & 1)
         sizes[columns] = 0;
     memcpy(start + sizeof frame, sizes, (size_t)table);
@@ -211,6 +218,7 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
     frame.sum = sum_of(&frame, sizeof frame, start + sizeof frame, frame.size - sizeof frame);
     memcpy(start, &frame, sizeof frame);
     self->end += frame.size;
+    self->used = used > self->end ? used : self->end;
     Py_RETURN_TRUE;
 }
 
@@ -260,7 +268,10 @@ frames_commit(Frames *self, PyObject *Py_UNUSED(nothing))
 static PyObject *
 frames_clear(Frames *self, PyObject *Py_UNUSED(nothing))
 {
+    if (self->used > FIRST)
+        memset((char *)self->view.buf + FIRST, 0, (size_t)(self->used - FIRST)); /* what people sent does not stay here */
     set_end(self, FIRST);
+    self->used = FIRST;
     Py_RETURN_NONE;
 }
 
@@ -477,7 +488,7 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
 static PyMethodDef methods[] = {
     {"add", METHOD(frames_add), METH_FASTCALL, "Add a request; False if it cannot be taken, or there is no room: nothing is added."},
     {"commit", METHOD(frames_commit), METH_NOARGS, "Make safe what was added, as recorded now; return where what is safe ends."},
-    {"clear", METHOD(frames_clear), METH_NOARGS, "Begin anew."},
+    {"clear", METHOD(frames_clear), METH_NOARGS, "Begin anew, and leave nothing of what stood there."},
     {NULL, NULL, 0, NULL},
 };
 

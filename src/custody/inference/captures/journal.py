@@ -3,11 +3,11 @@
 What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
 and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
 
-The file: `_MAGIC`; at 32 where what is safe ends; from 64 on batches. A batch: its size, a checksum, and when it was recorded, by the clock on the
-wall in ms and by the one that requests come by in ns; its frames. A frame is a request: its size; the sizes of two parts; how many
-inputs it has, and rows; its checksum; when it came; the size of each input. Then the parts: its target with the names, types and shapes
-of its inputs; the unique part of its id, its scores and its decisions as JSON; and the inputs. Numbers are little-endian; batches and
-frames begin at multiples of 8. A frame is written, and read, by `_journal.c`.
+The file: `_MAGIC`; at 32 where what is safe ends; from 64 on batches. A batch: its size, a checksum, and when it was recorded, by the
+clock on the wall in ms and by the one that requests come by in ns; its frames. A frame is a request: its size; the sizes of two parts;
+how many inputs it has, and rows; its checksum; when it came; the size of each input. Then the parts: its target with the names, types
+and shapes of its inputs; the unique part of its id, its scores and its decisions as JSON; and the inputs. Numbers are little-endian;
+batches and frames begin at multiples of 8. They are written, and read, by `_journal.c`.
 """
 
 import logging
@@ -24,13 +24,14 @@ try:
 except ImportError:  # there was no C compiler where custody was installed
     Frames = None  # type: ignore[assignment,misc]
 
+COMPILED = Frames is not None
 _log = logging.getLogger("custody.inference")
 _MAGIC = b"custody journal 1\n"
 _END_AT, _FIRST = 32, 64
 _END = Struct("<q")
 _SIZE = 1024 * 1024
 ENOUGH = 256 * 1024  # bytes after which it is emptied: less than a millisecond's work, and a part of a processor's own cache
-_IN_PLACE = {"ext2", "ext3", "ext4", "xfs", "tmpfs", "overlay"}  # file systems that write where room was reserved
+_IN_PLACE = {b"ext2", b"ext3", b"ext4", b"xfs", b"tmpfs", b"overlay"}  # file systems that write where room was reserved
 
 
 class Line(NamedTuple):
@@ -75,23 +76,28 @@ class Journal:
 
 
 def opened(path: Path) -> Journal | None:
-    """Make a journal; None where that cannot be: every capture is then written to the spool as it comes."""
-    if Frames is None or not _is_written_in_place(path.parent):
-        return None
-    try:
-        return Journal(path)
-    except OSError:
-        return None
+    """Make a journal; None where that cannot be, which is told: every capture is then written to the spool as it comes."""
+    if not COMPILED:
+        why = "there was no C compiler where custody was installed"
+    elif not _is_written_in_place(path.parent):
+        why = f"the file system of {path.parent} may have no room for what was reserved"
+    else:
+        try:
+            return Journal(path)
+        except OSError as error:
+            why = f"{path}: {error.strerror}"
+    _log.info("captures are recorded without a journal, which costs a few per cent more: %s", why)
+    return None
 
 
 def left(path: Path) -> list[Line]:
-    """Return what a process left in its journal when it was killed."""
+    """Return what a process left in its journal when it was killed. Raises ValueError if that cannot be read."""
     body = path.read_bytes()
-    if not body.startswith(_MAGIC):
+    if not body.startswith(_MAGIC) or len(body) < _FIRST:
         raise ValueError("it is of another version, or damaged")
     (end,) = _END.unpack_from(body, _END_AT)
-    if end > len(body):
-        raise ValueError("it is of another version, or damaged")
+    if not _FIRST <= end <= len(body):
+        raise ValueError("it is damaged")
     return [_line(*line) for line in lines(body[_FIRST:end])]
 
 
@@ -109,9 +115,9 @@ def _is_written_in_place(folder: Path) -> bool:
     Where there is none left, the system kills whoever writes to mapped memory.
     """
     device = folder.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
+    number = b"%d:%d" % (os.major(device), os.minor(device))
     try:
-        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()]
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_bytes().splitlines()]
     except OSError:
         return False
-    return any(mount[2] == number and mount[mount.index("-") + 1] in _IN_PLACE for mount in mounts)
+    return any(mount[2] == number and mount[mount.index(b"-") + 1] in _IN_PLACE for mount in mounts)

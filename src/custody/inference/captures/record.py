@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from custody.core.prediction import ALPHABET, PredictionId, time_part
-from custody.inference.captures.journal import ENOUGH, Journal, Line, left
+from custody.inference.captures.journal import COMPILED, ENOUGH, Journal, Line, left
 from custody.inference.captures.spool import Spool, write_alone
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
@@ -154,10 +153,13 @@ class Recorder:
 
         A journal that cannot be read is kept beside, under another name.
         """
+        if not COMPILED:
+            _log.warning("the captures in %s wait until custody is installed again, where there is a C compiler", journal)
+            return
         try:
             lines = left(journal)
-        except (ValueError, LookupError, struct.error) as error:
-            kept = journal.replace(journal.with_name(f"unreadable-{journal.name}"))
+        except ValueError as error:
+            kept = journal.replace(journal.with_name(f"unreadable-{new_unique()}"))
             _log.error("the last captures of a process that was killed cannot be read, they are kept in %s: %s", kept, error)
             return
         self._append_all(self._spool.lacking(lines))
