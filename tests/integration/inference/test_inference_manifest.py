@@ -230,7 +230,7 @@ def copied(world: World) -> Path:
 def test_a_slow_model_of_one_deployment_holds_up_no_rollback_of_another_and_no_key(world: World) -> None:
     """The rollback comes with the slow model in one manifest, and in the next one while it is being loaded."""
     one, two, slow = (world.target(tabular(seed), seed) for seed in (1, 2, 3))
-    begun, go = threading.Event(), threading.Event()
+    begun, go, new = threading.Event(), threading.Event(), replace(CHURN, name="new")
 
     def load(body: bytes, signature: Any) -> OnnxModel:
         if body == tabular(3).onnx:
@@ -245,10 +245,11 @@ def test_a_slow_model_of_one_deployment_holds_up_no_rollback_of_another_and_no_k
             return {key.name: served.service.revision for key, served in app.view.state.served.items()}
 
         assert serves() == {"churn": 1, "other": 1}
-        world.publish([world.service(two, 2), world.service(slow, 2, key=OTHER)])
+        world.publish([world.service(two, 2), world.service(slow, 2, key=OTHER), world.service(slow, key=new)])
         await reached(begun.is_set)
         await reached(lambda: serves() == {"churn": 2, "other": 1})
-        newest = world.publish([world.service(one, 3), world.service(slow, 2, key=OTHER)])
+        assert app.view.state.failures == {new: "Its model is being loaded."}  # 503, and not 404
+        newest = world.publish([world.service(one, 3), world.service(slow, 2, key=OTHER), world.service(slow, key=new)])
         await reached(lambda: serves() == {"churn": 3, "other": 1})
         assert app.view.state.sequence < newest  # not all of it is served yet
         kept = sorted(path.name for path in (world.folder / "state/manifests").iterdir())
@@ -259,7 +260,7 @@ def test_a_slow_model_of_one_deployment_holds_up_no_rollback_of_another_and_no_k
         await again._stop()
         go.set()
         await reached(lambda: app.view.state.sequence == newest)
-        assert serves() == {"churn": 3, "other": 2}
+        assert (serves(), app.view.state.failures) == ({"churn": 3, "other": 2, "new": 1}, {})
         assert app._follower.problem == ""
 
     in_this_process(world, load, work)

@@ -21,7 +21,8 @@ _log = logging.getLogger("custody.inference")
 class Shipper:
     """Rolls the spool every second and ships what it closed; the only one who does.
 
-    settle: has what is not in the spool yet written there, before it is rolled. Over 100 deployments take turns: what one of them answered is shipped ten seconds later at most.
+    settle: has what is not in the spool yet written there. Over 100 deployments take turns: what one of them answered is shipped ten
+    seconds later at most.
     """
 
     def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Prepare, settle: Settle = bool) -> None:

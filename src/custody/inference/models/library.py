@@ -23,6 +23,7 @@ from custody.inference.models.memory import Identity, Loaded, Memory, Slot, iden
 from custody.serving import CaptureMode, Loader, Model, check_parity, dtype_of, fixture_arrays, line_head, read_fixture
 
 _WARM_ROWS = 64
+_LOADING = "Its model is being loaded."
 _REFUSED_S = 600.0  # until a model that failed its check is tried again: it takes others' memory, and may have lacked some
 
 
@@ -135,12 +136,12 @@ class Library:
     def at_once(self, manifest: Manifest, state: State) -> State:
         """Return what of a manifest may be served before its other models are loaded: rollbacks, keys, ends.
 
-        It has the old sequence: what is left is to come.
+        It has the old sequence: what is left is to come. What was not served before is not ready yet, and says so.
         """
         waiting = self.to_load(manifest)
         served, failures = self._served([one for one in manifest.services if one.key not in waiting], manifest.sequence, state)
         served |= {key: state.served[key] for key in waiting if key in state.served}
-        failures |= {key: state.failures[key] for key in waiting if key in state.failures}
+        failures |= {key: state.failures.get(key, _LOADING) for key in waiting if key in state.failures or key not in served}
         return State(state.sequence, served, failures, grants_of(manifest))
 
     def keep(self, state: State, body: bytes) -> None:
