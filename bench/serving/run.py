@@ -31,6 +31,8 @@ from running import Running, Wrong, cores, running
 from servers import SERVERS, Place, environment_of
 from world import PEERS
 
+from custody.inference.captures.journal import COMPILED
+
 ROOT = Path(__file__).parent.parent.parent
 HOME = ROOT / ".bench"
 QUICK = os.environ.get("QUICK") == "1"
@@ -64,6 +66,8 @@ def main() -> int:
     """Measure, print, write .bench/serving.json, and answer 1 if something falls short."""
     given = _arguments()
     require_wrk()
+    if not COMPILED:
+        sys.stderr.write("custody's journal is not compiled here, and a record costs more without it: see docs/how-to/serve.md\n")
     jobs = [job for job in (quick_jobs() if QUICK else JOBS) if not given.only or job.server in given.only]
     session = _session(given, jobs)
     if given.more:
