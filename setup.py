@@ -1,9 +1,12 @@
 """What is compiled, where there is a C compiler; all the rest is said in pyproject.toml."""
 
+import sysconfig
+
 import numpy as np
 from setuptools import Extension, setup
 
 JOURNAL = "custody.inference.captures._journal"
+IS_LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")  # such a Python has no API of one build for every version
 
 setup(
     ext_modules=[
@@ -11,8 +14,10 @@ setup(
             JOURNAL,
             [f"src/{JOURNAL.replace('.', '/')}.c"],
             include_dirs=[np.get_include()],
-            py_limited_api=True,
+            define_macros=[("Py_LIMITED_API", "0x030b0000")] if IS_LIMITED else [],
+            py_limited_api=IS_LIMITED,
             optional=True,  # without it captures are written by Python alone, which costs more
         )
-    ]
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if IS_LIMITED else {},
 )

@@ -31,7 +31,7 @@ from running import Running, Wrong, cores, running
 from servers import SERVERS, Place, environment_of
 from world import PEERS
 
-from custody.inference.captures.journal import COMPILED
+from custody.inference.captures.journal import why_none
 
 ROOT = Path(__file__).parent.parent.parent
 HOME = ROOT / ".bench"
@@ -66,8 +66,8 @@ def main() -> int:
     """Measure, print, write .bench/serving.json, and answer 1 if something falls short."""
     given = _arguments()
     require_wrk()
-    if not COMPILED:
-        sys.stderr.write("custody's journal is not compiled here, and a record costs more without it: see docs/how-to/serve.md\n")
+    if why := why_none(ROOT):
+        sys.stderr.write(f"There is no journal of captures here, and a record costs more without one: {why}\n")
     jobs = [job for job in (quick_jobs() if QUICK else JOBS) if not given.only or job.server in given.only]
     session = _session(given, jobs)
     if given.more:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import hexdigits
 from typing import Any
+from uuid import uuid4
 
 from custody.bootstrap.crew import Worker, end, run
 from custody.bootstrap.sealing import sealing_arguments
@@ -118,17 +119,25 @@ def _arguments(shared: Mapping[str, object], place: Place, number: int) -> list[
 
 def adopt(state_dir: Path, workers: int) -> None:
     """Give the captures that no worker of this run would find to the first one; their names, which fix where they go, stay."""
-    kept = {f"worker-{number}" for number in range(workers)}
-    folders = [state_dir, *(path for path in sorted(state_dir.glob("worker-*")) if path.name not in kept)]
-    for folder in folders:
-        for path in sorted(folder.glob("spool/*/*.ndjson")):
-            target = state_dir / "worker-0" / "spool" / path.parent.name / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
-        for journal in folder.glob("journal*"):
-            journal.replace(state_dir / "worker-0" / f"journal-{folder.name}-{journal.name}")
-        if folder != state_dir:
-            shutil.rmtree(folder)
+    first, kept = state_dir / "worker-0", {f"worker-{number}" for number in range(workers)}
+    first.mkdir(exist_ok=True)
+    _adopt(state_dir, first)
+    for folder in sorted(state_dir.glob("worker-*")):
+        if folder.name not in kept:
+            with locked(folder):  # its worker may outlive the process that started it, for a while
+                _adopt(folder, first)
+                shutil.rmtree(folder)
+
+
+def _adopt(folder: Path, first: Path) -> None:
+    for path in sorted(folder.glob("spool/*/*.ndjson")):
+        target = first / "spool" / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    for path in folder.glob("*journal"):
+        path.replace(first / f"{uuid4().hex}.journal")
+    for path in folder.glob("unreadable-*"):
+        path.replace(first / path.name)
 
 
 def _listening(host: str, port: int, number: int) -> list[socket.socket]:

@@ -101,7 +101,7 @@ class InferenceApp:
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
         self._cleaner = Cleaner(lambda: self.view.state)
         self._sampler = Sampler(lambda: self.view.state, objects)
-        found = sorted(state_dir.glob(f"{_JOURNAL}*"))  # of processes that were killed
+        found = sorted(state_dir.glob(f"*{_JOURNAL}"))  # of processes that were killed
         for journal in found:
             Recorder(self._spool, self.metrics).recover(journal)
         recorder, cache = Recorder(self._spool, self.metrics, opened(state_dir / _JOURNAL)), Cache(state_dir)

@@ -257,7 +257,7 @@ def deployment_of(line: bytes) -> DeploymentKey:
 
 
 def complete_lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Read lines in pieces of about 256 KiB; a torn last line is left out: it belongs to a request that was never answered."""
+    """Read lines in pieces of about 256 KiB; a torn last line is left out: its requests were never answered, or are in a journal."""
     at, most, torn = 0, _PIECE, 0  # torn: bytes that were read behind the last line
     while block := file.read(most):
         end = block.rfind(b"\n") + 1

@@ -9,9 +9,10 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import numpy as np
@@ -22,11 +23,13 @@ from hypothesis.extra import numpy as arrays
 from test_inference_captures import shadow_arm
 
 from custody.bootstrap.serve import adopt
+from custody.core.errors import Conflict
 from custody.core.refs import DeploymentKey
 from custody.core.tenancy import TenantId
 from custody.inference.captures import journal as module
 from custody.inference.captures import record as record_module
-from custody.inference.captures.journal import COMPILED, ENOUGH, Frames, Journal, left, opened
+from custody.inference.captures.journal import COMPILED, ENOUGH, Journal, left, opened
+from custody.inference.captures.lock import locked
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.spool import Spool
 from custody.inference.metrics import Metrics
@@ -38,7 +41,9 @@ HEAD = line_head("acme:prod:churn:3:churn@7:", CaptureMode.LIVE, 0.5)
 UNIQUE = "01KJMMA2G00000000000000000"
 WRITTEN = b"[0.5]", b"[true]"
 
-if not COMPILED:
+if COMPILED:
+    from custody.inference.captures._journal import Frames, lines
+else:
     if os.environ.get("CI") == "true":
         pytest.fail("The journal could not be compiled; CI has a C compiler and Python's headers, see .ci/run.")
     pytest.skip("The journal is not compiled: there was no C compiler when custody was installed.", allow_module_level=True)
@@ -76,7 +81,7 @@ def columns(draw: st.DrawFn) -> dict[str, Any]:
     for name in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)):
         wide = st.sampled_from([(rows,), (rows, 1), (rows, 2), (rows, 2, 2)])
         floats = arrays.arrays(draw(FLOATS), draw(wide))
-        whole = arrays.arrays(draw(WHOLE), draw(st.sampled_from([(rows,), (rows, 1)])))
+        whole = arrays.arrays(draw(WHOLE), draw(st.sampled_from([(rows,), (rows, 1), (rows, 1, 1)])))
         made[name] = draw(st.one_of(floats, whole))
     return made
 
@@ -92,20 +97,21 @@ def test_a_journal_gives_the_lines_that_would_have_been_written_without_it(
         unique = f"{number:026d}"
         shapes = tuple((column, array.dtype, array.shape[1:]) for column, array in inputs.items())
         taken = journal.add(f"acme/prod/{name}", HEAD, unique, 0, inputs, WRITTEN)
-        assert taken is not any(letter in '"\\\t' for column in inputs for letter in column)
+        odd = any(array.ndim > 2 and array.dtype.kind != "f" for array in inputs.values())
+        assert taken is not (odd or any(letter in '"\\\t' for column in inputs for letter in column))
         if taken:
             groups.setdefault((number // together, name, shapes), []).append((unique, inputs))
         if number % together == together - 1:
             journal.commit()
-    lines = journal.lines()
-    assert left(path) == lines
-    assert len(lines) == len(groups)
-    for line, ((_, name, _), of) in zip(lines, groups.items(), strict=True):
+    made = journal.lines()
+    assert left(path) == made
+    assert len(made) == len(groups)
+    for line, ((_, place, _), of) in zip(made, groups.items(), strict=True):
         found = read(line.text)
-        uniques, inputs = zip(*of, strict=True)
+        uniques, all_inputs = zip(*of, strict=True)
         scores, decisions = [WRITTEN[0]] * len(of), [WRITTEN[1]] * len(of)
-        assert line.text == line_after(HEAD, found["at"], uniques, found["us"], inputs, scores, decisions)
-        assert line[:2] == (f"acme/prod/{name}", sum(len(next(iter(one.values()))) for one in inputs))
+        assert line.text == line_after(HEAD, found["at"], uniques, found["us"], all_inputs, scores, decisions)
+        assert line[:2] == (f"acme/prod/{place}", sum(len(next(iter(one.values()))) for one in all_inputs))
     journal.close()
     assert not path.exists()
 
@@ -167,12 +173,15 @@ def test_a_buffer_of_any_size_is_not_written_beyond() -> None:
 
 def test_arguments_of_another_type_are_refused() -> None:
     frames = Frames(bytearray(1000))
-    wrong: list[tuple[Any, ...]] = [
-        (),
+    other: list[tuple[Any, ...]] = [
         ("a", HEAD, UNIQUE, 0, [], WRITTEN),
         ("a", HEAD, UNIQUE, 0, numbers(), (b"",)),
-        ("a", HEAD, UNIQUE, "0", numbers(), WRITTEN),
+        ("a", HEAD, UNIQUE, 0, numbers(), (b"", "")),
+        (b"a", HEAD, UNIQUE, 0, numbers(), WRITTEN),
+        ("a", "HEAD", UNIQUE, 0, numbers(), WRITTEN),
     ]
+    assert [frames.add(*arguments) for arguments in other] == [False] * 5
+    wrong: list[tuple[Any, ...]] = [(), ("a", HEAD, UNIQUE, "0", numbers(), WRITTEN)]
     for arguments in wrong:
         with pytest.raises(TypeError):
             frames.add(*arguments)
@@ -181,6 +190,7 @@ def test_arguments_of_another_type_are_refused() -> None:
             Frames(buffer)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="64 bytes"):
         Frames(bytearray(64))
+    assert frames.commit() == 64
 
 
 def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(tmp_path: Path, journal: Journal) -> None:
@@ -197,7 +207,7 @@ def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(tmp_path:
     assert [line.rows for line in journal.lines()] == [1]
 
 
-@given(st.integers(64, 64 + 24 + 2 * 240 - 1), st.integers(1, 255))
+@given(st.integers(32, 64 + 24 + 2 * 240 - 1), st.integers(1, 255))
 def test_one_that_was_damaged_is_told(tmp_path_factory: pytest.TempPathFactory, at: int, change: int) -> None:
     path = tmp_path_factory.mktemp("damage") / "journal"
     journal = Journal(path)
@@ -207,18 +217,42 @@ def test_one_that_was_damaged_is_told(tmp_path_factory: pytest.TempPathFactory, 
     body = bytearray(path.read_bytes())
     body[at] ^= change
     path.write_bytes(body)
-    if at >= end:
+    if at >= end or 48 <= at < 64:
         assert len(left(path)) == 1
     else:
-        with pytest.raises(ValueError, match="damaged"):
+        with pytest.raises(ValueError, match=r"damaged|missing"):
             left(path)
     journal.close()
+
+
+def test_pages_of_different_times_are_told(tmp_path: Path) -> None:
+    """A machine that loses its power writes some pages, and others not: here those behind the first are older."""
+    path = tmp_path / "journal"
+    journal = Journal(path)
+    found = []
+    for value in (1.5, 2.5):
+        journal.clear()
+        for number in range(40):
+            journal.add("acme/prod/churn", HEAD, f"{number:026d}", 0, numbers(1, value), WRITTEN)
+        journal.commit()
+        found.append(path.read_bytes())
+    journal.close()
+    older, newer = found
+    assert len(older) == len(newer)
+    path.write_bytes(newer[:4096] + older[4096:])
+    with pytest.raises(ValueError, match="damaged"):
+        left(path)
+    path.write_bytes(bytes(4096) + older[4096:])
+    with pytest.raises(ValueError, match="another version"):
+        left(path)
+    path.write_bytes(bytes(len(older)))
+    assert left(path) == []
 
 
 def summed(words: bytearray, sum_at: int, parts: list[tuple[int, int]]) -> None:
     """Write the checksum of parts of a journal, as `_journal.c` has it."""
     struct.pack_into("<I", words, sum_at, 0)
-    total = 0xCBF29CE484222325
+    total = 0xCBF29CE484222325 ^ 1
     for begin, end in parts:
         for (word,) in struct.iter_unpack("<Q", words[begin : begin + (end - begin) // 8 * 8]):
             total = (total ^ word) * 0x100000001B3 % 2**64
@@ -226,8 +260,10 @@ def summed(words: bytearray, sum_at: int, parts: list[tuple[int, int]]) -> None:
 
 
 @given(st.binary(max_size=60), st.integers(0, 300), st.sampled_from(["", "batch", "all"]))
-def test_whatever_stands_in_a_file_no_more_than_an_error_comes_of_it(noise: bytes, at: int, right: str) -> None:
-    """Even where the checksums are right."""
+def test_whatever_stands_in_a_file_no_more_than_an_error_comes_of_it(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, right: str
+) -> None:
+    """Even where the checksums are right; a process that finds it starts all the same."""
     buffer = bytearray(1000)
     frames = Frames(buffer)
     for _ in range(2):
@@ -243,11 +279,13 @@ def test_whatever_stands_in_a_file_no_more_than_an_error_comes_of_it(noise: byte
             first = end
     if right:
         summed(body, 4, [(0, 24)])
-    try:
-        found = module.lines(bytes(body))
-    except ValueError:
-        return
-    assert 1 <= len(found) <= 2
+    with suppress(ValueError):
+        assert 1 <= len(lines(bytes(body), 1)) <= 2
+    folder = tmp_path_factory.mktemp("noise")
+    head = b"custody journal 1\n".ljust(32) + struct.pack("<qQ", 64 + len(body), 1).ljust(32)
+    (folder / "journal").write_bytes(head + body)
+    recorder(folder, None)[0].recover(folder / "journal")
+    assert not (folder / "journal").exists()
 
 
 def test_what_was_safe_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
@@ -306,7 +344,31 @@ def test_what_says_more_or_is_text_is_recorded_beside_it(tmp_path: Path, journal
     assert set(uniques(tmp_path)) == {"1" * 26, "2" * 26}
     writing.close()
     assert uniques(tmp_path).total() == 3
-    assert not list(tmp_path.glob("journal*"))
+    assert not list(tmp_path.glob("*journal*"))
+    writing.record(arm, scored(numbers()), PLAIN, "3" * 26, 0)
+    writing.flush()  # what ends late goes to the spool
+    assert uniques(tmp_path).total() == 4
+
+
+def test_a_journal_that_fails_is_left_to_the_next_process_and_captures_go_on(
+    tmp_path: Path, journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    arm, (writing, _) = shadow_arm(DeploymentKey(TenantId("acme"), "prod", "churn"), None), recorder(tmp_path, journal)
+    writing.record(arm, scored(numbers()), PLAIN, "0" * 26, 0)
+    writing.flush()
+
+    def failing() -> NoReturn:
+        raise MemoryError
+
+    journal.lines = failing  # type: ignore[method-assign]
+    writing.settle()
+    assert "cannot be read" in caplog.text
+    writing.record(arm, scored(numbers()), PLAIN, "1" * 26, 0)
+    writing.flush()
+    writing.close()
+    assert set(uniques(tmp_path)) == {"1" * 26}
+    recorder(tmp_path, None)[0].recover(tmp_path / "journal")
+    assert set(uniques(tmp_path)) == {"0" * 26, "1" * 26}
 
 
 def test_a_journal_is_emptied_before_it_is_full_and_counts_what_the_spool_refuses(tmp_path: Path, journal: Journal) -> None:
@@ -346,7 +408,13 @@ def test_what_was_killed_while_a_journal_was_emptied_is_in_the_spool_once(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"custody journal 2\n" + bytes(100), b"custody journal 1\n" + b"\xff" * 100, b"custody journal 1\n"]
+    "body",
+    [
+        b"custody journal 2\n" + bytes(100),
+        b"custody journal 1\n" + b"\xff" * 100,
+        b"custody journal 1\n",
+        b"custody journal 1\n".ljust(64),
+    ],
 )
 def test_a_journal_that_cannot_be_read_is_kept_and_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, body: bytes) -> None:
     (tmp_path / "journal").write_bytes(body)
@@ -357,6 +425,12 @@ def test_a_journal_that_cannot_be_read_is_kept_and_told_of(tmp_path: Path, caplo
     assert spool.size_bytes == 0
     (said,) = caplog.messages
     assert kept.name in said
+
+
+def test_a_journal_that_cannot_be_opened_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "journal").mkdir()
+    recorder(tmp_path, None)[0].recover(tmp_path / "journal")
+    assert "Is a directory" in caplog.text
 
 
 def test_a_journal_waits_for_an_installation_that_can_read_it(
@@ -376,17 +450,21 @@ def test_a_journal_waits_for_an_installation_that_can_read_it(
     assert (path.exists(), uniques(tmp_path)) == (False, Counter({UNIQUE: 1}))
 
 
-def test_there_is_none_where_it_cannot_be_written_safely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_none_where_it_cannot_be_written_safely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     path = tmp_path / "journal"
-    made = opened(path)
-    assert made is not None
-    assert opened(path) is None  # another process has it
-    made.close()
-
-    def full(*_: int) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
     with monkeypatch.context() as patched:
+        patched.setattr(module, "_is_written_in_place", lambda _: True)
+        made = opened(path)
+        assert made is not None
+        assert opened(path) is None  # another process has it
+        made.close()
+
+        def full(*_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
         patched.setattr(os, "posix_fallocate", full)
         assert opened(path) is None
         assert not path.exists()
@@ -396,14 +474,30 @@ def test_there_is_none_where_it_cannot_be_written_safely(tmp_path: Path, monkeyp
     with monkeypatch.context() as patched:
         patched.setattr(module, "COMPILED", False)
         assert opened(path) is None
+    assert [said.rpartition(": ")[2] for said in caplog.messages][:2] == ["File exists", "No space left on device"]
+    assert len(caplog.messages) == 4
+    monkeypatch.setattr(module, "_IN_PLACE", {b"proc"})
+    assert module.why_none(Path("/proc")) is None
 
 
 def test_the_journals_of_workers_that_are_no_more_are_left_to_the_first(tmp_path: Path) -> None:
-    for place in ("", "worker-0", "worker-2", "worker-3"):
-        (tmp_path / place / "spool").mkdir(parents=True)
-        (tmp_path / place / "journal").write_text(place)
-    (tmp_path / "worker-3/journal-worker-5-journal").write_text("5")
+    for place in ("", "worker-2", "worker-3"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "journal").write_text(place or "alone")
+    (tmp_path / "worker-3/0123.journal").write_text("waited")
+    (tmp_path / "worker-3/unreadable-1").write_text("odd")
+    (tmp_path / "worker-3/journal.bak").write_text("somebody's copy")
     adopt(tmp_path, 1)
-    found = {path.name: path.read_text() for path in (tmp_path / "worker-0").glob("journal*")}
-    assert sorted(found.values()) == ["", "5", "worker-0", "worker-2", "worker-3"]
-    assert not list(tmp_path.glob("journal*"))
+    found = {path.name: path.read_text() for path in (tmp_path / "worker-0").iterdir()}
+    assert sorted(found.values()) == ["alone", "odd", "waited", "worker-2", "worker-3"]
+    assert found["unreadable-1"] == "odd"
+    assert sum(name.endswith(".journal") for name in found) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["worker-0"]
+
+
+def test_a_worker_that_still_runs_keeps_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "worker-1").mkdir()
+    (tmp_path / "worker-1/journal").write_text("alive")
+    with locked(tmp_path / "worker-1"), pytest.raises(Conflict, match="Another inference server"):
+        adopt(tmp_path, 1)
+    assert (tmp_path / "worker-1/journal").read_text() == "alive"

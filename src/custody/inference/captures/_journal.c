@@ -2,9 +2,9 @@
  *
  * In Python that costs several times what it does in a loop of its own: a model and a network ran in between, and nothing of it is
  * in the processor's caches any more. Only the usual request is taken; all others, and all where this file could not be compiled,
- * are written to the spool as they come. Python's limited API and the buffer protocol: one build for every Python from 3.11 on.
+ * are written to the spool as they come. It keeps to Python's limited API and NumPy's: one build serves every Python from
+ * 3.11 on.
  */
-#define Py_LIMITED_API 0x030b0000
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -18,7 +18,7 @@
 #error "Numbers are copied as they are, little-endian; and Linux has the clock of time.perf_counter_ns()."
 #endif
 
-enum { END_AT = 32, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
+enum { FORMAT = 1, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 typedef struct {
     uint32_t size, sum;
@@ -35,6 +35,7 @@ typedef struct {
     Py_buffer view;
     Py_ssize_t committed, end; /* of what is safe, and of what was added */
     Py_ssize_t used;           /* beyond it nothing was written since `clear` */
+    uint64_t generation;       /* of what was written since `clear` */
 } Frames;
 
 /* Where the next byte goes, and where the room ends; at is NULL as soon as something did not fit, or cannot be taken. */
@@ -100,7 +101,7 @@ code(PyObject *input)
     case NPY_DOUBLE:
         return 'd';
     }
-    if (PyArray_SIZE(array) != PyArray_DIM(array, 0))
+    if (PyArray_NDIM(array) > 2 || PyArray_SIZE(array) != PyArray_DIM(array, 0))
         return 0;
     switch (PyArray_TYPE(array)) {
     case NPY_BOOL:
@@ -137,23 +138,26 @@ mixed(uint64_t sum, const void *words, size_t size)
 }
 
 /* Return a checksum of a batch's or a frame's head, whose own sum is 0, and of what follows: FNV-1a by words, folded. After a crash
- * of the machine, pages may be of different times. Source: Fowler, Noll, Vo, The FNV non-cryptographic hash algorithm. */
+ * of the machine pages may be of different times, and so of different generations.
+ * Source: Fowler, Noll, Vo, The FNV non-cryptographic hash algorithm. */
 static uint32_t
-sum_of(const void *head, size_t head_size, const char *rest, size_t size)
+sum_of(uint64_t generation, const void *head, size_t head_size, const char *rest, size_t size)
 {
-    uint64_t sum = mixed(mixed(0xcbf29ce484222325, head, head_size), rest, size);
+    uint64_t sum = mixed(mixed(0xcbf29ce484222325 ^ generation, head, head_size), rest, size);
     return (uint32_t)(sum ^ sum >> 32);
 }
 
 static PyObject *
 frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 6 || !PyDict_Check(args[4]) || !PyTuple_Check(args[5]) || PyTuple_Size(args[5]) != 2) {
+    if (count != 6) {
         PyErr_SetString(
             PyExc_TypeError,
             "add(place: str, head: bytes, unique: str, since: int, inputs: dict, written: tuple[bytes, bytes])");
         return NULL;
     }
+    if (!PyDict_Check(args[4]) || !PyTuple_Check(args[5]) || PyTuple_Size(args[5]) != 2)
+        Py_RETURN_FALSE;
     long long since = PyLong_AsLongLong(args[3]);
     if (since == -1 && PyErr_Occurred())
         return NULL;
@@ -215,19 +219,33 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
     memcpy(start + sizeof frame, sizes, (size_t)table);
     frame.rows = (uint32_t)PyArray_DIM(arrays[0], 0);
     frame.size = (uint32_t)(pen.at - start);
-    frame.sum = sum_of(&frame, sizeof frame, start + sizeof frame, frame.size - sizeof frame);
+    frame.sum = sum_of(self->generation, &frame, sizeof frame, start + sizeof frame, frame.size - sizeof frame);
     memcpy(start, &frame, sizeof frame);
     self->end += frame.size;
     self->used = used > self->end ? used : self->end;
     Py_RETURN_TRUE;
 }
 
+/* Say where what is safe ends, after all that is before it was written, and before anything else is. */
 static void
 set_end(Frames *self, int64_t end)
 {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     self->committed = (Py_ssize_t)end;
     self->end = self->committed + (Py_ssize_t)sizeof(Batch);
     memcpy((char *)self->view.buf + END_AT, &end, sizeof end);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void
+begin_anew(Frames *self)
+{
+    set_end(self, FIRST);
+    self->generation++;
+    memcpy((char *)self->view.buf + GENERATION_AT, &self->generation, sizeof self->generation);
+    if (self->used > FIRST)
+        memset((char *)self->view.buf + FIRST, 0, (size_t)(self->used - FIRST)); /* what people sent does not stay here */
+    self->used = FIRST;
 }
 
 static PyObject *
@@ -239,7 +257,7 @@ frames_new(PyTypeObject *type, PyObject *args, PyObject *Py_UNUSED(named))
         return NULL;
     if (PyObject_GetBuffer(buffer, &self->view, PyBUF_WRITABLE) == 0) {
         if (self->view.len > FIRST && self->view.len <= UINT32_MAX) {
-            set_end(self, FIRST);
+            begin_anew(self);
             return (PyObject *)self;
         }
         PyErr_SetString(PyExc_ValueError, "a journal has more than 64 bytes, and at most 4 GiB");
@@ -258,7 +276,7 @@ frames_commit(Frames *self, PyObject *Py_UNUSED(nothing))
         clock_gettime(CLOCK_MONOTONIC, &clock);
         batch.at_ms = wall.tv_sec * 1000LL + wall.tv_nsec / 1000000;
         batch.now = clock.tv_sec * 1000000000LL + clock.tv_nsec;
-        batch.sum = sum_of(&batch, sizeof batch, NULL, 0);
+        batch.sum = sum_of(self->generation, &batch, sizeof batch, NULL, 0);
         memcpy((char *)self->view.buf + self->committed, &batch, sizeof batch);
         set_end(self, self->end);
     }
@@ -268,10 +286,7 @@ frames_commit(Frames *self, PyObject *Py_UNUSED(nothing))
 static PyObject *
 frames_clear(Frames *self, PyObject *Py_UNUSED(nothing))
 {
-    if (self->used > FIRST)
-        memset((char *)self->view.buf + FIRST, 0, (size_t)(self->used - FIRST)); /* what people sent does not stay here */
-    set_end(self, FIRST);
-    self->used = FIRST;
+    begin_anew(self);
     Py_RETURN_NONE;
 }
 
@@ -301,11 +316,11 @@ size_of(const Read *read, uint32_t column)
 
 /* Tell whether a frame that was read is as it was written. */
 static int
-is_whole(const Read *read)
+is_whole(const Read *read, uint64_t generation)
 {
     Frame frame = read->frame;
     frame.sum = 0;
-    return sum_of(&frame, sizeof frame, read->sizes, frame.size - sizeof frame) == read->frame.sum;
+    return sum_of(generation, &frame, sizeof frame, read->sizes, frame.size - sizeof frame) == read->frame.sum;
 }
 
 /* Read the frame at `at`. Returns whether there is one. */
@@ -335,6 +350,16 @@ read_frame(const char *at, const char *end, Read *read)
     for (uint32_t i = 0; i < read->frame.columns; i++)
         rest -= size_of(read, i);
     return rest >= 0;
+}
+
+/* Tell whether the frame at `at` is of the same line. */
+static int
+is_like(const Read *first, const char *at)
+{
+    Frame frame;
+    memcpy(&frame, at, sizeof frame);
+    return frame.what == first->frame.what && frame.columns == first->frame.columns &&
+           memcmp(at + (first->what - first->sizes) + sizeof frame, first->what, frame.what) == 0;
 }
 
 /* Bytes that grow; failed once there was no memory. */
@@ -418,12 +443,12 @@ joined(const Batch *batch, const Read *first, long long rows, const Text *texts)
 
 /* Append a batch's lines. Returns -1 with an error. frames: room for where they begin. */
 static int
-append_lines(PyObject *found, const Batch *batch, const char *at, const char *end, const char **frames, Text *texts)
+append_lines(PyObject *found, uint64_t generation, const Batch *batch, const char *at, const char *end, const char **frames, Text *texts)
 {
     Py_ssize_t count = 0;
     Read first, read;
     for (; at < end; at = read.end) {
-        if (!read_frame(at, end, &read) || !is_whole(&read)) {
+        if (!read_frame(at, end, &read) || !is_whole(&read, generation)) {
             PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
             return -1;
         }
@@ -437,9 +462,9 @@ append_lines(PyObject *found, const Batch *batch, const char *at, const char *en
             texts[text].size = 0;
         long long rows = 0;
         for (Py_ssize_t other = i; other < count; other++) {
-            if (frames[other] == NULL || !read_frame(frames[other], end, &read) || read.frame.what != first.frame.what ||
-                read.frame.columns != first.frame.columns || memcmp(read.what, first.what, read.frame.what) != 0)
+            if (frames[other] == NULL || !is_like(&first, frames[other]))
                 continue;
+            read_frame(frames[other], end, &read);
             join(texts, &read, batch->now, other == i);
             rows += read.frame.rows;
             frames[other] = NULL;
@@ -457,7 +482,8 @@ static PyObject *
 lines(PyObject *Py_UNUSED(module), PyObject *args)
 {
     Py_buffer view;
-    if (!PyArg_ParseTuple(args, "y*", &view))
+    unsigned long long generation;
+    if (!PyArg_ParseTuple(args, "y*K", &view, &generation))
         return NULL;
     Text texts[TEXTS] = {0};
     const char **frames = PyMem_Malloc((size_t)view.len / sizeof(Frame) * sizeof *frames + 1);
@@ -469,12 +495,13 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
             memcpy(&batch, at, sizeof batch);
         uint32_t sum = batch.sum;
         batch.sum = 0;
-        if (batch.size <= sizeof batch || batch.size > end - at || sum_of(&batch, sizeof batch, NULL, 0) != sum) {
+        if (batch.size <= sizeof batch || batch.size > end - at || sum_of(generation, &batch, sizeof batch, NULL, 0) != sum) {
             PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
             Py_CLEAR(found);
-        } else if (append_lines(found, &batch, at + sizeof batch, at + batch.size, frames, texts) < 0)
+        } else if (append_lines(found, generation, &batch, at + sizeof batch, at + batch.size, frames, texts) < 0)
             Py_CLEAR(found);
-        at += batch.size;
+        else
+            at += batch.size;
     }
     for (int text = 0; text < TEXTS; text++)
         PyMem_Free(texts[text].bytes);
@@ -515,13 +542,13 @@ execute(PyObject *module)
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
     if (type == NULL)
         return -1;
-    int failed = PyModule_AddObjectRef(module, "Frames", type);
+    int failed = PyModule_AddObjectRef(module, "Frames", type) < 0 || PyModule_AddIntConstant(module, "FORMAT", FORMAT) < 0 ? -1 : 0;
     Py_DECREF(type);
     return failed;
 }
 
 static PyMethodDef functions[] = {
-    {"lines", lines, METH_VARARGS, "Return what stands in batches by line: when it was recorded, the target, rows, and its lists."},
+    {"lines", lines, METH_VARARGS, "Return what stands in batches of a generation by line: when it was recorded, the target, rows, and its lists."},
     {NULL, NULL, 0, NULL},
 };
 

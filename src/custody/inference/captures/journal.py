@@ -3,7 +3,7 @@
 What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
 and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
 
-The file: `_MAGIC`; at 32 where what is safe ends; from 64 on batches. A batch: its size, a checksum, and when it was recorded, by the
+The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied, which all checksums begin with; from 64 on batches. A batch: its size, a checksum, and when it was recorded, by the
 clock on the wall in ms and by the one that requests come by in ns; its frames. A frame is a request: its size; the sizes of two parts;
 how many inputs it has, and rows; its checksum; when it came; the size of each input. Then the parts: its target with the names, types
 and shapes of its inputs; the unique part of its id, its scores and its decisions as JSON; and the inputs. Numbers are little-endian;
@@ -19,19 +19,21 @@ from typing import NamedTuple
 
 from custody.serving import line_of_columns
 
+_FORMAT = 1
 try:
-    from custody.inference.captures._journal import Frames, lines
-except ImportError:  # there was no C compiler where custody was installed
-    Frames = None  # type: ignore[assignment,misc]
+    from custody.inference.captures._journal import FORMAT, Frames, lines
 
-COMPILED = Frames is not None
+    COMPILED = FORMAT == _FORMAT
+    _WHY_NOT = f"_journal.c was compiled for format {FORMAT}"
+except (ImportError, RuntimeError) as error:  # NumPy raises the second where it is older than the one it was compiled for
+    COMPILED, _WHY_NOT = False, f"_journal.c was not compiled where custody was installed ({error})"
 _log = logging.getLogger("custody.inference")
-_MAGIC = b"custody journal 1\n"
+_MAGIC = b"custody journal %d\n" % _FORMAT
 _END_AT, _FIRST = 32, 64
-_END = Struct("<q")
+_END = Struct("<qQ")
 _SIZE = 1024 * 1024
 ENOUGH = 256 * 1024  # bytes after which it is emptied: less than a millisecond's work, and a part of a processor's own cache
-_IN_PLACE = {b"ext2", b"ext3", b"ext4", b"xfs", b"tmpfs", b"overlay"}  # file systems that write where room was reserved
+_IN_PLACE = {b"ext2", b"ext3", b"ext4", b"xfs", b"tmpfs"}  # file systems that write where room was reserved
 
 
 class Line(NamedTuple):
@@ -67,8 +69,9 @@ class Journal:
 
     def lines(self) -> list[Line]:
         """Return what is safe, as lines."""
-        with memoryview(self._map) as whole, whole[_FIRST : self.commit()] as safe:
-            return [_line(*line) for line in lines(safe)]
+        end = self.commit()
+        with memoryview(self._map) as whole, whole[:end] as safe:
+            return _lines(safe)
 
     def close(self) -> None:
         """Remove it."""
@@ -77,11 +80,8 @@ class Journal:
 
 def opened(path: Path) -> Journal | None:
     """Make a journal; None where that cannot be, which is told: every capture is then written to the spool as it comes."""
-    if not COMPILED:
-        why = "there was no C compiler where custody was installed"
-    elif not _is_written_in_place(path.parent):
-        why = f"the file system of {path.parent} may have no room for what was reserved"
-    else:
+    why = why_none(path.parent)
+    if why is None:
         try:
             return Journal(path)
         except OSError as error:
@@ -90,15 +90,29 @@ def opened(path: Path) -> Journal | None:
     return None
 
 
+def why_none(folder: Path) -> str | None:
+    """Return why there can be no journal in a folder; None if there can."""
+    if not COMPILED:
+        return _WHY_NOT
+    return None if _is_written_in_place(folder) else f"the file system of {folder} is none that writes where room was reserved"
+
+
 def left(path: Path) -> list[Line]:
-    """Return what a process left in its journal when it was killed. Raises ValueError if that cannot be read."""
+    """Return what a process left in its journal when it was killed. Raises ValueError if it is of another version, or damaged."""
     body = path.read_bytes()
-    if not body.startswith(_MAGIC) or len(body) < _FIRST:
-        raise ValueError("it is of another version, or damaged")
-    (end,) = _END.unpack_from(body, _END_AT)
+    if not any(body):  # killed as soon as the file was made
+        return []
+    if not body.startswith(_MAGIC):
+        raise ValueError("it is of another version")
+    end, _ = _END.unpack_from(body.ljust(_FIRST), _END_AT)
     if not _FIRST <= end <= len(body):
-        raise ValueError("it is damaged")
-    return [_line(*line) for line in lines(body[_FIRST:end])]
+        raise ValueError("a part of it is missing")
+    return _lines(memoryview(body)[:end])
+
+
+def _lines(safe: memoryview) -> list[Line]:
+    _, generation = _END.unpack_from(safe, _END_AT)
+    return [_line(*line) for line in lines(safe[_FIRST:], generation)]
 
 
 def _line(
@@ -112,7 +126,8 @@ def _line(
 def _is_written_in_place(folder: Path) -> bool:
     """Tell whether a page of a file can always be written once room was reserved: btrfs and ZFS take new room for each write.
 
-    Where there is none left, the system kills whoever writes to mapped memory.
+    So may a container's own file system, which lies on another one. Where there is none left, the system kills whoever writes to
+    mapped memory.
     """
     device = folder.stat().st_dev
     number = b"%d:%d" % (os.major(device), os.minor(device))

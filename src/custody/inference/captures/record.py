@@ -134,19 +134,24 @@ class Recorder:
             self.settle()
 
     def settle(self) -> None:
-        """Write what stands in the journal to the spool."""
+        """Write what stands in the journal to the spool. A journal that cannot be read any more is left to the next process."""
         journal = self._journal
         if journal is not None:
             try:
-                self._append_all(journal.lines())
-            finally:
-                journal.clear()  # and not before: whoever finds the journal sees what is in the spool, see `recover`
+                lines = journal.lines()
+            except Exception:  # noqa: BLE001 - there is no memory, or somebody else wrote there; what comes after may not fail
+                _log.exception("the journal of captures cannot be read; captures are recorded without one until the next start")
+                self._journal, self._add = None, _nothing
+                return
+            self._append_all(lines)
+            journal.clear()  # and not before: whoever finds the journal sees what is in the spool, see `recover`
 
     def close(self) -> None:
-        """Remove the journal, when what stands there is in the spool."""
-        if self._journal is not None:
-            self.settle()
-            self._journal.close()
+        """Remove the journal, when what stands there is in the spool; what is still recorded is written there as it comes."""
+        self.settle()
+        journal, self._journal, self._add = self._journal, None, _nothing
+        if journal is not None:
+            journal.close()
 
     def recover(self, journal: Path) -> None:
         """Write what another process left in its journal to the spool, but for what it wrote there itself, and remove it.
@@ -158,7 +163,10 @@ class Recorder:
             return
         try:
             lines = left(journal)
-        except ValueError as error:
+        except OSError as error:
+            _log.error("the last captures of a process that was killed cannot be read: %s: %s", journal, error.strerror)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever stands there, this process must start
             kept = journal.replace(journal.with_name(f"unreadable-{new_unique()}"))
             _log.error("the last captures of a process that was killed cannot be read, they are kept in %s: %s", kept, error)
             return

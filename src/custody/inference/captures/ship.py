@@ -14,7 +14,6 @@ from custody.inference.metrics import Metrics
 _ROLL_S = 1.0
 _MOST_FILES, _TURNS = 100, 10  # a file costs more than its lines: see `Shipper`
 _OF_ONE = (CustodyError, ValueError)  # failures that say nothing of other files
-Settle = Callable[[], object]
 _log = logging.getLogger("custody.inference")
 
 
@@ -25,7 +24,9 @@ class Shipper:
     seconds later at most.
     """
 
-    def __init__(self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Prepare, settle: Settle = bool) -> None:
+    def __init__(
+        self, spool: Spool, objects: Objects, metrics: Metrics, prepare: Prepare, settle: Callable[[], None] = lambda: None
+    ) -> None:
         self._spool, self._objects, self._metrics, self._prepare, self._settle = spool, objects, metrics, prepare, settle
         self._thread = ThreadPoolExecutor(1, "ship")
         self._turn = asyncio.Lock()

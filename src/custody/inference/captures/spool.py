@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from custody.serving import complete_lines, packed
 Prepare = Callable[[Iterator[bytes]], Iterable[bytes]]  # pieces of whole lines, as they were captured and as they are stored
 _SUFFIX = ".ndjson"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-_TAIL = 8 * 1024 * 1024  # bytes at the end of a file, more than the lines of a journal take
 _SHARE = 4  # times what is left free: what a tenant may take
 
 
@@ -107,14 +107,17 @@ class Spool:
         self._forget(path, self._closed.pop(path))
 
     def lacking(self, lines: Iterable[Line]) -> list[Line]:
-        """Return which lines of a journal no closed file has: a process that is killed while it empties one leaves some in both."""
-        wanted = list(lines)
-        for path in self._closed if wanted else ():
-            with path.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-                tail = file.read()
-            wanted = [line for line in wanted if line.text not in tail]
-        return wanted
+        """Return which lines of a journal no closed file ends with: who is killed while it is emptied leaves some in both."""
+        wanted: dict[str, dict[bytes, Line]] = {}
+        for line in lines:
+            wanted.setdefault(line.place.partition("/")[0], {})[line.text] = line
+        for path in self._closed:
+            if some := wanted.get(path.parent.name):
+                with path.open("rb") as file:
+                    file.seek(max(0, file.seek(0, os.SEEK_END) - sum(map(len, some))))
+                    for found in file.read().splitlines(keepends=True):
+                        some.pop(found, None)
+        return [line for some in wanted.values() for line in some.values()]
 
     def _has_room(self, key: str, size: int) -> bool:
         """Tell whether a tenant may have more: a share of what would be left free, so that there is always room for another one.
@@ -143,7 +146,8 @@ class Spool:
 
     def _close(self, key: str) -> None:
         file = self._open.pop(key)
-        os.close(file.fd)
+        with suppress(OSError):  # it is closed all the same
+            os.close(file.fd)
         self._closed[file.path] = file.size
 
 
