@@ -80,6 +80,22 @@ def tabular(seed: int, unknown: str = "ignore") -> Model:
 
 
 @cache
+def numeric() -> Model:
+    """Three numbers as one input: what the journal of captures takes."""
+    rng = np.random.default_rng(7)
+    rows = rng.normal(size=(200, 3)).astype(np.float32)
+    model = _untyped("sklearn.linear_model").LogisticRegression().fit(rows, rows[:, 0] + rng.normal(0, 0.3, 200) > 0)
+    number = _untyped("skl2onnx.common.data_types").FloatTensorType([None, 3])
+    onnx = _untyped("skl2onnx").to_onnx(model, initial_types=[("x", number)], options={"zipmap": False})
+    inputs = (Tensor("x", "FP32", (-1, 3)),)
+    return _built(onnx, inputs, {"x": rows[:20].ravel().tolist()}, model.predict_proba(rows[:20])[:, 1])
+
+
+def numeric_body() -> dict[str, Any]:
+    """Return an infer request for the numeric model."""
+    return {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [0.5, -1.0, 2.0]}]}
+
+
 def text() -> Model:
     """A text classifier."""
     texts = ["you are awful", "what a nice day", "awful awful people", "nice work everyone", "École fermée", "bonne journée"]

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
-from inference_world import ACME, CHURN, GLOBEX, Server, World, body, metric, tabular, text
+from inference_world import ACME, CHURN, GLOBEX, Server, World, body, metric, numeric, numeric_body, tabular, text
 from test_inference_manifest import until
 
 from custody.adapters.blobs.folder import FolderObjects
@@ -43,12 +43,12 @@ from custody.serving import PLAIN, CaptureMode, Parameters, deployment_of, line_
 from custody.serving.sampling import open_batch, point_of_row
 
 
-def asked(server: Server, answered: list[str], ended: threading.Event) -> None:
+def asked(server: Server, answered: list[str], ended: threading.Event, request: dict[str, Any] | None = None) -> None:
     """Ask until the server is gone."""
     with server.client() as client:
         while not ended.is_set():
             try:
-                answer = client.post("/v2/models/churn/infer", json=body())
+                answer = client.post("/v2/models/churn/infer", json=request or body())
             except httpx.TransportError:
                 return
             assert answer.status_code == 200
@@ -74,16 +74,19 @@ def test_a_capture_holds_what_was_asked_and_answered(world: World) -> None:
     assert abs(first.at_ms - first.id.at.timestamp() * 1000) < 10_000
 
 
+@pytest.mark.parametrize("kind", ["texts", "numbers"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_no_answered_prediction_is_lost_or_doubled_when_the_process_is_killed_under_load(
-    world: World, how: signal.Signals
+    world: World, how: signal.Signals, kind: str
 ) -> None:
-    world.publish([world.service(world.target(tabular(1)))])
+    """Numbers are recorded in the journal first, if that is compiled; texts at once in the spool."""
+    model, request = (tabular(1), body()) if kind == "texts" else (numeric(), numeric_body())
+    world.publish([world.service(world.target(model))])
     answered: list[str] = []
     ended = threading.Event()
     for _ in range(2):
         with world.server() as server:
-            threads = [threading.Thread(target=asked, args=(server, answered, ended)) for _ in range(3)]
+            threads = [threading.Thread(target=asked, args=(server, answered, ended, request)) for _ in range(3)]
             for thread in threads:
                 thread.start()
             before = len(answered)
