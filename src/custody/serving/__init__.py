@@ -3,6 +3,7 @@
 from custody.serving.capture import (
     Capture,
     CaptureMode,
+    Lists,
     Told,
     complete_lines,
     deployment_of,
@@ -30,6 +31,7 @@ __all__ = [
     "CaptureMode",
     "Decisions",
     "Given",
+    "Lists",
     "Loader",
     "Model",
     "Parameters",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate, chain, repeat
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -188,28 +188,38 @@ def line_of_one(
     return _LINE % (head, at_ms, b'["%b"]' % unique.encode(), b"[%d]" % latency_us, said, columns, scores, decisions)
 
 
-def line_of_columns(
-    head: bytes,
-    at_ms: int,
-    uniques: bytes,
-    latencies_us: bytes,
-    columns: Iterable[tuple[bytes, str, bytes]],
-    scores: bytes,
-    decisions: bytes,
-) -> bytes:
-    """Write a line as `line_after` does, of requests that said nothing; their lists are written already, but for the brackets.
+class Lists(NamedTuple):
+    """What requests have one each of, as JSON, but for the brackets. events, keys: None if none of them said anything."""
+
+    uniques: bytes
+    scores: bytes
+    decisions: bytes
+    events: bytes | None
+    keys: bytes | None
+    latencies_us: bytes
+
+
+def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]]) -> bytes:
+    """Write a line as `line_after` does, of requests whose columns are joined already.
 
     columns: what stands before a column, as `"name":`; the type of its numbers, a code of `struct`; their bytes.
     """
-    parts = [head, b'"at":%d,"unique":[' % at_ms, uniques, b'],"us":[', latencies_us, b"],", _SAID_NOTHING, b',"inputs":{']
+    said = _SAID_NOTHING
+    if lists.events is not None and lists.keys is not None:
+        said = b'"event":%b,"keys":%b,"of":null' % (_listed(lists.events), _listed(lists.keys))
+    parts = [head, b'"at":%d,"unique":[' % at_ms, lists.uniques, b'],"us":[', lists.latencies_us, b"],", said, b',"inputs":{']
     for name, code, data in columns:
         if begin := _CODES.get(code):
             parts += name, begin, pybase64.b64encode(data), b'",'
         else:
             parts += name, orjson.dumps(np.frombuffer(data, code), option=_NUMPY), b","
     parts[-1] = parts[-1][:-1]
-    parts += b'},"score":[', scores, b'],"decision":[', decisions, b"]}\n"
+    parts += b'},"score":[', lists.scores, b'],"decision":[', lists.decisions, b"]}\n"
     return b"".join(parts)
+
+
+def _listed(values: bytes) -> bytes:
+    return b"[%b]" % values if values.strip(b"nul,") else b"null"
 
 
 def _said(told: Sequence[Told]) -> bytes:

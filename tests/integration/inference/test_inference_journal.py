@@ -24,7 +24,8 @@ from test_inference_captures import shadow_arm
 
 from custody.bootstrap.serve import adopt
 from custody.core.errors import Conflict
-from custody.core.refs import DeploymentKey
+from custody.core.prediction import PredictionId
+from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
 from custody.inference.captures import journal as module
 from custody.inference.captures import record as record_module
@@ -34,7 +35,7 @@ from custody.inference.captures.record import Recorder
 from custody.inference.captures.spool import Spool
 from custody.inference.metrics import Metrics
 from custody.inference.models.scoring import Scored
-from custody.serving import PLAIN, Parameters, line_after, line_head
+from custody.serving import PLAIN, Parameters, Told, line_after, line_head
 from custody.serving.capture import CaptureMode, packed, read_batch
 
 HEAD = line_head("acme:prod:churn:3:churn@7:", CaptureMode.LIVE, 0.5)
@@ -86,21 +87,33 @@ def columns(draw: st.DrawFn) -> dict[str, Any]:
     return made
 
 
-@given(st.lists(st.tuples(st.sampled_from(["churn", "fraud"]), columns()), min_size=1, max_size=8), st.integers(1, 4))
+TOLD = st.builds(
+    Told,
+    st.one_of(st.none(), st.integers(-(2**40), 2**40)),
+    st.one_of(st.none(), st.lists(st.text(st.characters(codec="utf-8"), max_size=4), min_size=1, max_size=2).map(tuple)),
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["churn", "fraud"]), columns(), st.one_of(st.none(), TOLD)), min_size=1, max_size=8),
+    st.integers(1, 4),
+)
 def test_a_journal_gives_the_lines_that_would_have_been_written_without_it(
-    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, dict[str, Any]]], together: int
+    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, dict[str, Any], Told | None]], together: int
 ) -> None:
     path = tmp_path_factory.mktemp("law") / "journal"
     journal = Journal(path)
-    groups: dict[tuple[object, ...], list[tuple[str, dict[str, Any]]]] = {}
-    for number, (name, inputs) in enumerate(asked):
+    groups: dict[tuple[object, ...], list[tuple[str, dict[str, Any], Told | None]]] = {}
+    for number, (name, inputs, told) in enumerate(asked):
         unique = f"{number:026d}"
-        shapes = tuple((column, array.dtype, array.shape[1:]) for column, array in inputs.items())
-        taken = journal.add(f"acme/prod/{name}", HEAD, unique, 0, inputs, WRITTEN)
+        shapes = (told in {None, Told()}, *((column, array.dtype, array.shape[1:]) for column, array in inputs.items()))
+        said = (None, None) if told is None else (told.event_ms, told.keys)
+        taken = journal.add(f"acme/prod/{name}", HEAD, unique, 0, inputs, WRITTEN, *said)
         odd = any(array.ndim > 2 and array.dtype.kind != "f" for array in inputs.values())
-        assert taken is not (odd or any(letter in '"\\\t' for column in inputs for letter in column))
+        texts = [*inputs, *((told and told.keys) or ())]
+        assert taken is not (odd or any(letter in '"\\' or letter < " " for text in texts for letter in text))
         if taken:
-            groups.setdefault((number // together, name, shapes), []).append((unique, inputs))
+            groups.setdefault((number // together, name, shapes), []).append((unique, inputs, told))
         if number % together == together - 1:
             journal.commit()
     made = journal.lines()
@@ -108,9 +121,10 @@ def test_a_journal_gives_the_lines_that_would_have_been_written_without_it(
     assert len(made) == len(groups)
     for line, ((_, place, _), of) in zip(made, groups.items(), strict=True):
         found = read(line.text)
-        uniques, all_inputs = zip(*of, strict=True)
+        uniques, all_inputs, said = zip(*of, strict=True)
         scores, decisions = [WRITTEN[0]] * len(of), [WRITTEN[1]] * len(of)
-        assert line.text == line_after(HEAD, found["at"], uniques, found["us"], all_inputs, scores, decisions)
+        all_told = None if said.count(None) == len(said) else [Told() if one is None else one for one in said]
+        assert line.text == line_after(HEAD, found["at"], uniques, found["us"], all_inputs, scores, decisions, all_told)
         assert line[:2] == (f"acme/prod/{place}", sum(len(next(iter(one.values()))) for one in all_inputs))
     journal.close()
     assert not path.exists()
@@ -119,7 +133,7 @@ def test_a_journal_gives_the_lines_that_would_have_been_written_without_it(
 def test_a_line_says_when_it_was_answered_and_how_long_that_took(journal: Journal) -> None:
     began = time.perf_counter_ns() - 5_000_000
     for since in (began, began - 1_000_000):
-        journal.add("acme/prod/churn", HEAD, UNIQUE, since, numbers(), WRITTEN)
+        journal.add("acme/prod/churn", HEAD, UNIQUE, since, numbers(), WRITTEN, None, None)
     journal.commit()
     (line,) = journal.lines()
     (capture, later) = read_batch(packed((line.text,)))
@@ -150,10 +164,10 @@ def test_a_line_says_when_it_was_answered_and_how_long_that_took(journal: Journa
     ],
 )
 def test_what_it_cannot_take_leaves_nothing_in_it(journal: Journal, inputs: dict[str, Any]) -> None:
-    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
-    assert not journal.add("acme/prod/churn", HEAD, UNIQUE, 0, inputs, WRITTEN)
-    assert not journal.add("acme/prod/churn", HEAD, 'quote"', 0, numbers(), WRITTEN)
-    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
+    assert not journal.add("acme/prod/churn", HEAD, UNIQUE, 0, inputs, WRITTEN, None, None)
+    assert not journal.add("acme/prod/churn", HEAD, 'quote"', 0, numbers(), WRITTEN, None, None)
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
     (line,) = journal.lines()
     assert line.rows == len(read(line.text)["unique"]) == 2
 
@@ -162,7 +176,7 @@ def test_a_buffer_of_any_size_is_not_written_beyond() -> None:
     def end_in(room: int) -> int:
         whole = bytearray(1000)
         frames = Frames(memoryview(whole)[:room])
-        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
         assert not any(whole[room:])
         return frames.commit()
 
@@ -174,14 +188,20 @@ def test_a_buffer_of_any_size_is_not_written_beyond() -> None:
 def test_arguments_of_another_type_are_refused() -> None:
     frames = Frames(bytearray(1000))
     other: list[tuple[Any, ...]] = [
-        ("a", HEAD, UNIQUE, 0, [], WRITTEN),
-        ("a", HEAD, UNIQUE, 0, numbers(), (b"",)),
-        ("a", HEAD, UNIQUE, 0, numbers(), (b"", "")),
-        (b"a", HEAD, UNIQUE, 0, numbers(), WRITTEN),
-        ("a", "HEAD", UNIQUE, 0, numbers(), WRITTEN),
+        ("a", HEAD, UNIQUE, 0, [], WRITTEN, None, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), (b"",), None, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), (b"", ""), None, None),
+        (b"a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None),
+        ("a", "HEAD", UNIQUE, 0, numbers(), WRITTEN, None, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, "now", None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, 2**63, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, "key"),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, ()),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, ("a", 1)),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, ("\ud800",)),
     ]
-    assert [frames.add(*arguments) for arguments in other] == [False] * 5
-    wrong: list[tuple[Any, ...]] = [(), ("a", HEAD, UNIQUE, "0", numbers(), WRITTEN)]
+    assert [frames.add(*arguments) for arguments in other] == [False] * 11
+    wrong: list[tuple[Any, ...]] = [(), ("a", HEAD, UNIQUE, "0", numbers(), WRITTEN, None, None)]
     for arguments in wrong:
         with pytest.raises(TypeError):
             frames.add(*arguments)
@@ -195,7 +215,7 @@ def test_arguments_of_another_type_are_refused() -> None:
 
 def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(tmp_path: Path, journal: Journal) -> None:
     taken, path = 0, tmp_path / "journal"
-    while journal.add("acme/prod/churn", HEAD, f"{taken:026d}", 0, numbers(100), WRITTEN):
+    while journal.add("acme/prod/churn", HEAD, f"{taken:026d}", 0, numbers(100), WRITTEN, None, None):
         taken += 1
         assert journal.commit() > 0
     assert journal.commit() > ENOUGH
@@ -203,7 +223,7 @@ def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(tmp_path:
     journal.clear()
     assert not any(path.read_bytes()[64:])  # nothing of what people sent
     assert journal.lines() == []
-    assert journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    assert journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
     assert [line.rows for line in journal.lines()] == [1]
 
 
@@ -212,7 +232,7 @@ def test_one_that_was_damaged_is_told(tmp_path_factory: pytest.TempPathFactory, 
     path = tmp_path_factory.mktemp("damage") / "journal"
     journal = Journal(path)
     for _ in range(2):
-        journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+        journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
     end = journal.commit()
     body = bytearray(path.read_bytes())
     body[at] ^= change
@@ -233,7 +253,7 @@ def test_pages_of_different_times_are_told(tmp_path: Path) -> None:
     for value in (1.5, 2.5):
         journal.clear()
         for number in range(40):
-            journal.add("acme/prod/churn", HEAD, f"{number:026d}", 0, numbers(1, value), WRITTEN)
+            journal.add("acme/prod/churn", HEAD, f"{number:026d}", 0, numbers(1, value), WRITTEN, None, None)
         journal.commit()
         found.append(path.read_bytes())
     journal.close()
@@ -267,7 +287,7 @@ def test_whatever_stands_in_a_file_no_more_than_an_error_comes_of_it(
     buffer = bytearray(1000)
     frames = Frames(buffer)
     for _ in range(2):
-        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
     body = buffer[64 : frames.commit()]
     body[at : at + len(noise)] = noise[: max(0, len(body) - at)]
     if right == "all":
@@ -295,7 +315,7 @@ from pathlib import Path
 from custody.inference.captures.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for number in range(3):
-    journal.add("acme/prod/churn", b'{"v":4,', f"{number:026d}", 0, {"x": np.zeros(2)}, (b"[0.5]", b"[true]"))
+    journal.add("acme/prod/churn", b'{"v":4,', f"{number:026d}", 0, {"x": np.zeros(2)}, (b"[0.5]", b"[true]"), None, None)
     if number < 2:
         journal.commit()
 print(flush=True)
@@ -334,20 +354,24 @@ def test_what_nobody_was_told_yet_survives_that_the_journal_is_emptied(tmp_path:
     assert spool.size_bytes == sum(path.stat().st_size for path in tmp_path.glob("spool/*/*"))
 
 
-def test_what_says_more_or_is_text_is_recorded_beside_it(tmp_path: Path, journal: Journal) -> None:
+def test_what_is_text_or_a_shadows_is_recorded_beside_it(tmp_path: Path, journal: Journal) -> None:
     arm, (writing, _) = shadow_arm(DeploymentKey(TenantId("acme"), "prod", "churn"), None), recorder(tmp_path, journal)
     writing.record(arm, scored(numbers()), PLAIN, "0" * 26, 0)
     writing.record(arm, scored({"x": np.array(["a"], object)}), PLAIN, "1" * 26, 0)
     writing.record(arm, scored(numbers()), Parameters(event_ms=5), "2" * 26, 0)
+    writing.record(arm, scored(numbers()), Parameters(key="\ud800"), "3" * 26, 0)  # shed: nobody can write it
+    mirrored = PredictionId(arm.key, 1, ModelRef("m", 1), UNIQUE)
+    writing.record(arm, scored(numbers()), PLAIN, "4" * 26, 0, mirrored)
     writing.flush()
-    assert [read(line.text)["unique"] for line in journal.lines()] == [["0" * 26]]
-    assert set(uniques(tmp_path)) == {"1" * 26, "2" * 26}
+    found = [read(line.text) for line in journal.lines()]
+    assert [(one["unique"], one["event"]) for one in found] == [(["0" * 26], None), (["2" * 26], [5])]
+    assert set(uniques(tmp_path)) == {"1" * 26, "4" * 26}
     writing.close()
-    assert uniques(tmp_path).total() == 3
-    assert not list(tmp_path.glob("*journal*"))
-    writing.record(arm, scored(numbers()), PLAIN, "3" * 26, 0)
-    writing.flush()  # what ends late goes to the spool
     assert uniques(tmp_path).total() == 4
+    assert not list(tmp_path.glob("*journal*"))
+    writing.record(arm, scored(numbers()), PLAIN, "5" * 26, 0)
+    writing.flush()  # what ends late goes to the spool
+    assert uniques(tmp_path).total() == 5
 
 
 def test_a_journal_that_fails_is_left_to_the_next_process_and_captures_go_on(
@@ -390,7 +414,7 @@ def test_what_was_killed_while_a_journal_was_emptied_is_in_the_spool_once(tmp_pa
     path = tmp_path / "journal"
     journal = Journal(path)
     for number, name in enumerate(("churn", "fraud", "churn")):
-        journal.add(f"acme/prod/{name}", HEAD, f"{number:026d}", 0, numbers(), WRITTEN)
+        journal.add(f"acme/prod/{name}", HEAD, f"{number:026d}", 0, numbers(), WRITTEN, None, None)
         journal.commit()
     dying, spool = recorder(tmp_path, None)
     for line in journal.lines()[:written]:
@@ -438,7 +462,7 @@ def test_a_journal_waits_for_an_installation_that_can_read_it(
 ) -> None:
     path = tmp_path / "journal"
     journal = Journal(path)
-    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN)
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
     journal.commit()
     writing, spool = recorder(tmp_path, None)
     with monkeypatch.context() as patched:

@@ -18,6 +18,8 @@
 #error "Numbers are copied as they are, little-endian; and Linux has the clock of time.perf_counter_ns()."
 #endif
 
+enum { UNIQUE, SCORE, DECISION, EVENT, KEYS, PIECES }; /* of a frame's text, each ended by a zero; who said nothing has three */
+
 enum { FORMAT = 1, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 typedef struct {
@@ -82,6 +84,57 @@ put_bytes(Pen *pen, PyObject *object)
         return;
     }
     put(pen, bytes, size);
+}
+
+/* Write a number before `end`, and return where it begins; it has at most 20 letters. */
+static char *
+digits_of(long long number, char *end)
+{
+    unsigned long long rest = number < 0 ? 0ULL - (unsigned long long)number : (unsigned long long)number;
+    do
+        *--end = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (number < 0)
+        *--end = '-';
+    return end;
+}
+
+/* Put a whole number as JSON, or null for None. */
+static void
+put_number(Pen *pen, PyObject *number)
+{
+    char letters[20], *end = letters + sizeof letters;
+    if (number == Py_None) {
+        put(pen, "null", 4);
+        return;
+    }
+    long long value = PyLong_AsLongLong(number);
+    if (value == -1 && PyErr_Occurred()) {
+        PyErr_Clear();
+        pen->at = NULL;
+        return;
+    }
+    char *at = digits_of(value, end);
+    put(pen, at, end - at);
+}
+
+/* Put a tuple of texts as JSON, or null for None. */
+static void
+put_texts(Pen *pen, PyObject *texts)
+{
+    if (texts == Py_None) {
+        put(pen, "null", 4);
+        return;
+    }
+    Py_ssize_t count = PyTuple_Check(texts) ? PyTuple_Size(texts) : 0;
+    if (count == 0)
+        pen->at = NULL;
+    for (Py_ssize_t i = 0; i < count && pen->at != NULL; i++) {
+        put(pen, i ? ",\"" : "[\"", 2);
+        put_text(pen, PyTuple_GetItem(texts, i));
+        put(pen, "\"", 1);
+    }
+    put(pen, "]", 1);
 }
 
 /* Return the code of struct for an input that can be taken, or 0: rows of floats, or of one whole number or truth value each. */
@@ -150,10 +203,11 @@ sum_of(uint64_t generation, const void *head, size_t head_size, const char *rest
 static PyObject *
 frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 6) {
+    if (count != 8) {
         PyErr_SetString(
             PyExc_TypeError,
-            "add(place: str, head: bytes, unique: str, since: int, inputs: dict, written: tuple[bytes, bytes])");
+            "add(place: str, head: bytes, unique: str, since: int, inputs: dict, written: tuple[bytes, bytes],"
+            " event_ms: int | None, keys: tuple[str, ...] | None)");
         return NULL;
     }
     if (!PyDict_Check(args[4]) || !PyTuple_Check(args[5]) || PyTuple_Size(args[5]) != 2)
@@ -189,11 +243,13 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
         held++;
     }
     put(&pen, "", 1);
-    for (Py_ssize_t i = 0; i < held; i++) { /* frames whose rows are of another shape are not of one line */
+    for (Py_ssize_t i = 0; i < held; i++) { /* frames with rows of another shape are not of the same line */
         char axes = (char)PyArray_NDIM(arrays[i]);
         put(&pen, &axes, 1);
         put(&pen, PyArray_DIMS(arrays[i]) + 1, (axes - 1) * (Py_ssize_t)sizeof(npy_intp));
     }
+    int said = args[6] != Py_None || args[7] != Py_None;
+    put(&pen, said ? "+" : "", 1); /* nor are those who said more than others */
     if (pen.at == NULL)
         Py_RETURN_FALSE;
     frame.what = (uint32_t)(pen.at - from);
@@ -202,6 +258,12 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
     put(&pen, "", 1);
     for (Py_ssize_t i = 0; i < 2; i++) {
         put_bytes(&pen, PyTuple_GetItem(args[5], i));
+        put(&pen, "", 1);
+    }
+    if (said) {
+        put_number(&pen, args[6]);
+        put(&pen, "", 1);
+        put_texts(&pen, args[7]);
         put(&pen, "", 1);
     }
     self->used = self->view.len; /* until it is known how much */
@@ -300,11 +362,18 @@ frames_dealloc(Frames *self)
     Py_DECREF(type);
 }
 
-/* A frame that is read: where its parts are; data: of its inputs. */
+/* A frame that is read: where its parts are, and the pieces of its text, behind the last of them its end; data: of its inputs. */
 typedef struct {
     Frame frame;
-    const char *sizes, *what, *unique, *score, *decision, *data, *end;
+    const char *sizes, *what, *pieces[PIECES + 1], *data, *end;
+    int said; /* how many pieces */
 } Read;
+
+static Py_ssize_t
+size_of_piece(const Read *read, int piece)
+{
+    return read->pieces[piece + 1] - read->pieces[piece] - 1;
+}
 
 static uint32_t
 size_of(const Read *read, uint32_t column)
@@ -338,15 +407,18 @@ read_frame(const char *at, const char *end, Read *read)
         return 0;
     read->sizes = at + sizeof read->frame;
     read->what = read->sizes + table;
-    read->unique = read->what + read->frame.what;
-    read->data = read->unique + read->frame.text;
+    read->pieces[0] = read->what + read->frame.what;
+    read->data = read->pieces[0] + read->frame.text;
     read->end = at + size;
-    read->score = memchr(read->unique, 0, read->frame.text);
-    read->decision = read->score ? memchr(read->score + 1, 0, (size_t)(read->data - read->score - 1)) : NULL;
-    if (read->decision == NULL || read->decision + 1 >= read->data || read->data[-1])
+    read->said = 0;
+    while (read->said < PIECES && read->pieces[read->said] < read->data) {
+        const char *at_piece = read->pieces[read->said], *zero = memchr(at_piece, 0, (size_t)(read->data - at_piece));
+        if (zero == NULL)
+            return 0;
+        read->pieces[++read->said] = zero + 1;
+    }
+    if (read->pieces[read->said] != read->data || (read->said != EVENT && read->said != PIECES))
         return 0;
-    read->score++;
-    read->decision++;
     for (uint32_t i = 0; i < read->frame.columns; i++)
         rest -= size_of(read, i);
     return rest >= 0;
@@ -387,33 +459,22 @@ append(Text *text, const void *bytes, Py_ssize_t size)
     }
 }
 
-static void
-append_number(Text *text, long long number)
-{
-    char digits[24], *at = digits + sizeof digits;
-    unsigned long long rest = number < 0 ? 0ULL - (unsigned long long)number : (unsigned long long)number;
-    do
-        *--at = (char)('0' + rest % 10);
-    while (rest /= 10);
-    if (number < 0)
-        *--at = '-';
-    append(text, at, digits + sizeof digits - at);
-}
-
-enum { UNIQUES, LATENCIES, SCORES, DECISIONS, COLUMNS, TEXTS = COLUMNS + MOST_COLUMNS };
+enum { LATENCIES = PIECES, COLUMNS, TEXTS = COLUMNS + MOST_COLUMNS }; /* before them the pieces */
 
 /* Add a frame to its line. */
 static void
 join(Text *texts, const Read *read, long long now, int is_first)
 {
-    for (int i = 0; i < COLUMNS && !is_first; i++)
-        append(&texts[i], ",", 1);
-    append(&texts[UNIQUES], "\"", 1);
-    append(&texts[UNIQUES], read->unique, read->score - 1 - read->unique);
-    append(&texts[UNIQUES], "\"", 1);
-    append_number(&texts[LATENCIES], (long long)((uint64_t)now - (uint64_t)read->frame.since) / 1000);
-    append(&texts[SCORES], read->score, read->decision - 1 - read->score);
-    append(&texts[DECISIONS], read->decision, read->data - 1 - read->decision);
+    append(&texts[LATENCIES], ",", !is_first);
+    char letters[20], *last = letters + sizeof letters, *us = digits_of((long long)((uint64_t)now - (uint64_t)read->frame.since) / 1000, last);
+    append(&texts[LATENCIES], us, last - us);
+    append(&texts[UNIQUE], ",\"" + is_first, 2 - is_first);
+    append(&texts[UNIQUE], read->pieces[UNIQUE], size_of_piece(read, UNIQUE));
+    append(&texts[UNIQUE], "\"", 1);
+    for (int i = SCORE; i < read->said; i++) {
+        append(&texts[i], ",", !is_first);
+        append(&texts[i], read->pieces[i], size_of_piece(read, i));
+    }
     const char *data = read->data;
     for (uint32_t i = 0; i < read->frame.columns; i++) {
         append(&texts[COLUMNS + i], data, size_of(read, i));
@@ -421,7 +482,7 @@ join(Text *texts, const Read *read, long long now, int is_first)
     }
 }
 
-/* Return (at_ms, what, rows, uniques, latencies, scores, decisions, columns). */
+/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, latencies, columns); events, keys: None if nobody said any. */
 static PyObject *
 joined(const Batch *batch, const Read *first, long long rows, const Text *texts)
 {
@@ -436,9 +497,12 @@ joined(const Batch *batch, const Read *first, long long rows, const Text *texts)
     }
     if (columns == NULL)
         return NULL;
-    return Py_BuildValue("Ly#Ly#y#y#y#N", (long long)batch->at_ms, first->what, (Py_ssize_t)first->frame.what, rows,
-                         texts[UNIQUES].bytes, texts[UNIQUES].size, texts[LATENCIES].bytes, texts[LATENCIES].size,
-                         texts[SCORES].bytes, texts[SCORES].size, texts[DECISIONS].bytes, texts[DECISIONS].size, columns);
+    int said = first->said == PIECES;
+    return Py_BuildValue("Ly#Ly#y#y#y#y#y#N", (long long)batch->at_ms, first->what, (Py_ssize_t)first->frame.what, rows,
+                         texts[UNIQUE].bytes, texts[UNIQUE].size, texts[SCORE].bytes, texts[SCORE].size, texts[DECISION].bytes,
+                         texts[DECISION].size, said ? texts[EVENT].bytes : NULL, texts[EVENT].size,
+                         said ? texts[KEYS].bytes : NULL, texts[KEYS].size,
+                         texts[LATENCIES].bytes, texts[LATENCIES].size, columns);
 }
 
 /* Append a batch's lines. Returns -1 with an error. frames: room for where they begin. */

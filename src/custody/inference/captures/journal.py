@@ -6,7 +6,7 @@ and stay in the processor's caches. Lines are made of hundreds of frames at once
 The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied, which all checksums begin with; from 64 on batches. A batch: its size, a checksum, and when it was recorded, by the
 clock on the wall in ms and by the one that requests come by in ns; its frames. A frame is a request: its size; the sizes of two parts;
 how many inputs it has, and rows; its checksum; when it came; the size of each input. Then the parts: its target with the names, types
-and shapes of its inputs; the unique part of its id, its scores and its decisions as JSON; and the inputs. Numbers are little-endian;
+and shapes of its inputs; the unique part of its id, and as JSON its scores, decisions, time and keys; and the inputs. Numbers are little-endian;
 batches and frames begin at multiples of 8. They are written, and read, by `_journal.c`.
 """
 
@@ -15,9 +15,9 @@ import mmap
 import os
 from pathlib import Path
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from custody.serving import line_of_columns
+from custody.serving import Lists, line_of_columns
 
 _FORMAT = 1
 try:
@@ -115,12 +115,11 @@ def _lines(safe: memoryview) -> list[Line]:
     return [_line(*line) for line in lines(safe[_FIRST:], generation)]
 
 
-def _line(
-    at_ms: int, what: bytes, rows: int, uniques: bytes, us: bytes, scores: bytes, decisions: bytes, columns: tuple[bytes, ...]
-) -> Line:
+def _line(at_ms: int, what: bytes, rows: int, *lists_and_columns: Any) -> Line:
+    *lists, columns = lists_and_columns
     place, head, *names = what.split(b"\0", 2 + len(columns))[: 2 + len(columns)]
     named = [(name[:-1], chr(name[-1]), column) for name, column in zip(names, columns, strict=True)]
-    return Line(place.decode(), rows, line_of_columns(head, at_ms, uniques, us, named, scores, decisions))
+    return Line(place.decode(), rows, line_of_columns(head, at_ms, Lists(*lists), named))
 
 
 def _is_written_in_place(folder: Path) -> bool:

@@ -74,10 +74,11 @@ class Recorder:
         self, arm: Arm, scored: Scored, parameters: Parameters, unique: str, since: int, of: PredictionId | None = None
     ) -> None:
         """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
-        said = None if parameters is PLAIN and of is None else (parameters, of)
-        if said is None and self._add(arm.place, arm.line, unique, since, scored.inputs, scored.written):
+        inputs, written = scored.inputs, scored.written
+        if of is None and self._add(arm.place, arm.line, unique, since, inputs, written, parameters.event_ms, parameters.key):
             return
-        record = unique, since, scored.inputs, scored.written, len(scored.scores), said
+        said = None if parameters is PLAIN and of is None else (parameters, of)
+        record = unique, since, inputs, written, len(scored.scores), said
         waiting = self._waiting.get(arm)
         if waiting is None:
             self._waiting[arm] = [record]
