@@ -202,7 +202,8 @@ class Lists(NamedTuple):
 def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]]) -> bytes:
     """Write a line as `line_after` does, of requests whose columns are joined already.
 
-    columns: what stands before a column, as `"name":`; the type of its numbers, a code of `struct`; their bytes.
+    columns: what stands before a column, as `"name":`; the type of its numbers, a code of `struct`, and their bytes, or `s` and texts
+    as JSON with a comma behind each.
     """
     said = _SAID_NOTHING
     if lists.events is not None and lists.keys is not None:
@@ -211,6 +212,8 @@ def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tup
     for name, code, data in columns:
         if begin := _CODES.get(code):
             parts += name, begin, pybase64.b64encode(data), b'",'
+        elif code == "s":
+            parts += name, b"[", data[:-1], b"],"
         else:
             parts += name, orjson.dumps(np.frombuffer(data, code), option=_NUMPY), b","
     parts[-1] = parts[-1][:-1]

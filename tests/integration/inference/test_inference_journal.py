@@ -72,7 +72,7 @@ def read(text: bytes) -> dict[str, Any]:
 
 FLOATS = st.sampled_from([np.float16, np.float32, np.float64])
 WHOLE = st.sampled_from([np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.bool_])
-NAMES = st.sampled_from(["age", "Größe", "a b", "x\\y", 'say "so"', "\u2028", "tab\t"])
+NAMES = st.sampled_from(["age", "Größe", "a b", "x\\y", 'say "so"', "\u2028", "tab\t", "".join(map(chr, range(40)))])
 
 
 @st.composite
@@ -83,7 +83,8 @@ def columns(draw: st.DrawFn) -> dict[str, Any]:
         wide = st.sampled_from([(rows,), (rows, 1), (rows, 2), (rows, 2, 2)])
         floats = arrays.arrays(draw(FLOATS), draw(wide))
         whole = arrays.arrays(draw(WHOLE), draw(st.sampled_from([(rows,), (rows, 1), (rows, 1, 1)])))
-        made[name] = draw(st.one_of(floats, whole))
+        texts = arrays.arrays(object, draw(st.sampled_from([(rows,), (rows, 1)])), elements=st.text(max_size=5))
+        made[name] = draw(st.one_of(floats, whole, texts))
     return made
 
 
@@ -109,9 +110,7 @@ def test_a_journal_gives_the_lines_that_would_have_been_written_without_it(
         shapes = (told in {None, Told()}, *((column, array.dtype, array.shape[1:]) for column, array in inputs.items()))
         said = (None, None) if told is None else (told.event_ms, told.keys)
         taken = journal.add(f"acme/prod/{name}", HEAD, unique, 0, inputs, WRITTEN, *said)
-        odd = any(array.ndim > 2 and array.dtype.kind != "f" for array in inputs.values())
-        texts = [*inputs, *((told and told.keys) or ())]
-        assert taken is not (odd or any(letter in '"\\' or letter < " " for text in texts for letter in text))
+        assert taken is not any(array.ndim > 2 and array.dtype.kind != "f" for array in inputs.values())
         if taken:
             groups.setdefault((number // together, name, shapes), []).append((unique, inputs, told))
         if number % together == together - 1:
@@ -145,7 +144,11 @@ def test_a_line_says_when_it_was_answered_and_how_long_that_took(journal: Journa
 @pytest.mark.parametrize(
     "inputs",
     [
-        {"x": np.array(["a"], object)},
+        {"x": np.array([b"a"], object)},
+        {"x": np.array([None], object)},
+        {"x": np.array(["\ud800"], object)},
+        {"x": np.empty(1, object)},
+        {"x": np.array([["a", "b"]], object)},
         {"x": ["a"]},
         {"x": np.array(["a"])},
         {"x": np.zeros((2, 3), np.float32).T},
@@ -166,7 +169,7 @@ def test_a_line_says_when_it_was_answered_and_how_long_that_took(journal: Journa
 def test_what_it_cannot_take_leaves_nothing_in_it(journal: Journal, inputs: dict[str, Any]) -> None:
     journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
     assert not journal.add("acme/prod/churn", HEAD, UNIQUE, 0, inputs, WRITTEN, None, None)
-    assert not journal.add("acme/prod/churn", HEAD, 'quote"', 0, numbers(), WRITTEN, None, None)
+    assert not journal.add("acme/prod/churn", HEAD, "\ud800", 0, numbers(), WRITTEN, None, None)
     journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
     (line,) = journal.lines()
     assert line.rows == len(read(line.text)["unique"]) == 2
@@ -354,10 +357,10 @@ def test_what_nobody_was_told_yet_survives_that_the_journal_is_emptied(tmp_path:
     assert spool.size_bytes == sum(path.stat().st_size for path in tmp_path.glob("spool/*/*"))
 
 
-def test_what_is_text_or_a_shadows_is_recorded_beside_it(tmp_path: Path, journal: Journal) -> None:
+def test_what_it_cannot_take_is_recorded_beside_it(tmp_path: Path, journal: Journal) -> None:
     arm, (writing, _) = shadow_arm(DeploymentKey(TenantId("acme"), "prod", "churn"), None), recorder(tmp_path, journal)
     writing.record(arm, scored(numbers()), PLAIN, "0" * 26, 0)
-    writing.record(arm, scored({"x": np.array(["a"], object)}), PLAIN, "1" * 26, 0)
+    writing.record(arm, scored({"x": np.zeros((1, 2), np.int64)}), PLAIN, "1" * 26, 0)
     writing.record(arm, scored(numbers()), Parameters(event_ms=5), "2" * 26, 0)
     writing.record(arm, scored(numbers()), Parameters(key="\ud800"), "3" * 26, 0)  # shed: nobody can write it
     mirrored = PredictionId(arm.key, 1, ModelRef("m", 1), UNIQUE)

@@ -20,6 +20,8 @@
 
 enum { UNIQUE, SCORE, DECISION, EVENT, KEYS, PIECES }; /* of a frame's text, each ended by a zero; who said nothing has three */
 
+enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
+
 enum { FORMAT = 1, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 typedef struct {
@@ -56,21 +58,36 @@ put(Pen *pen, const void *bytes, Py_ssize_t size)
     pen->at += size;
 }
 
-/* Put a text that JSON need not escape. */
+/* Put a text as it stands between quotation marks in JSON. Source: RFC 8259, section 7. */
 static void
 put_text(Pen *pen, PyObject *text)
 {
     Py_ssize_t size = 0;
-    const char *letters = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
-    if (letters == NULL) {
+    const char *from = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &size) : NULL;
+    if (from == NULL) {
         PyErr_Clear(); /* half of a surrogate pair */
         pen->at = NULL;
         return;
     }
-    for (Py_ssize_t i = 0; i < size; i++)
-        if ((unsigned char)letters[i] < 0x20 || letters[i] == '"' || letters[i] == '\\')
-            pen->at = NULL;
-    put(pen, letters, size);
+    const char *end = from + size;
+    for (const char *at = from; at < end; at++) {
+        unsigned char letter = (unsigned char)*at;
+        if (letter >= 0x20 && letter != '"' && letter != '\\')
+            continue;
+        static const char short_ones[] = "btn\0fr"; /* from 8 on */
+        char escape[6] = {'\\', (char)letter, '0', '0', "01"[letter >> 4 & 1], "0123456789abcdef"[letter & 15]};
+        int length = 2;
+        if (letter >= 8 && letter <= 13 && letter != 11)
+            escape[1] = short_ones[letter - 8];
+        else if (letter < 0x20) {
+            escape[1] = 'u';
+            length = 6;
+        }
+        put(pen, from, at - from);
+        put(pen, escape, length);
+        from = at + 1;
+    }
+    put(pen, from, end - from);
 }
 
 static void
@@ -137,7 +154,7 @@ put_texts(Pen *pen, PyObject *texts)
     put(pen, "]", 1);
 }
 
-/* Return the code of struct for an input that can be taken, or 0: rows of floats, or of one whole number or truth value each. */
+/* Return the code of struct for an input that can be taken, or 0: rows of floats, or of one whole number, truth value or text each. */
 static char
 code(PyObject *input)
 {
@@ -175,8 +192,26 @@ code(PyObject *input)
         return 'q';
     case NPY_UINT64:
         return 'Q';
+    case NPY_OBJECT:
+        return TEXTS_AS_JSON;
     }
     return 0;
+}
+
+/* Put an input's values: their bytes; texts as JSON, each with a comma behind it. */
+static void
+put_values(Pen *pen, PyArrayObject *array)
+{
+    if (PyArray_TYPE(array) != NPY_OBJECT) {
+        put(pen, PyArray_DATA(array), PyArray_NBYTES(array));
+        return;
+    }
+    PyObject **texts = PyArray_DATA(array);
+    for (npy_intp i = 0; i < PyArray_SIZE(array) && pen->at != NULL; i++) {
+        put(pen, "\"", 1);
+        put_text(pen, texts[i] ? texts[i] : Py_None);
+        put(pen, "\",", 2);
+    }
 }
 
 static uint64_t
@@ -238,9 +273,7 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
         put_text(&pen, name);
         put(&pen, "\":", 2);
         put(&pen, &type, 1);
-        arrays[held] = (PyArrayObject *)input;
-        sizes[held] = (uint32_t)PyArray_NBYTES(arrays[held]);
-        held++;
+        arrays[held++] = (PyArrayObject *)input;
     }
     put(&pen, "", 1);
     for (Py_ssize_t i = 0; i < held; i++) { /* frames with rows of another shape are not of the same line */
@@ -270,8 +303,11 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
     if (pen.at == NULL)
         Py_RETURN_FALSE;
     frame.text = (uint32_t)(pen.at - from);
-    for (Py_ssize_t i = 0; i < held; i++)
-        put(&pen, PyArray_DATA(arrays[i]), PyArray_NBYTES(arrays[i]));
+    for (Py_ssize_t i = 0; i < held && pen.at != NULL; i++) {
+        from = pen.at;
+        put_values(&pen, arrays[i]);
+        sizes[i] = (uint32_t)(pen.at - from);
+    }
     if (pen.at != NULL)
         put(&pen, "\0\0\0\0\0\0\0", (start - pen.at) & 7);
     if (pen.at == NULL || held != columns)
