@@ -12,13 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import hexdigits
 from typing import Any
-from uuid import uuid4
 
 from custody.bootstrap.crew import Worker, end, run
 from custody.bootstrap.sealing import sealing_arguments
 from custody.bootstrap.settings import load
 from custody.bootstrap.signing import KeyFile
 from custody.core.errors import Conflict, InvalidInput, NotFound
+from custody.inference.captures.journal import given, left_in
 from custody.inference.captures.lock import locked
 
 _BACKLOG = 2048
@@ -134,8 +134,8 @@ def _adopt(folder: Path, first: Path) -> None:
         target = first / "spool" / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
-    for path in folder.glob("*journal"):
-        path.replace(first / f"{uuid4().hex}.journal")
+    for path in left_in(folder):
+        path.replace(given(first))
     for path in folder.glob("unreadable-*"):
         path.replace(first / path.name)
 

@@ -12,9 +12,8 @@ from typing import Protocol
 from custody.core.objects import Objects
 from custody.inference.asked import Asked
 from custody.inference.captures.clean import Cleaner
-from custody.inference.captures.journal import opened
 from custody.inference.captures.lock import locked
-from custody.inference.captures.record import Recorder, new_unique
+from custody.inference.captures.record import new_unique, recording
 from custody.inference.captures.sample import Sampler
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
@@ -51,7 +50,6 @@ from custody.serving import Loader
 _FIRST_LOOK_S = 10.0
 _DRAIN_S = 5.0
 _NOTE_S = 1.0
-_JOURNAL = "journal"  # of captures
 _PINGS = (b"/ping", b"/health")
 _GONE = Answer(499, b"")  # nobody reads it
 
@@ -101,10 +99,7 @@ class InferenceApp:
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
         self._cleaner = Cleaner(lambda: self.view.state)
         self._sampler = Sampler(lambda: self.view.state, objects)
-        found = sorted(state_dir.glob(f"*{_JOURNAL}"))  # of processes that were killed
-        for journal in found:
-            Recorder(self._spool, self.metrics).recover(journal)
-        recorder, cache = Recorder(self._spool, self.metrics, opened(state_dir / _JOURNAL)), Cache(state_dir)
+        recorder, cache = recording(state_dir, self._spool, self.metrics), Cache(state_dir)
         self._recorder = recorder
         self._shipper = Shipper(self._spool, objects, self.metrics, self._prepared, recorder.settle)
         self.outbox = Outbox(recorder)

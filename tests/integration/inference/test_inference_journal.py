@@ -484,23 +484,23 @@ def test_there_is_none_where_it_cannot_be_written_safely(
     path = tmp_path / "journal"
     with monkeypatch.context() as patched:
         patched.setattr(module, "_is_written_in_place", lambda _: True)
-        made = opened(path)
+        made = opened(tmp_path)
         assert made is not None
-        assert opened(path) is None  # another process has it
+        assert opened(tmp_path) is None  # another process has it
         made.close()
 
         def full(*_: int) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         patched.setattr(os, "posix_fallocate", full)
-        assert opened(path) is None
+        assert opened(tmp_path) is None
         assert not path.exists()
     with monkeypatch.context() as patched:
         patched.setattr(module, "_IN_PLACE", {b"btrfs"})
-        assert opened(path) is None
+        assert opened(tmp_path) is None
     with monkeypatch.context() as patched:
         patched.setattr(module, "COMPILED", False)
-        assert opened(path) is None
+        assert opened(tmp_path) is None
     assert [said.rpartition(": ")[2] for said in caplog.messages][:2] == ["File exists", "No space left on device"]
     assert len(caplog.messages) == 4
     monkeypatch.setattr(module, "_IN_PLACE", {b"proc"})

@@ -16,10 +16,11 @@ import os
 from pathlib import Path
 from struct import Struct
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from custody.serving import Lists, line_of_columns
 
-_FORMAT = 1
+_NAME, _FORMAT = "journal", 1
 try:
     from custody.inference.captures._journal import FORMAT, Frames, lines
 
@@ -78,10 +79,11 @@ class Journal:
         self._path.unlink(missing_ok=True)
 
 
-def opened(path: Path) -> Journal | None:
-    """Make a journal; None where that cannot be, which is told: every capture is then written to the spool as it comes."""
-    why = why_none(path.parent)
+def opened(folder: Path) -> Journal | None:
+    """Make a folder's journal; None where that cannot be, which is told: every capture is then written to the spool as it comes."""
+    why = why_none(folder)
     if why is None:
+        path = folder / _NAME
         try:
             return Journal(path)
         except OSError as error:
@@ -95,6 +97,16 @@ def why_none(folder: Path) -> str | None:
     if not COMPILED:
         return _WHY_NOT
     return None if _is_written_in_place(folder) else f"the file system of {folder} is none that writes where room was reserved"
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Return the journals of processes that were killed, also those that were given to this folder, see `given`."""
+    return sorted(folder.glob(f"*{_NAME}"))
+
+
+def given(folder: Path) -> Path:
+    """Return a new name in a folder for a journal from another one."""
+    return folder / f"{uuid4().hex}.{_NAME}"
 
 
 def left(path: Path) -> list[Line]:

@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from custody.core.prediction import ALPHABET, PredictionId, time_part
-from custody.inference.captures.journal import COMPILED, ENOUGH, Journal, Line, left
+from custody.inference.captures.journal import COMPILED, ENOUGH, Journal, Line, left, left_in, opened
 from custody.inference.captures.spool import Spool, write_alone
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
@@ -223,6 +223,14 @@ class Recorder:
                 "the metric custody_shed_predictions_total counts them",
                 place,
             )
+
+
+def recording(folder: Path, spool: Spool, metrics: Metrics) -> Recorder:
+    """Return a recorder with a journal in a process's folder, if there can be one, after what others left there is in the spool."""
+    recovering = Recorder(spool, metrics)
+    for journal in left_in(folder):
+        recovering.recover(journal)
+    return Recorder(spool, metrics, opened(folder))
 
 
 def _nothing(*_: object) -> bool:
