@@ -33,6 +33,7 @@ from doors_world import (
 from custody.core.errors import Conflict, CustodyError, Unavailable
 from custody.core.manifest import Manifest, SignedManifest
 from custody.core.refs import DeploymentKey
+from custody.inference.captures.journal import left, left_in
 from custody.lifecycle.captured import rows_between
 from custody.lifecycle.publish import CURRENT
 from custody.lifecycle.retrain import STATE, read_request
@@ -48,8 +49,8 @@ def sealed(ports: Ports) -> list[str]:
 
 
 def waiting(project: Project, ports: Ports) -> int:
-    """Return how many batches were not yet sealed: first those in the data plane's spool, then those it shipped."""
-    lines = 0
+    """Return how many batches were not yet sealed: in the order in which captures go, first those in the data plane's journal."""
+    lines = sum(bool(left(journal)) for journal in left_in(project.folder / "inference"))
     for path in (project.folder / "inference/spool").rglob("*.ndjson"):
         with suppress(FileNotFoundError):  # shipped meanwhile
             lines += path.stat().st_size > 0

@@ -28,6 +28,7 @@ from custody.core.manifest import Candidate, KeyGrant, Manifest, Mode, ParityFix
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.schema import Signature, Tensor
 from custody.core.tenancy import TenantId
+from custody.inference.captures.journal import left, left_in
 from custody.serving import Capture, read_batch
 
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
@@ -234,8 +235,8 @@ class World:
 
     @property
     def spooled(self) -> list[Path]:
-        """Return the spool files that hold lines; the server may remove one while it is looked at."""
-        found = []
+        """Return the journals and spool files that hold captures; the server may remove one while it is looked at."""
+        found = [journal for folder in (self.folder / "state").glob("**/") for journal in left_in(folder) if left(journal)]
         for path in (self.folder / "state").glob("**/spool/*/*.ndjson"):
             with suppress(FileNotFoundError):
                 if path.stat().st_size:

@@ -112,7 +112,7 @@ def test_captures_wait_while_the_object_store_is_away_and_are_shipped_when_it_is
         (world.folder / "objects").write_text("a file where the store was")
         ids = [client.post("/v2/models/churn/infer", json=body()).json()["parameters"]["prediction_id"] for _ in range(3)]
         until(lambda: metric(server, "custody_ship_failures_total") > 0)
-        assert metric(server, "custody_captured_predictions_total") == 3
+        until(lambda: metric(server, "custody_captured_predictions_total") == 3)
         assert metric(server, "custody_spool_bytes") > 0
         (world.folder / "objects").unlink()
         until(lambda: not world.spooled)
