@@ -196,9 +196,10 @@ def read_mapping(path: str) -> dict[str, Any]:
         try:
             found = yaml.safe_load(file)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"'{path}' is not YAML or JSON.", why=str(error).replace("\n", " ")[:300]) from error
+            why, fix = str(error).replace("\n", " ")[:300], "Give a text file of `name: value` lines, as YAML or JSON."
+            raise InvalidInput(f"'{path}' is not YAML or JSON.", why=why, fix=fix) from error
     if not isinstance(found, dict):
-        raise InvalidInput(f"'{path}' does not hold a mapping.", why="It must be `name: value` lines.")
+        raise InvalidInput(f"'{path}' does not hold a mapping.", fix="Give a text file of `name: value` lines, as YAML or JSON.")
     return found
 
 
