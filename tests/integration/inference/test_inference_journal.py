@@ -43,7 +43,7 @@ UNIQUE = "01KJMMA2G00000000000000000"
 WRITTEN = b"[0.5]", b"[true]"
 
 if COMPILED:
-    from custody.inference.captures._journal import Frames, lines
+    from custody.inference.captures._journal import FORMAT, Frames, lines
 else:
     if os.environ.get("CI") == "true":
         pytest.fail("The journal could not be compiled; CI has a C compiler and Python's headers, see .ci/run.")
@@ -70,6 +70,7 @@ def read(text: bytes) -> dict[str, Any]:
     return found
 
 
+MAGIC, BASIS = b"custody journal %d\n" % FORMAT, 0xCBF29CE484222325
 FLOATS = st.sampled_from([np.float16, np.float32, np.float64])
 WHOLE = st.sampled_from([np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, np.bool_])
 NAMES = st.sampled_from(["age", "Größe", "a b", "x\\y", 'say "so"', "\u2028", "tab\t", "".join(map(chr, range(40)))])
@@ -272,14 +273,30 @@ def test_pages_of_different_times_are_told(tmp_path: Path) -> None:
     assert left(path) == []
 
 
-def summed(words: bytearray, sum_at: int, parts: list[tuple[int, int]]) -> None:
-    """Write the checksum of parts of a journal, as `_journal.c` has it."""
+def mixed(total: int, words: bytearray) -> int:
+    """Mix whole words into a sum, as `_journal.c` does."""
+    lanes = [total, BASIS, BASIS, BASIS]
+    for number, (word,) in enumerate(struct.iter_unpack("<Q", words[: len(words) // 8 * 8])):
+        lanes[number % 4] = (lanes[number % 4] ^ word) * 0x100000001B3 % 2**64
+    for lane in lanes[1:]:
+        lanes[0] = (lanes[0] ^ lane) * 0x100000001B3 % 2**64
+    return lanes[0]
+
+
+def summed(words: bytearray, sum_at: int, begin: int, middle: int, end: int) -> None:
+    """Write the checksum of a head and of what follows until `end`."""
     struct.pack_into("<I", words, sum_at, 0)
-    total = 0xCBF29CE484222325 ^ 1
-    for begin, end in parts:
-        for (word,) in struct.iter_unpack("<Q", words[begin : begin + (end - begin) // 8 * 8]):
-            total = (total ^ word) * 0x100000001B3 % 2**64
+    total = mixed(mixed(BASIS ^ 1, words[begin:middle]), words[middle:end])
     struct.pack_into("<I", words, sum_at, (total ^ total >> 32) % 2**32)
+
+
+def summed_frames(body: bytearray) -> None:
+    first = 24
+    while first + 32 <= len(body):
+        (size,) = struct.unpack_from("<I", body, first)
+        end = min(first + max(size, 32), len(body))
+        summed(body, first + 20, first, first + 32, end)
+        first = end
 
 
 @given(st.binary(max_size=60), st.integers(0, 300), st.sampled_from(["", "batch", "all"]))
@@ -292,20 +309,19 @@ def test_whatever_stands_in_a_file_no_more_than_an_error_comes_of_it(
     for _ in range(2):
         frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
     body = buffer[64 : frames.commit()]
+    whole = bytes(body)
+    summed_frames(body)
+    summed(body, 4, 0, 24, 24)
+    assert body == whole
     body[at : at + len(noise)] = noise[: max(0, len(body) - at)]
     if right == "all":
-        first = 24
-        while first + 32 <= len(body):
-            (size,) = struct.unpack_from("<I", body, first)
-            end = min(first + max(size, 32), len(body))
-            summed(body, first + 20, [(first, end)])
-            first = end
+        summed_frames(body)
     if right:
-        summed(body, 4, [(0, 24)])
+        summed(body, 4, 0, 24, 24)
     with suppress(ValueError):
         assert 1 <= len(lines(bytes(body), 1)) <= 2
     folder = tmp_path_factory.mktemp("noise")
-    head = b"custody journal 1\n".ljust(32) + struct.pack("<qQ", 64 + len(body), 1).ljust(32)
+    head = MAGIC.ljust(32) + struct.pack("<qQ", 64 + len(body), 1).ljust(32)
     (folder / "journal").write_bytes(head + body)
     recorder(folder, None)[0].recover(folder / "journal")
     assert not (folder / "journal").exists()
@@ -437,10 +453,10 @@ def test_what_was_killed_while_a_journal_was_emptied_is_in_the_spool_once(tmp_pa
 @pytest.mark.parametrize(
     "body",
     [
-        b"custody journal 2\n" + bytes(100),
-        b"custody journal 1\n" + b"\xff" * 100,
-        b"custody journal 1\n",
-        b"custody journal 1\n".ljust(64),
+        b"custody journal 1\n" + bytes(100),
+        MAGIC + b"\xff" * 100,
+        MAGIC,
+        MAGIC.ljust(64),
     ],
 )
 def test_a_journal_that_cannot_be_read_is_kept_and_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture, body: bytes) -> None:

@@ -22,7 +22,9 @@ enum { UNIQUE, SCORE, DECISION, EVENT, KEYS, PIECES }; /* of a frame's text, eac
 
 enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
 
-enum { FORMAT = 1, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
+#define BASIS 0xcbf29ce484222325 /* of FNV-1a */
+
+enum { FORMAT = 2, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 typedef struct {
     uint32_t size, sum;
@@ -214,24 +216,34 @@ put_values(Pen *pen, PyArrayObject *array)
     }
 }
 
+/* Mix words into a sum by FNV-1a, in four lanes: one product takes as long as four that do not wait for each other.
+ * Source: Fowler, Noll, Vo, The FNV non-cryptographic hash algorithm. */
 static uint64_t
 mixed(uint64_t sum, const void *words, size_t size)
 {
-    for (size_t i = 0; i < size; i += 8) {
-        uint64_t word;
-        memcpy(&word, (const char *)words + i, 8);
-        sum = (sum ^ word) * 0x100000001b3;
+    const uint64_t prime = 0x100000001b3;
+    uint64_t lanes[4] = {sum, BASIS, BASIS, BASIS}, some[4];
+    size_t at = 0;
+    for (; size - at >= sizeof some; at += sizeof some) {
+        memcpy(some, (const char *)words + at, sizeof some);
+        for (int i = 0; i < 4; i++)
+            lanes[i] = (lanes[i] ^ some[i]) * prime;
     }
-    return sum;
+    for (int i = 0; at < size; i++, at += sizeof some[i]) {
+        memcpy(&some[i], (const char *)words + at, sizeof some[i]);
+        lanes[i] = (lanes[i] ^ some[i]) * prime;
+    }
+    for (int i = 1; i < 4; i++)
+        lanes[0] = (lanes[0] ^ lanes[i]) * prime;
+    return lanes[0];
 }
 
-/* Return a checksum of a batch's or a frame's head, whose own sum is 0, and of what follows: FNV-1a by words, folded. After a crash
- * of the machine pages may be of different times, and so of different generations.
- * Source: Fowler, Noll, Vo, The FNV non-cryptographic hash algorithm. */
+/* Return a checksum of a batch's or a frame's head, whose own sum is 0, and of what follows: `mixed`, folded. After a crash of the
+ * machine pages may be of different times, and so of different generations. */
 static uint32_t
 sum_of(uint64_t generation, const void *head, size_t head_size, const char *rest, size_t size)
 {
-    uint64_t sum = mixed(mixed(0xcbf29ce484222325 ^ generation, head, head_size), rest, size);
+    uint64_t sum = mixed(mixed(BASIS ^ generation, head, head_size), rest, size);
     return (uint32_t)(sum ^ sum >> 32);
 }
 

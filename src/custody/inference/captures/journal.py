@@ -1,4 +1,4 @@
-"""Captures before they are lines: frames in a mapped file, which is emptied before it is full (format version 1).
+"""Captures before they are lines: frames in a mapped file, which is emptied before it is full (format version 2).
 
 What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
 and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from custody.serving import Lists, line_of_columns
 
-_NAME, _FORMAT = "journal", 1
+_NAME, _FORMAT = "journal", 2
 try:
     from custody.inference.captures._journal import FORMAT, Frames, lines
 
