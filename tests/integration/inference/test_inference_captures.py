@@ -285,6 +285,27 @@ def test_a_file_in_which_nothing_stands_is_no_batch(tmp_path: Path) -> None:
     assert (metrics.counts["shipped_batches"], [*objects.names("captures/")], [*spool.pending()]) == (0, [], [])
 
 
+def test_a_file_that_somebody_removed_is_forgotten_and_one_that_the_store_does_not_find_room_for_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, objects, metrics = Spool(tmp_path / "spool", names().__next__, most_bytes=1000), FolderObjects(tmp_path), Metrics()
+
+    def lost(*_: object) -> bool:
+        raise FileNotFoundError
+
+    for _ in range(2):
+        spool.append(str(CHURN), b"{}\n")
+        spool.roll()
+    removed, waits = spool.pending()
+    removed.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderObjects, "create", lost)
+        asyncio.run(Shipper(spool, objects, metrics, list).ship())
+    assert ([*spool.pending()], spool.size_bytes, metrics.counts["ship_failures"]) == ([waits], 3, 2)
+    asyncio.run(Shipper(spool, objects, metrics, list).ship())
+    assert ([*spool.pending()], spool.size_bytes, metrics.counts["shipped_batches"]) == ([], 0, 1)
+
+
 def test_a_spool_that_cannot_be_written_sheds(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool", lambda: "x", most_bytes=1000)
     (tmp_path / "spool/acme").write_text("a file where the tenant's folder should be")

@@ -49,13 +49,14 @@ class Shipper:
             self._spool.roll(most)
         async with self._turn:
             for path in self._spool.pending():
+                if not path.exists():  # somebody removed it
+                    self._metrics.counts["ship_failures"] += 1
+                    self._spool.shipped(path)
+                    continue
                 try:
                     size = await asyncio.get_running_loop().run_in_executor(
                         self._thread, ship, path, self._objects, self._prepare
                     )
-                except FileNotFoundError:  # somebody removed it
-                    self._metrics.counts["ship_failures"] += 1
-                    self._spool.shipped(path)
                 except Exception as error:  # noqa: BLE001 - an object store fails in its library's own ways; the file stays
                     self._metrics.counts["ship_failures"] += 1
                     self._is_away = not isinstance(error, _OF_ONE) or isinstance(error, Unavailable)
