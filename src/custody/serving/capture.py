@@ -6,6 +6,7 @@ type: `f4:AACAPw==`, where NaN is missing. Versions 1 to 3 had a line for each r
 missing number; 3 is still what is written where rows are sampled.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,9 @@ _KINDS = {dtype: b'"%b:' % kind.encode() for kind, dtype in _TYPES.items()}
 _CODES = {dtype.char: kind for dtype, kind in _KINDS.items()}
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _LINE = b'%b"at":%d,"unique":%b,"us":%b,%b,"inputs":{%b},"score":[%b],"decision":[%b]}\n'
+_BEGIN = re.compile(
+    rb'\{"v":\d+,"id":"([\w.-]+):([\w.-]+):([\w.-]+):'
+)  # of a line: to read all of it costs a third of storing it
 _SAID_NOTHING = b'"event":null,"keys":null,"of":null'
 
 
@@ -260,13 +264,11 @@ def _column(column: Any) -> bytes:
     return orjson.dumps(column.tolist() if column.dtype == object else column, option=_NUMPY)
 
 
-def deployment_of(line: bytes) -> DeploymentKey:
-    """Return the deployment that a line names; InvalidInput if it names none."""
-    try:
-        tenant, environment, name = orjson.loads(line)["id"].split(":")[:3]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InvalidInput("This line of a capture names no deployment.") from error
-    return DeploymentKey.parse(f"{tenant}/{environment}/{name}")
+def deployment_of(lines: bytes) -> DeploymentKey:
+    """Return the deployment that the first line names; InvalidInput if it names none."""
+    if (begin := _BEGIN.match(lines)) is None:
+        raise InvalidInput("This line of a capture names no deployment.")
+    return DeploymentKey.parse(b"/".join(begin.groups()).decode())
 
 
 def complete_lines(file: IO[bytes]) -> Iterator[bytes]:

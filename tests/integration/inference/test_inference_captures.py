@@ -527,12 +527,12 @@ def test_a_file_that_cannot_be_read_is_told_of_once_and_holds_up_no_other(
         FolderObjects(tmp_path),
         Metrics(),
     )
-    for deployment, line in (("one", b"no line of a capture\n"), ("two", b'{"id":"acme:prod:two:"}\n')):
+    for deployment, line in (("one", b"no line of a capture\n"), ("two", b'{"v":4,"id":"acme:prod:two:"}\n')):
         assert spool.append(f"acme/prod/{deployment}", line)
 
     def prepare(pieces: Iterator[bytes]) -> Iterator[bytes]:
         for piece in pieces:
-            assert deployment_of(piece.partition(b"\n")[0]).tenant == ACME
+            assert deployment_of(piece).tenant == ACME
             yield piece
 
     shipper = Shipper(spool, objects, metrics, prepare)

@@ -295,7 +295,18 @@ def test_a_line_of_any_version_names_its_deployment() -> None:
     assert {str(deployment_of(golden(version))) for version in (1, 2, 4)} == {"acme/prod/churn"}
 
 
-@pytest.mark.parametrize("line", [b"", b"{}", b"[]", b'{"id":7}', b'{"id":"a:b"}', b'{"id":"../:b:c:1"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"v":4,"id":7}',
+        b'{"v":4,"id":"acme:b"}',
+        b'{"v":4,"id":"..:b:c:1"}',
+        b'{"v":4,"id":"\xff\xff:b:c:1"}',
+    ],
+)
 def test_a_line_that_names_no_deployment_is_refused(line: bytes) -> None:
     with pytest.raises(InvalidInput):
         deployment_of(line)

@@ -35,7 +35,7 @@ class Sampler:
         if not first:
             return ()
         whole = chain((first,), pieces)
-        served = self._state().served.get(deployment_of(first[: first.find(b"\n")]))
+        served = self._state().served.get(deployment_of(first))
         if served is None or served.service.handling.capture_share >= 1:
             return whole
         from custody.core.measures.summary import Summary  # noqa: PLC0415 - brings pyarrow, which servers that keep all do without
