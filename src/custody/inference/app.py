@@ -221,7 +221,8 @@ class InferenceApp:
             status, sentence = failed(error)
             closing = (CLOSE,) if status in {408, 413} else ()
             later = (LATER,) if status in {429, 503} else ()
-            answer = refuse(status, sentence, (*closing, *later))
+            own = error.headers if isinstance(error, Refused) else ()
+            answer = refuse(status, sentence, (*closing, *later, *own))
             answer.arm = blamed(error)
             return answer
         finally:

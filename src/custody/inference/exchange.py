@@ -54,10 +54,10 @@ def address(host: str, port: int) -> str:
 
 
 class Refused(Exception):
-    """End a request with a status and one sentence."""
+    """End a request with a status, one sentence, and the headers that go with the status."""
 
-    def __init__(self, status: int, sentence: str) -> None:
-        self.status, self.sentence = status, sentence
+    def __init__(self, status: int, sentence: str, headers: Headers = ()) -> None:
+        self.status, self.sentence, self.headers = status, sentence, headers
         super().__init__(sentence)
 
 

@@ -74,7 +74,7 @@ class View:
         if route is None or route.key is None or not (None in tenants or route.key.tenant in tenants):
             raise _missing(path)
         if method != route.method:
-            raise Refused(405, f"Use {route.method} for this path.")
+            raise Refused(405, f"Use {route.method} for this path.", ((b"allow", route.method.encode()),))
         return route
 
 

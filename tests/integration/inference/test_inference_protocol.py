@@ -211,6 +211,7 @@ def test_health_needs_no_key_and_is_the_same_for_tenants_that_do_not_exist(share
 def test_a_wrong_method_is_told_the_right_one(acme: httpx.Client) -> None:
     answer = acme.get("/v2/models/churn/infer")
     assert (answer.status_code, answer.json()) == (405, {"error": "Use POST for this path."})
+    assert answer.headers["allow"] == "POST"
 
 
 def test_a_version_can_be_asked_for_but_only_one_that_answers(acme: httpx.Client) -> None:
