@@ -192,14 +192,15 @@ def read_mapping(path: str) -> dict[str, Any]:
 
     from custody.core.errors import InvalidInput
 
+    fix = "Give a text file of `name: value` lines, as YAML or JSON."
     with click.open_file(path, encoding="utf-8") as file:
         try:
             found = yaml.safe_load(file)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            why, fix = str(error).replace("\n", " ")[:300], "Give a text file of `name: value` lines, as YAML or JSON."
+            why = str(error).replace("\n", " ")[:300]
             raise InvalidInput(f"'{path}' is not YAML or JSON.", why=why, fix=fix) from error
     if not isinstance(found, dict):
-        raise InvalidInput(f"'{path}' does not hold a mapping.", fix="Give a text file of `name: value` lines, as YAML or JSON.")
+        raise InvalidInput(f"'{path}' does not hold a mapping.", fix=fix)
     return found
 
 

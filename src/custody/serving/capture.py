@@ -37,9 +37,7 @@ _KINDS = {dtype: b'"%b:' % kind.encode() for kind, dtype in _TYPES.items()}
 _CODES = {dtype.char: kind for dtype, kind in _KINDS.items()}
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 _LINE = b'%b"at":%d,"unique":%b,"us":%b,%b,"inputs":{%b},"score":[%b],"decision":[%b]}\n'
-_BEGIN = re.compile(
-    rb'\{"v":\d+,"id":"([\w.-]+):([\w.-]+):([\w.-]+):'
-)  # of a line: to read all of it costs a third of storing it
+_BEGIN = re.compile(rb'\{"v":\d+,"id":"([\w.-]+):([\w.-]+):([\w.-]+):')  # to read a whole line costs a third of storing it
 _SAID_NOTHING = b'"event":null,"keys":null,"of":null'
 
 

@@ -222,16 +222,10 @@ static uint64_t
 mixed(uint64_t sum, const void *words, size_t size)
 {
     const uint64_t prime = 0x100000001b3;
-    uint64_t lanes[4] = {sum, BASIS, BASIS, BASIS}, some[4];
-    size_t at = 0;
-    for (; size - at >= sizeof some; at += sizeof some) {
-        memcpy(some, (const char *)words + at, sizeof some);
-        for (int i = 0; i < 4; i++)
-            lanes[i] = (lanes[i] ^ some[i]) * prime;
-    }
-    for (int i = 0; at < size; i++, at += sizeof some[i]) {
-        memcpy(&some[i], (const char *)words + at, sizeof some[i]);
-        lanes[i] = (lanes[i] ^ some[i]) * prime;
+    uint64_t lanes[4] = {sum, BASIS, BASIS, BASIS}, word;
+    for (size_t i = 0; i < size / sizeof word; i++) {
+        memcpy(&word, (const char *)words + i * sizeof word, sizeof word);
+        lanes[i % 4] = (lanes[i % 4] ^ word) * prime;
     }
     for (int i = 1; i < 4; i++)
         lanes[0] = (lanes[0] ^ lanes[i]) * prime;

@@ -3,11 +3,12 @@
 What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
 and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
 
-The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied, which all checksums begin with; from 64 on batches. A batch: its size, a checksum, and when it was recorded, by the
-clock on the wall in ms and by the one that requests come by in ns; its frames. A frame is a request: its size; the sizes of two parts;
-how many inputs it has, and rows; its checksum; when it came; the size of each input. Then the parts: its target with the names, types
-and shapes of its inputs; the unique part of its id, and as JSON its scores, decisions, time and keys; and the inputs. Numbers are little-endian;
-batches and frames begin at multiples of 8. They are written, and read, by `_journal.c`.
+The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied, which all checksums begin with; from 64 on batches.
+A batch: its size, a checksum, and when it was recorded, by the clock on the wall in ms and by the one that requests come by in ns;
+its frames. A frame is a request: its size; the sizes of two parts; how many inputs it has, and rows; its checksum; when it came; the
+size of each input. Then the parts: its target with the names, types and shapes of its inputs; the unique part of its id, and as JSON
+its scores, decisions, time and keys; and the inputs. Numbers are little-endian; batches and frames begin at multiples of 8. They are
+written, and read, by `_journal.c`.
 """
 
 import logging
