@@ -193,7 +193,7 @@ def drift_check(found: DriftReport, reference: str) -> Check:
 
 def sentence_of(found: DriftReport, reference: str) -> str:
     """Say in one sentence what drifts against a reference (`training`, `development`)."""
-    since = f"after {found.looks:,} looks at {found.rows:,} rows"
+    since = f"after {found.looks:,} {'look' if found.looks == 1 else 'looks'} at {found.rows:,} rows"
     if found.drifting:
         more = f"; {len(found.drifting) - 1} more columns drift" if len(found.drifting) > 1 else ""
         said = found.drifting[0].sentence

@@ -59,7 +59,7 @@ def test_a_category_that_moved_is_named_with_both_shares() -> None:
     check = drift_check(found, "training")
     assert (check.name, check.outcome) == ("drift:training", Outcome.FAIL)
     assert check.sentence.startswith("The share of plan = ")
-    assert check.sentence.endswith("against training, after 1 looks at 1,000 rows.")
+    assert check.sentence.endswith("against training, after 1 look at 1,000 rows.")
 
 
 def test_a_number_that_moved_is_told_by_a_cut_that_people_can_read() -> None:
