@@ -35,6 +35,9 @@ FORMS: dict[str, dict[str, Any]] = {
     "columns": {"inputs": COLUMNS},
     "columns as tensors": {"inputs": {name: [[value] for value in values] for name, values in COLUMNS.items()}},
     "instances": {"instances": RECORDS},
+    "records with names in another order": {"dataframe_records": [RECORDS[0], dict(reversed(RECORDS[1].items()))]},
+    "records that do not name the same": {"dataframe_records": [RECORDS[0], {**RECORDS[1], "comment": "x"}]},
+    "numbers as texts": {"dataframe_records": [{**row, "age": f" {row['age']}", "spend": str(row["spend"])} for row in RECORDS]},
     "with a column that the model does not know": {"dataframe_records": [{**row, "comment": "x"} for row in RECORDS]},
 }
 
@@ -90,6 +93,17 @@ def test_missing_numbers_come_as_null_or_as_the_nan_that_python_writes() -> None
     assert age.values.tolist() != age.values.tolist()
 
 
+def test_what_a_record_does_not_name_is_missing_and_truth_values_are_numbers_as_in_a_data_frame() -> None:
+    (age,) = read_json(b'{"dataframe_records": [{"age": true}, {"other": 1}, {"age": 2}]}').tensors_for(tabular(1).signature)
+    assert str(age.values.tolist()) == "[1.0, nan, 2.0]"
+
+
+def test_records_that_each_have_another_name_take_the_room_that_the_model_needs() -> None:
+    table = read_json(json.dumps({"dataframe_records": [{f"name {row}": row, "age": row} for row in range(20_000)]}).encode())
+    (age,) = table.tensors_for(tabular(1).signature)
+    assert age.values.tolist() == [*range(20_000)]
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -103,7 +117,8 @@ def test_missing_numbers_come_as_null_or_as_the_nan_that_python_writes() -> None
         (json.dumps({"inputs": 3}).encode(), "must be a list"),
         (json.dumps({"dataframe_records": {"age": 3}}).encode(), "must be a list"),
         (json.dumps({"dataframe_records": [3]}).encode(), "row 0"),
-        (json.dumps({"dataframe_records": [RECORDS[0], {"age": 3}]}).encode(), "row 1"),
+        (json.dumps({"dataframe_records": [RECORDS[0], 3]}).encode(), "row 1 is not an object"),
+        (json.dumps({"dataframe_records": [{"age": 3}, {"plan": "basic"}]}).encode(), "'spend'"),
         (json.dumps({"dataframe_split": {"columns": NAMES}}).encode(), "'data'"),
         (json.dumps({"dataframe_split": {"columns": NAMES, "data": [[1]]}}).encode(), "row 0 is not a list of 3"),
         (json.dumps({"dataframe_split": {"columns": ["age", "age"], "data": [[1, 2]]}}).encode(), "a column twice"),
@@ -113,7 +128,9 @@ def test_missing_numbers_come_as_null_or_as_the_nan_that_python_writes() -> None
         (json.dumps({"inputs": {**COLUMNS, "age": [1.0]}}).encode(), "different row counts"),
         (json.dumps({"inputs": {**COLUMNS, "age": [[1.0, 2.0], [3.0, 4.0]]}}).encode(), "takes 1 values a row"),
         (json.dumps({"inputs": {**COLUMNS, "age": [1.0, [2.0]]}}).encode(), "side by side"),
-        (json.dumps({"inputs": {**COLUMNS, "age": ["1", "2"]}}).encode(), "got str at position 0"),
+        (json.dumps({"inputs": {**COLUMNS, "age": ["1", ""]}}).encode(), "got str at position 1"),
+        (json.dumps({"inputs": {**COLUMNS, "age": [1, "old"]}}).encode(), "the one in row 1 cannot"),
+        (json.dumps({"inputs": {**COLUMNS, "age": ["1e999", 2]}}).encode(), "does not fit FP32"),
         (json.dumps({"inputs": {**COLUMNS, "age": [1e300, 1]}}).encode(), "does not fit FP32"),
         (b'{"inputs": {"age": [Infinity], "spend": [NaN], "plan": ["basic"]}}', "does not fit FP32"),
         (json.dumps({"inputs": {**COLUMNS, "plan": [5, "basic"]}}).encode(), "got int at position 0"),

@@ -2,9 +2,10 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -14,7 +15,7 @@ import orjson
 from custody.core.errors import InvalidInput
 from custody.core.schema import Signature, Tensor
 from custody.inference.asked import Wanted
-from custody.inference.protocols.values import WHOLE, array_of, flattened, typed
+from custody.inference.protocols.values import FLOATS, NUMBERS, WHOLE, array_of, flattened, typed
 from custody.serving import Given
 
 _FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
@@ -27,7 +28,7 @@ class Table:
     """A decoded request: columns by name, or rows without names (`rows`), which only a model with a single input can take.
 
     Columns that the model does not know are ignored, as MLflow does; one that it needs must be there.
-    texts: the values are texts from CSV, to be read as the signature says.
+    texts: the values are texts from CSV, to be read as the signature says; so are numbers that came as texts in JSON.
     """
 
     parameters: Mapping[str, Any]
@@ -60,6 +61,8 @@ class Table:
             raise InvalidInput(f"Input '{name[:80]}': {error}, in rows that need as many values each.") from error
         if self.texts:
             values = [_read(name, datatype, number, text) for number, text in enumerate(values)]
+        elif datatype in NUMBERS and str in {*map(type, values)}:
+            values = [_read(name, datatype, at, one) if _is_written(one) else one for at, one in enumerate(values)]
         width = prod(tensor.shape[1:]) if -1 not in tensor.shape[1:] else 0
         if width > 0 and len(values) != len(rows) * width:
             raise InvalidInput(f"Input '{name[:80]}' takes {width} values a row, got {len(values)} for {len(rows)} rows.")
@@ -80,7 +83,9 @@ def _stacked(columns: Mapping[str, Sequence[Any]], signature: Signature) -> Mapp
 
 def _cast(datatype: str, values: list[Any]) -> list[Any]:
     """Return values as data frames mean them: numbers became floats beside missing ones, and models take booleans as numbers."""
-    kinds = {type(value) for value in values}
+    kinds = {*map(type, values)}
+    if datatype in FLOATS and bool in kinds:
+        return [float(one) if isinstance(one, bool) else one for one in values]
     if datatype in WHOLE and kinds & {bool, float}:
         return [int(one) if isinstance(one, bool) or (isinstance(one, float) and one.is_integer()) else one for one in values]
     if datatype == "BOOL" and kinds & {int, float}:
@@ -90,8 +95,12 @@ def _cast(datatype: str, values: list[Any]) -> list[Any]:
     return values
 
 
+def _is_written(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())  # an empty one is missing in CSV only: JSON has null
+
+
 def _read(name: str, datatype: str, row: int, text: str) -> Any:
-    """Read a value from CSV; an empty number is a missing one."""
+    """Read a value that came as text, as all do in CSV; an empty number is a missing one."""
     try:
         if datatype != "BYTES" and ("_" in text or not text.isascii()):
             raise ValueError(text)  # Python reads more as numbers than others do
@@ -122,6 +131,8 @@ def read_json(body: bytes) -> Table:
         raise InvalidInput("'params' must be an object.")
     parameters = {name: given[name] for name in _KNOWN if name in given}  # the others mean something to a model elsewhere
     data = document[forms[0]]
+    columns: Mapping[str, Sequence[Any]] | None
+    rows: Sequence[Any]
     if forms[0] == "dataframe_split":
         columns, rows = _split(data)
     elif isinstance(data, dict) and forms[0] in {"inputs", "instances"}:
@@ -171,14 +182,34 @@ def _split(data: Any) -> tuple[dict[str, Sequence[Any]] | None, Sequence[Any]]:
     return {str(name): [row[at] for row in rows] for at, name in enumerate(names)}, []
 
 
-def _records(form: str, data: Sequence[Any]) -> dict[str, Sequence[Any]]:
+class _Records(Mapping[str, Sequence[Any]]):
+    """Objects as columns, made when one is asked for: who sends each row another name does not make us write a square of them.
+
+    What an object does not name is missing there, as in a data frame.
+    """
+
+    def __init__(self, records: Sequence[dict[str, Any]]) -> None:
+        self._records, self._names = records, dict.fromkeys(chain.from_iterable(records))
+
+    def __getitem__(self, name: str) -> Sequence[Any]:
+        if name not in self._names:
+            raise KeyError(name)
+        return [record.get(name) for record in self._records]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _records(form: str, data: Sequence[Any]) -> _Records:
     if not data:
         raise InvalidInput(f"'{form}' has no rows.")
-    names = list(data[0]) if isinstance(data[0], dict) else []
     for number, record in enumerate(data):
-        if not isinstance(record, dict) or record.keys() != data[0].keys():
-            raise InvalidInput(f"'{form}': row {number} is not an object with the same names as the first row.")
-    return {name: [record[name] for record in data] for name in names}
+        if not isinstance(record, dict):
+            raise InvalidInput(f"'{form}': row {number} is not an object.")
+    return _Records(data)
 
 
 def read_csv(body: bytes) -> Table:

@@ -17,10 +17,11 @@ _LARGEST = {
     "BF16": float(np.float32(3.3895314e38)),
     "FP32": float(np.finfo(np.float32).max),
 }
-_FLOATS = ("FP16", "BF16", "FP32", "FP64")
+FLOATS = ("FP16", "BF16", "FP32", "FP64")
 WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
+NUMBERS = {*FLOATS, *WHOLE}
 _ACCEPTED: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(_FLOATS, (float, int, type(None))),
+    **dict.fromkeys(FLOATS, (float, int, type(None))),
     **dict.fromkeys(WHOLE, (int,)),
     "BOOL": (bool,),
     "BYTES": (str,),
