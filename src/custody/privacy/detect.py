@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 from custody.privacy.context import near, said, spoken
 from custody.privacy.finding import Finding
-from custody.privacy.patterns.gates import Gates
+from custody.privacy.patterns.gates import Gates, folded
 from custody.privacy.patterns.pack import PACK, Pack
 from custody.privacy.patterns.pattern import Pattern, Tier
 from custody.privacy.ports import Prefilter
 from custody.privacy.tags import blanked
+
+_Compiled = tuple[Callable[[str], Iterator[re.Match[str]]], str | int, tuple[str, ...]]
 
 
 class PatternDetector:
@@ -23,7 +25,7 @@ class PatternDetector:
         self.name = f"patterns-{tier.value} {pack.version}.{pack.digest[:12]}"
         self._tier = tier
         self._prefilter = prefilter or Gates(self.patterns)
-        self._compiled: dict[int, tuple[Callable[[str], Iterator[re.Match[str]]], str | int, bool]] = {}
+        self._compiled: dict[int, _Compiled] = {}
 
     def find(self, texts: Sequence[str], *, hint: str = "") -> Sequence[Sequence[Finding]]:
         """Return the findings of each text; hint (a column's name) counts as context of all."""
@@ -35,9 +37,13 @@ class PatternDetector:
 
     def _found(self, text: str, fired: Sequence[int], hint: str) -> Sequence[Finding]:
         found: list[Finding] = []
-        around = ""
+        around = heard = ""
         for index in fired:
             pattern, (finditer, group, asked) = self.patterns[index], self._compiled.get(index) or self._compile(index)
+            if asked:
+                heard = heard or folded(f"{hint}\n{text}")
+                if not any(map(heard.__contains__, asked)):  # most texts say none of its words: that is quicker to see
+                    continue
             for match in finditer(text):
                 start, end = match.span(group)
                 cuts = pattern.check.cuts(text[start:end]) if pattern.check else ((0, end - start),)
@@ -49,11 +55,12 @@ class PatternDetector:
                     found.append(Finding(start + low, start + high, pattern.type))
         return found
 
-    def _compile(self, index: int) -> tuple[Callable[[str], Iterator[re.Match[str]]], str | int, bool]:
-        """Return how a row searches, the group that it means, and whether it needs a word near."""
+    def _compile(self, index: int) -> _Compiled:
+        """Return how a row searches, the group that it means, and the words, folded, of which it needs one near, if any."""
         row = self.patterns[index]
         regex = re.compile(row.regex)
-        made = self._compiled[index] = regex.finditer, "v" if "v" in regex.groupindex else 0, row.asked(self._tier)
+        words = tuple(dict.fromkeys(map(folded, row.context))) if row.asked(self._tier) else ()
+        made = self._compiled[index] = regex.finditer, "v" if "v" in regex.groupindex else 0, words
         return made
 
 

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from custody.privacy.patterns.network import TOP
 from custody.privacy.patterns.pattern import Pattern
 from custody.privacy.patterns.places import AFTER, BEFORE, BEFORE_CAPITAL, STREETS, SUFFIXES
 from custody.privacy.patterns.secrets import PREFIXES
-from custody.privacy.patterns.shapes import BLANKS, CAPITAL, DASHES
+from custody.privacy.patterns.shapes import BLANKS, BREAK, CAPITAL, DASHES
 
 Test = Callable[[str], object]
-_LOOSE = rf"[-./(),\[\]{DASHES}{BLANKS}\r\n\\#:extnsioEXTNSIO]"  # the letters of ext and extension
+_LETTER = "[A-Za-z\u0130\u0131\u017f\u212a]"  # what `re` takes for a letter from a to z where the case does not matter
+_REACH = 48  # characters from a number within which all stands that most gates behind "digit" look for
+_LOOSE = rf"[-./(),\[\]{DASHES}{BLANKS}\r\n\\#:extnsioEXTNSIO\u0130\u0131\u017f]"  # the letters of ext and extension
 
 
 def _search(regex: str) -> Test:
@@ -26,6 +29,7 @@ _PLAIN_WAYS = re.sub(r"\[(.)(.)\]((?:\w|\\\.)+)", r"\1\3|\2\3", BEFORE_CAPITAL) 
 _NO = re.compile(r"[ ,]{0,3}no[.:]?$", re.IGNORECASE)
 
 
+@lru_cache(maxsize=2)  # a text and what is near its numbers: several gates ask
 def folded(text: str) -> str:
     """Write a text so that letters which `re` takes for the same, whatever their case, are the same."""
     if text.isascii():
@@ -35,11 +39,12 @@ def folded(text: str) -> str:
 
 def _words(*words: str) -> Test:
     """Test for any of some pieces of words, whatever their case."""
-    pieces = tuple({folded(word) for word in words})
+    pieces = tuple(dict.fromkeys(folded(word) for word in words))
+    plain = tuple(piece for piece in pieces if piece.isascii())
 
     def test(text: str) -> bool:
         low = folded(text)
-        return any(piece in low for piece in pieces)
+        return any(map(low.__contains__, plain if low.isascii() else pieces))
 
     return test
 
@@ -53,6 +58,33 @@ def _folded(*regexes: str) -> Test:
         return any(search(low) for search in searches)
 
     return test
+
+
+def near_numbers(text: str) -> str:
+    """Return what stands near the digits of a text, apart from each other by line ends; nothing if there are no digits."""
+    if text.isascii() and not any(map(text.__contains__, "0123456789")):  # `re` takes several times as long
+        return ""
+    parts: list[str] = []
+    start = end = 0
+    for number in _NUMBER.finditer(text):
+        low = number.start() - _REACH
+        if low > end:
+            parts.append(text[start:end])
+            start = low
+        end = number.end() + _REACH
+    return "\n".join((*parts, text[start:end]))
+
+
+_NUMBER = re.compile(r"\d+")
+
+
+def _is_long(text: str) -> bool:
+    """Tell whether 16 characters of keys and codes stand together."""
+    return _SIXTEEN in text.encode(errors="replace").translate(_OF_CODES)
+
+
+_SIXTEEN = b"x" * 16
+_OF_CODES = bytes(ord("x" if byte < 128 and (chr(byte).isalnum() or chr(byte) in "+/=_-") else " ") for byte in range(256))
 
 
 _STREETS = tuple({folded(word) for word in (*SUFFIXES, *AFTER)})
@@ -75,7 +107,8 @@ MONTHS = "jan|feb|fév|fev|mar|mär|apr|avr|abr|may|mai|mag|jun|jui|giu|jul|lug|
 GATES: dict[str, tuple[str, Test]] = {
     "any": ("", lambda text: True),  # noqa: ARG005 - a test of nothing
     "at": ("", lambda text: "@" in text or "\uff20" in text),
-    "spelled": ("", _search(r"[\[({] ?(?:[aA][tT]|@)")),
+    "bracket": ("", lambda text: "[" in text or "(" in text or "{" in text),
+    "spelled": ("bracket", _search(r"[\[({] ?(?:[aA][tT]|@)")),
     "scheme": ("", lambda text: "://" in text),
     "slashes": ("", lambda text: "/" in text or "\\" in text),
     "home": ("slashes", _words("home", "users", "documents and settings")),
@@ -84,7 +117,7 @@ GATES: dict[str, tuple[str, Test]] = {
     "host": ("dotted", _search(rf"(?i)\.(?:{TOP})(?![\w\-@])")),
     "file": ("dotted", _search(r"\.[^\W\d_]{2,24}(?::\d{1,5})?/")),
     "colons": ("", _search(r":[0-9A-Fa-f]{0,4}:")),
-    "hexes": ("", _search(r"[0-9A-Fa-f]{2}[-:.][0-9A-Fa-f]{2}")),
+    "hexes": ("", _search(r"[-:.](?<=[0-9A-Fa-f]{2}[-:.])[0-9A-Fa-f]{2}")),
     "secret": (
         "",
         _words(
@@ -105,10 +138,10 @@ GATES: dict[str, tuple[str, Test]] = {
     "assigned": ("secret", lambda text: ":" in text or "=" in text),
     "bearer": ("", _words("bearer", "basic")),
     "dollar": ("", lambda text: "$" in text),
-    "long": ("", _search(r"[A-Za-z0-9+/=_\-]{16}")),
+    "long": ("", _is_long),
     "prefix": ("long", lambda text: any(prefix in text for prefix in PREFIXES)),
     "dashes": ("", lambda text: "-----BEGIN" in text),
-    "digit": ("", _search(r"\d")),
+    "digit": ("", near_numbers),
     "street": ("digit", _street),
     "road": ("digit", _words(*STREETS)),
     "numbered": ("digit", _search(rf"\d(?: ?[A-Za-z])?,? (?:{CAPITAL}|\d)")),
@@ -165,16 +198,31 @@ GATES: dict[str, tuple[str, Test]] = {
     "cjk": ("digit", lambda text: not text.isascii()),
     "quad": ("digit", _search(r"\d\.\d{1,3}\.\d")),
     "three": ("digit", _search(r"\d(?:[^\n]{0,2}?\d){2}")),
+    "five": ("three", _search(run(5))),
     "six": ("digit", _search(run(6))),
     "seven": ("six", _search(run(7))),
     "nine": ("seven", _search(run(9))),
     "eleven": ("nine", _search(run(11))),
-    "letters": ("digit", _search(rf"[A-Za-z]{_LOOSE}{{0,24}}\d|\d{_LOOSE}{{0,24}}[A-Za-z]")),
+    "four": ("three", _search(r"\d{4}")),
+    "dated": ("three", _search(r"\d[-/.]\d{1,2}[-/.]\d")),
+    "passport": ("three", _search(rf"\d(?:\d|{_LETTER}){{5}}")),
+    "permanent": ("four", _search(rf"\d{{4}}{BREAK}{_LETTER}(?![^\W_])")),
+    "dutch": ("four", _search(r"\d{4} ?[A-Z]{2}")),
+    "coded": ("digit", _search(rf"(?<![^\W_]){_LETTER}{{2}}{BREAK}\d{BREAK}\d")),
+    "glued": ("digit", _search(rf"\d(?:{_LETTER}|(?<={_LETTER}\d))")),
+    "outcode": ("glued", _search(rf"\d(?:(?<={_LETTER}\d)\d?{_LETTER}? ?\d{_LETTER}{{2}}|(?<=0)[aA]{{2}})")),
+    "canadian": ("glued", _search(rf"\d(?<={_LETTER}\d){_LETTER}[ -]?\d{_LETTER}\d")),
 }
+_WIDE = {"road", "way", "way_capital", "cjk"}  # of those behind "digit": what they look for may stand far from a number
+
+
+def _is_near(name: str) -> bool:
+    before = GATES[name][0]
+    return name not in _WIDE and before != "" and (before == "digit" or _is_near(before))
 
 
 class Gates:
-    """The prefilter that needs no library: it runs each gate once a text."""
+    """The prefilter that needs no library: it runs each gate once a text, those of numbers where a number is near."""
 
     def __init__(self, patterns: Sequence[Pattern]) -> None:
         order = list(GATES)
@@ -186,20 +234,21 @@ class Gates:
             if name in used and GATES[name][0]:
                 used.add(GATES[name][0])
         self._steps = [
-            (GATES[name][1], order.index(GATES[name][0]) if GATES[name][0] else -1, order.index(name), rows[name])
+            (GATES[name][1], order.index(GATES[name][0]) if GATES[name][0] else -1, order.index(name), rows[name], _is_near(name))
             for name in order
             if name in used
         ]
-        self._size = len(order)
+        self._digit, self._size = order.index("digit"), len(order)
 
     def candidates(self, texts: Sequence[str], *, hint: str = "") -> Iterator[Sequence[int]]:  # noqa: ARG002 - gates ask no words
         """Yield the indices of the patterns whose gate each text passes."""
         for text in texts:
-            passed = [False] * self._size
+            passed: list[object] = [False] * self._size
             found: list[int] = []
-            for test, before, number, rows in self._steps:
-                if (before < 0 or passed[before]) and test(text):
-                    passed[number] = True
-                    found += rows
+            for test, before, number, rows, near in self._steps:
+                if before < 0 or passed[before]:
+                    passed[number] = answer = test(passed[self._digit] if near else text)  # type: ignore[arg-type]  # see near_numbers
+                    if answer:
+                        found += rows
             found.sort()
             yield found

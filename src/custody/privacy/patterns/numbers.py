@@ -36,8 +36,8 @@ def _dates() -> tuple[Pattern, ...]:
         written = rf"(?<![\d.\-/]){regex}(?![\d]|[-/]\d){_TIME}"
         check = Check("calendar_start", _calendar_start)
         rows += (
-            Pattern("DATE_OF_BIRTH", f"birth.numeric{number}", written, "three", check, context=BIRTH),
-            Pattern("DATE", f"date.numeric{number}", written, "three", check, Tier.STRICT),
+            Pattern("DATE_OF_BIRTH", f"birth.numeric{number}", written, "dated", check, context=BIRTH),
+            Pattern("DATE", f"date.numeric{number}", written, "dated", check, Tier.STRICT),
         )
     for number, regex in enumerate((*_NAMED, _CJK)):
         written = rf"(?i)(?<![^\W_]){regex}(?![^\W_])"
@@ -52,12 +52,12 @@ def _dates() -> tuple[Pattern, ...]:
             "DATE_OF_BIRTH",
             "birth.year",
             year,
-            "three",
+            "four",
             context=("born", "geboren", "né", "née", "nacido", "nacida", "dob", "birth"),
             asks=True,
         )
     )
-    rows.append(Pattern("DATE", "date.year", rf"(?<![\w.,/\-]){_YEAR}(?![\w/\-]|[.,]\d)", "three", tier=Tier.STRICT))
+    rows.append(Pattern("DATE", "date.year", rf"(?<![\w.,/\-]){_YEAR}(?![\w/\-]|[.,]\d)", "four", tier=Tier.STRICT))
     rows.append(
         Pattern(
             "DATE",
@@ -79,7 +79,7 @@ def _calendar_start(text: str) -> tuple[tuple[int, int], ...]:
 _N = r"\d{1,3}"
 NUMBERS: tuple[Pattern, ...] = (
     Pattern("CREDIT_CARD", "card", rf"(?<!\d)(?<!\d[.,])\d++(?:{BREAK}\d++|\.\d{{2,6}}(?!\d)){{0,24}}+", "eleven", CARD),
-    Pattern("IBAN", "iban", rf"(?i){START}[A-Z]{{2}}{BREAK}\d{BREAK}\d(?:{BREAK}[A-Z\d]){{11,40}}+", "letters", IBAN),
+    Pattern("IBAN", "iban", rf"(?i){START}[A-Z]{{2}}{BREAK}\d{BREAK}\d(?:{BREAK}[A-Z\d]){{11,40}}+", "coded", IBAN),
     Pattern(
         "BANK_ACCOUNT",
         "bank.account",

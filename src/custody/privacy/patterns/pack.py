@@ -15,7 +15,7 @@ from custody.privacy.patterns.phones import PHONES
 from custody.privacy.patterns.places import PLACES
 from custody.privacy.patterns.secrets import SECRETS
 
-VERSION = 7
+VERSION = 8
 
 
 @dataclass(frozen=True)
