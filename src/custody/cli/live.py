@@ -178,6 +178,7 @@ def _view_text(view: dict[str, Any]) -> str:
                 "state": f"{row['state']}: {row['reason']}",
                 "live": f"{row['model']} at threshold {row['threshold']:g} (revision {row['revision']})",
                 "candidate": row["candidate"],
+                "beside live": view["beside"] and view["beside"]["sentence"],
                 "measured": estimate(row["metric"]) if row["metric"] else "no window of labels was judged yet",
                 "registered": estimate(row["registered"]) if row["registered"] else None,
                 "label coverage": f"{row['coverage']:.0%}" if row["coverage"] is not None else None,
@@ -185,6 +186,7 @@ def _view_text(view: dict[str, Any]) -> str:
                 "drift": f"{row['drift_level']}; " + "; ".join(view["drifting"][:3]) if view["drifting"] else row["drift_level"],
             }
         ),
+        *(_beside_lines(view["beside"]) if view["beside"] else ()),
         "",
         "timeline",
     ]
@@ -195,6 +197,16 @@ def _view_text(view: dict[str, Any]) -> str:
         for r in view["timeline"]
     ]
     return "\n".join(lines)
+
+
+def _beside_lines(beside: dict[str, Any]) -> list[str]:
+    lines = ["", f"beside each other since {when(beside['since'])}"]
+    for name in ("live", "candidate"):
+        one = beside[name]
+        served = f"{one['model']} at threshold {one['threshold']:g}, {one['rows']} predictions"
+        lines.append(f"  {name}: {served}, latency p50 {one['latency_p50_ms']:.2g} ms, p95 {one['latency_p95_ms']:.2g} ms")
+        lines += [f"    {estimate(metric)}" for metric in (one["rate"], *one["metrics"])]
+    return lines
 
 
 def _evaluation_text(found: dict[str, Any]) -> str:

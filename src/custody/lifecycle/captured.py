@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -117,12 +117,19 @@ def rows_between(
     start: datetime | None = None,
     end: datetime | None = None,
     since: datetime | None = None,
+    newest: int | None = None,
 ) -> pa.Table | None:
-    """Read the captured rows of a deployment whose events lie in [start, end), sealed since a time; None if there are none."""
+    """Read the captured rows of a deployment whose events lie in [start, end), sealed since a time; None if there are none.
+
+    newest: rows that are enough; batches that were sealed before the last so many are not read.
+    """
     found = ports.stores.of(key.tenant).captures.of(key, start=start, end=end)
     batches = [batch for batch in found if batch.rows and (since is None or batch.last_at >= since)]
     if not batches:
         return None
+    if newest is not None:
+        read = accumulate((batch.rows for batch in reversed(batches)), initial=0)
+        batches = batches[-sum(1 for before in list(read)[:-1] if before < newest) :]
     objects = ports.stores.objects.of(key.tenant)
     table = joined([ports.tables.from_parquet(objects.get(batch.object)) for batch in batches])
     if since is not None:

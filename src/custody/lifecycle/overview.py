@@ -12,6 +12,7 @@ from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role, TenantId
 from custody.deployment.revision import Revision
 from custody.ledger.entry import Entry
+from custody.lifecycle.beside import last_comparison
 from custody.lifecycle.explain import last_explained
 from custody.lifecycle.publish import tenants_of
 from custody.lifecycle.stores import Caller, Ports, Stores
@@ -94,6 +95,7 @@ def describe(ports: Ports, caller: Caller, key: DeploymentKey) -> DeploymentView
         changes=_changes(ports.stores, key.tenant, str(key)),
         slices=_slices(shelf.monitors.policy(key), live, evaluations),
         explained=last_explained(shelf.monitors, key, live.model),
+        beside=last_comparison(shelf.monitors, head),
     )
 
 

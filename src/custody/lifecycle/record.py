@@ -35,6 +35,7 @@ def record(
             why=f"The first such lines: {', '.join(empty[:20])}.",
             fix="The first column holds the prediction id or your own key.",
         )
+    rows = [(_spelled(name), value) for name, value in rows]
     if foreign := [str(line) for line, (name, _) in enumerate(rows, 1) if _elsewhere(name, key)]:
         raise InvalidInput(
             f"{len(foreign)} labels name predictions of another deployment than {key}.",
@@ -51,6 +52,15 @@ def record(
             return 0, None
         entry = change.record("labels.received", str(key), {"received": len(labels), "new": added, "source": source})
     return added, entry.seq
+
+
+def _spelled(name: str) -> str:
+    """Write the id of a request's first row without `.0`: who numbers the rows of an answer puts it there."""
+    first = name.removesuffix(".0")
+    try:
+        return name if first == name else str(PredictionId.parse(first))
+    except InvalidInput:
+        return name
 
 
 def _elsewhere(name: str, key: DeploymentKey) -> bool:

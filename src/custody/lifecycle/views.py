@@ -6,6 +6,7 @@ from datetime import datetime
 from custody.core.evidence import Check, Estimate
 from custody.core.measures.value import CostMatrix
 from custody.core.tenancy import TenantId
+from custody.lifecycle.beside import Beside
 from custody.lifecycle.explain import Explained
 from custody.monitoring.alert import Alert
 from custody.monitoring.evaluation import Evaluation, Slice
@@ -123,3 +124,4 @@ class DeploymentView:
     changes: tuple[ChangeRow, ...]
     slices: tuple[Slice, ...] = ()
     explained: Explained | None = None
+    beside: Beside | None = None

@@ -18,6 +18,7 @@ from custody.core.refs import DeploymentKey
 from custody.core.tenancy import Role
 from custody.deployment.revision import Revision
 from custody.lifecycle.ask import answered_draws
+from custody.lifecycle.beside import keep_comparison
 from custody.lifecycle.bets import bet_state, judge_bet
 from custody.lifecycle.canary import judge_canary
 from custody.lifecycle.captured import even, labelled_values, rows_between
@@ -74,6 +75,7 @@ def watch(ports: Ports, now: datetime, seen: Seen) -> int:
                 continue
             try:
                 due += _watch_deployment(ports, head, now) if mark[1] else 0
+                keep_comparison(ports, head, WORKER, now)
             except (CustodyError, pa.ArrowException) as error:  # one deployment holds no other up
                 log.warning("%s cannot be evaluated: %s", head.key, error)
             seen[head.key] = mark
@@ -99,13 +101,14 @@ def _explain(ports: Ports, key: DeploymentKey, now: datetime) -> None:
 
 
 def evaluate_now(ports: Ports, caller: Caller, key: DeploymentKey) -> tuple[Found, int | None]:
-    """Judge what is due and measure the window that is still open; only closed windows can raise an alert."""
+    """Judge what is due, measure the window that is still open, and compare the candidate; only closed windows can raise an alert."""
     caller.within(key.tenant).may(Role.CONTRIBUTOR)
     head = ports.stores.of(key.tenant).deployments.head(key)
     if head is None:
         raise NotFound.of("deployment", str(key), ls="custody deployment ls")
     _revise(ports, head, caller.now)
     found = _watch_one(ports, head, caller.now)
+    keep_comparison(ports, head, caller.actor, caller.now)
     opened = open_window(ports, head, head.service.live, caller.now)
     still = (opened.evaluation,) if opened and opened.evaluation.labelled and not found.evaluations else ()
     return Found(found.evaluations + still, found.checks), None

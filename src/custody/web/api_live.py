@@ -51,8 +51,7 @@ def deploy(ports: Wired, caller: Called, body: DeployBody, dry_run: bool = False
     handling = {"capture_share": body.capture_share, "max_batch": body.max_batch, "max_wait_us": body.max_wait_us}
     plan = Plan(key, ref, body.threshold, body.mode, body.share, body.expected, body.reason, caller.tenant, **handling)  # type: ignore[arg-type]
     revision, entry = release(ports, caller, plan, dry_run=dry_run)
-    follow = f"custody deployment promote {key}" if body.mode else f"custody deployment show {key}"
-    return answer(revision, ledger=entry, next=follow)
+    return answer(revision, ledger=entry, next=f"custody deployment show {key}")
 
 
 @router.get("/deployments")

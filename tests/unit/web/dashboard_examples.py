@@ -9,9 +9,11 @@ from starlette.requests import Request
 
 from custody.core.errors import Denied, NotFound
 from custody.core.evidence import Check, Estimate, Outcome
+from custody.core.manifest import Mode
 from custody.core.measures.value import CostMatrix
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
+from custody.lifecycle.beside import Answers, Beside
 from custody.lifecycle.views import ChangeRow, DeploymentView, LineageNode, Overview, RevisionRow, ServiceRow
 from custody.monitoring.alert import Alert, AlertKind, AlertState
 from custody.monitoring.evaluation import Evaluation, Slice
@@ -213,6 +215,25 @@ def alert(sentence: str = "F1 0.712 [0.668, 0.756] on 412 is below the registere
     )
 
 
+def answers(model: str, rows: int, rate: float, p50: float, labelled: int, value: float) -> Answers:
+    metrics = (estimate(value, labelled),) if labelled else ()
+    return Answers(model, 0.72, rows, estimate(rate, rows, "selection_rate"), p50, 4.5 * p50, metrics)
+
+
+BESIDE = Beside(
+    mode=Mode.CANARY,
+    since=NOW - timedelta(days=9),
+    at=NOW - timedelta(seconds=40),
+    live=answers("churn-signal@14", 45_020, 0.101, 2.2, 380, 0.72),
+    candidate=answers("churn-signal@15", 4_980, 0.12, 2.4, 0, 0),
+    difference=Estimate("selection_rate_difference", 0.019, 0.0099, 0.0286, 4_980),
+    otherwise=None,
+    gained=0,
+    lost=0,
+    sentence="churn-signal@15 decides 12 % (11.1 to 12.9) of its 4,980 predictions for 'leaves', the live version 10.1 % (9.8 to 10.4)",
+)
+
+
 def full() -> DeploymentView:
     values = (0.85, 0.862, 0.855, 0.841, None, 0.852, 0.86, 0.848, 0.83, 0.81, 0.77, 0.74, 0.712)
     return DeploymentView(
@@ -233,6 +254,7 @@ def full() -> DeploymentView:
         edges=EDGES,
         changes=CHANGES[:2],
         slices=(Slice("region", "north", 210, estimate(0.74, 210)), Slice("region", "(missing)", 0, None)),
+        beside=BESIDE,
     )
 
 
@@ -252,6 +274,7 @@ def hostile() -> DeploymentView:
         lineage=tuple(replace(node, title=HOSTILE, detail=HOSTILE) for node in LINEAGE),
         changes=(replace(CHANGES[0], actor=HOSTILE, sentence=HOSTILE, kind=HOSTILE, subject=HOSTILE),),
         slices=(Slice(HOSTILE, HOSTILE, 3, None),),
+        beside=replace(BESIDE, sentence=HOSTILE, candidate=replace(BESIDE.candidate, model=HOSTILE)),
     )
 
 

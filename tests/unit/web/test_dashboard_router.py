@@ -118,11 +118,18 @@ def test_the_csv_of_the_overview_holds_all_pages_unrounded(site: Site) -> None:
     assert rows[4]["value"] == ""
 
 
-@pytest.mark.parametrize("table", ["evaluations", "looks", "slices", "timeline"])
+@pytest.mark.parametrize("table", ["beside", "evaluations", "looks", "slices", "timeline"])
 def test_each_table_of_a_deployment_is_a_csv(site: Site, table: str) -> None:
     rows = list(csv.reader(io.StringIO(site.get(f"{WORST}?format=csv&table={table}").text)))
     assert len(rows) > 2
     assert len({len(row) for row in rows}) == 1
+
+
+def test_a_candidate_stands_beside_the_live_version_or_is_said_to_wait(site: Site) -> None:
+    assert "The candidate beside the live version" in site.get(WORST).text
+    assert "4,980" in site.get(WORST).text
+    assert "Not both have answered yet" in site.get("/deployments/hooli/prod/ad-quality").text
+    assert "beside the live version" not in site.get("/deployments/acme/prod/demand-forecast").text
 
 
 def test_an_unknown_table_is_not_found(site: Site) -> None:
