@@ -115,7 +115,7 @@ def revision(
 def batch(id: str = "batch-1", *, key: DeploymentKey = CHURN, at: datetime = NOW) -> CaptureBatch:  # noqa: A002 - the field's word
     """A batch whose predictions were made within 10 s from `at`, about events of the hour before it."""
     end, hour = at + timedelta(seconds=10), timedelta(hours=1)
-    return CaptureBatch(id, key, digest(id), 7, at, end, at - hour, at, end)
+    return CaptureBatch(id, key, digest(id), 7, at, end, at - hour, at, end, 5)
 
 
 def label(

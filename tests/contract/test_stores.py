@@ -243,6 +243,10 @@ def test_batches_are_found_by_their_events_and_by_a_prediction_in_them(stores: S
     assert list(captures.around(CHURN, to_the_millisecond)) == [batches[1]]
     assert captures.last(CHURN) == batches[2]
     assert captures.last(DeploymentKey(ACME, "dev", "churn")) is None
+    assert (captures.count(CHURN), captures.answered(CHURN)) == (21, 15)
+    with stores.change(ACME, ADA, NOW) as change:
+        change.captures.replace(replace(batches[0], rows=2))
+    assert (captures.count(CHURN), captures.answered(CHURN)) == (16, 15)
 
 
 def test_labels_are_stored_once_and_the_newest_value_counts(stores: SqlStores) -> None:

@@ -79,6 +79,16 @@ def test_the_people_in_further_columns_are_indexed_anew(database_url: str) -> No
         assert stores.of(ACME).datasets.unindexed() == [pairs.ref]
 
 
+def test_of_older_batches_all_rows_count_as_answered(database_url: str) -> None:
+    with closing(opened(database_url)) as stores:
+        with stores._engines.write.begin() as connection:
+            _run(connection, "0006")
+            connection.execute(text("insert into captures values (" + ", ".join(["'1'"] * 11) + ")"))
+        stores.upgrade()
+        with stores._engines.read.connect() as connection:
+            assert connection.execute(text("select rows, answered from captures")).all() == [(1, 1)]
+
+
 def test_a_database_that_is_newer_than_the_code_is_left_alone(stores: SqlStores) -> None:
     with stores._engines.write.begin() as connection:
         connection.execute(text("update alembic_version set version_num = '9999'"))

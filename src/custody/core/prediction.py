@@ -100,6 +100,7 @@ class CaptureBatch:
     """A sealed batch of captured predictions of one deployment.
 
     id: fixed by the data plane, so that a batch is recorded once. rows: of the Parquet object.
+    answered: predictions that somebody was answered with, of shadows none, also those of which no row was kept.
     first_at, last_at: when the predictions were made. first_event, last_event: when what they are about happened.
     """
 
@@ -112,3 +113,4 @@ class CaptureBatch:
     first_event: datetime
     last_event: datetime
     sealed_at: datetime
+    answered: int

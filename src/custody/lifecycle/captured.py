@@ -13,7 +13,7 @@ from custody.core.prediction import CaptureBatch, PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.rows import spread
 from custody.lifecycle.stores import Ports
-from custody.serving.capture import Capture
+from custody.serving.capture import Capture, CaptureMode
 from custody.serving.sampling import Rest, point_of_text
 
 INPUT = "input."  # before the name of each model input
@@ -107,7 +107,8 @@ def batch_of(
     if table.num_rows:
         first = min(table.column("prediction").to_pylist(), key=lambda text: text.rpartition(":")[2])
         first_at = min(first_at, PredictionId.parse(first).at)
-    return CaptureBatch(id, key, digest, table.num_rows, first_at, last_at, first_event, last_event, now)
+    total = answered(table).num_rows + sum(one.rows for one in rest if one.mode is not CaptureMode.SHADOW)
+    return CaptureBatch(id, key, digest, table.num_rows, first_at, last_at, first_event, last_event, now, total)
 
 
 def rows_between(
@@ -175,7 +176,7 @@ def row_of(ports: Ports, id: PredictionId) -> dict[str, Any] | None:  # noqa: A0
 
 def answered(table: pa.Table) -> pa.Table:
     """Keep the rows that somebody was answered with: live and canary, not shadow."""
-    return table.filter(pc.not_equal(table.column("mode"), "shadow"))
+    return table.filter(pc.not_equal(table.column("mode"), CaptureMode.SHADOW.value))
 
 
 def even(table: pa.Table) -> pa.Table:

@@ -164,7 +164,7 @@ def _row(ports: Ports, head: Revision, now: datetime) -> ServiceRow:
         drift_expected=shown[-1].psi_expected if shown else None,
         drift_level=max((look.level for look in _newest(looks)), key=("none", "notice", "alarm").index, default="none"),
         latency_p95_ms=shown[-1].latency_p95_us / 1000 if shown else None,
-        predictions=shelf.captures.count(key),
+        predictions=shelf.captures.answered(key),
         cost=newest.cost if newest else None,
         currency=matrix.currency if matrix else None,
         last_prediction_at=last.last_at if last else None,

@@ -110,7 +110,11 @@ class Captures(Protocol):
         ...
 
     def count(self, key: DeploymentKey) -> int:
-        """Return how many predictions were sealed."""
+        """Return how many rows were sealed, those of shadows too."""
+        ...
+
+    def answered(self, key: DeploymentKey) -> int:
+        """Return how many predictions somebody was answered with, of those that were sealed."""
         ...
 
     def hours(self, key: DeploymentKey, *, limit: int = 720) -> Sequence[datetime]:

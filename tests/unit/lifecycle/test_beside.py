@@ -67,6 +67,7 @@ def test_a_shadow_is_compared_on_the_predictions_that_it_mirrors(world: World) -
     order = [*range(50, 100), *range(50)]
     mirrored = [0.6 if i == 99 else scores[i] for i in order]  # one no that becomes a yes, ten that become a no
     seal(world, "new", CaptureMode.SHADOW, mirrored, [ids[i] for i in order])
+    assert describe(world.ports, world.caller(), CHURN).row.predictions == 101, "a shadow answers nobody"
     found = compared(world, revision)
     assert (found.live.rows, found.candidate.rows, found.gained, found.lost) == (100, 100, 1, 10)
     assert found.otherwise is not None

@@ -101,6 +101,8 @@ def test_a_batch_of_which_no_row_was_kept_is_sealed_once_and_counts(live: World)
     rows = rows_between(live.ports, CHURN)
     assert rows is not None
     assert rows.num_rows == 1
+    captures = live.ports.stores.of(CHURN.tenant).captures
+    assert (captures.count(CHURN), captures.answered(CHURN)) == (1, 151)
     live.put("a", write_batch(part))
     live.seal()
     assert len(looks(live)) == 1

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, true
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text, text, true
 from sqlalchemy.dialects.postgresql import TEXT
 
 # PostgreSQL compares texts byte by byte, as SQLite does, whatever the locale of the database.
@@ -154,6 +154,7 @@ captures = Table(
     *_key("tenant", "id"),
     *_texts("environment", "name", "object"),
     Column("rows", BigInteger, nullable=False),
+    Column("answered", BigInteger, nullable=False, server_default=text("0")),
     *_texts("first_at", "last_at", "first_event", "last_event", "sealed_at"),
     Index("captures_by_time", "tenant", "environment", "name", "sealed_at", "id"),
 )

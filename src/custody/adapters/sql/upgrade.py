@@ -8,7 +8,7 @@ from custody.adapters.sql.engine import Engines, begin_alone
 from custody.adapters.sql.failure import translated
 from custody.core.errors import Conflict
 
-VERSION = "0006"  # the newest module in migrations/versions
+VERSION = "0007"  # the newest module in migrations/versions
 _FOLDER = Path(__file__).parent / "migrations"
 
 

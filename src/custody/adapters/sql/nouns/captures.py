@@ -5,7 +5,7 @@ from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func
+from sqlalchemy import ColumnElement, Row, func
 
 from custody.adapters.sql.body import text_of, time_of
 from custody.adapters.sql.session import OfTenant, first
@@ -27,7 +27,15 @@ class SqlCaptures(OfTenant):
         if self.has(batch.id):
             raise Conflict(f"The batch of captures '{batch.id}' was recorded before.", fix="Nothing to do.")
         times = {name: text_of(getattr(batch, name)) for name in _TIMES}
-        self._add(table, id=batch.id, **self._place(batch.deployment), object=batch.object, rows=batch.rows, **times)
+        self._add(
+            table,
+            id=batch.id,
+            **self._place(batch.deployment),
+            object=batch.object,
+            rows=batch.rows,
+            answered=batch.answered,
+            **times,
+        )
 
     def has(self, id: str) -> bool:  # noqa: A002 - the field's word
         """Tell whether a batch id was recorded."""
@@ -55,9 +63,16 @@ class SqlCaptures(OfTenant):
         return None if row is None else _batch(row, key)
 
     def count(self, key: DeploymentKey) -> int:
-        """Return how many predictions were sealed."""
-        row = first(self._access, self._select_of(table, key, func.sum(table.c.rows).label("rows")))
-        return int(row.rows or 0) if row is not None else 0
+        """Return how many rows were sealed, those of shadows too."""
+        return self._sum(key, table.c.rows)
+
+    def answered(self, key: DeploymentKey) -> int:
+        """Return how many predictions somebody was answered with, of those that were sealed."""
+        return self._sum(key, table.c.answered)
+
+    def _sum(self, key: DeploymentKey, column: ColumnElement[int]) -> int:
+        row = first(self._access, self._select_of(table, key, func.sum(column).label("total")))
+        return int(row.total or 0) if row is not None else 0
 
     def hours(self, key: DeploymentKey, *, limit: int = 720) -> Sequence[datetime]:
         """Return the newest hours (their beginnings) in which predictions were made, newest first."""
@@ -72,4 +87,4 @@ class SqlCaptures(OfTenant):
 
 def _batch(row: Row[Any], key: DeploymentKey) -> CaptureBatch:
     times = {name: time_of(getattr(row, name)) for name in _TIMES}
-    return CaptureBatch(id=row.id, deployment=key, object=Digest(row.object), rows=row.rows, **times)
+    return CaptureBatch(id=row.id, deployment=key, object=Digest(row.object), rows=row.rows, answered=row.answered, **times)
