@@ -12,7 +12,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from custody.inference.app import InferenceApp
-from custody.inference.exchange import CLOSE, LATER, PLAIN, Answer, Receive, Send, error_answer, failed
+from custody.inference.exchange import CLOSE, LATER, PLAIN, Answer, Receive, Send, error_answer, refusal
 
 _LENGTH = b"content-length: %d\r\n\r\n"
 _PLAIN = STATUS_LINE[200] + b"".join(b"%s: %s\r\n" % header for header in PLAIN) + _LENGTH
@@ -182,7 +182,8 @@ class Front(HttpToolsProtocol):
             else:
                 self._finish(answer)
         except Exception as error:  # noqa: BLE001 - the parser would take it for a fault of the client's
-            self._finish(error_answer(*failed(error)))
+            refused = refusal(error)
+            self._finish(error_answer(refused.status, refused.sentence, refused.headers))
         else:
             self._finish(resumed(answering, waits_for))
 

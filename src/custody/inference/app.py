@@ -30,7 +30,7 @@ from custody.inference.exchange import (
     Refused,
     Send,
     error_answer,
-    failed,
+    refusal,
     send_answer,
 )
 from custody.inference.metrics import Meter, Metrics
@@ -218,11 +218,10 @@ class InferenceApp:
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
-            status, sentence = failed(error)
-            closing = (CLOSE,) if status in {408, 413} else ()
-            later = (LATER,) if status in {429, 503} else ()
-            own = error.headers if isinstance(error, Refused) else ()
-            answer = refuse(status, sentence, (*closing, *later, *own))
+            refused = refusal(error)
+            closing = (CLOSE,) if refused.status in {408, 413} else ()
+            later = (LATER,) if refused.status in {429, 503} else ()
+            answer = refuse(refused.status, refused.sentence, (*closing, *later, *refused.headers))
             answer.arm = blamed(error)
             return answer
         finally:

@@ -99,14 +99,14 @@ async def send_answer(send: Send, answer: Answer) -> None:
         await send({"type": "http.response.body", "body": answer.body})
 
 
-def failed(error: Exception) -> tuple[int, str]:
-    """Return the status and the sentence that a failure is answered with; one that nobody expected is logged."""
-    if isinstance(error, InvalidInput):
-        return 400, str(error)
+def refusal(error: Exception) -> Refused:
+    """Return what a failure is answered with; one that nobody expected is logged."""
     if isinstance(error, Refused):
-        return error.status, error.sentence
+        return error
+    if isinstance(error, InvalidInput):
+        return Refused(400, str(error))
     _log.error("a request failed in an unexpected way", exc_info=error)
-    return 503 if isinstance(error, CustodyError) else 500, "The server failed on this request; its log says why."
+    return Refused(503 if isinstance(error, CustodyError) else 500, "The server failed on this request; its log says why.")
 
 
 class Exchange:

@@ -189,4 +189,9 @@ def _too_many(turn: Turn | None) -> Refused:
     """Say that a tenant has too much in flight, or (None) that all of them together have."""
     if turn is None:
         return Refused(503, "The server has more requests than it can answer now; try again in a moment.")
-    return Refused(429, f"{turn.inside} requests of this tenant are not answered yet; send fewer at a time.")
+    mebibytes = turn.body_bytes / 2**20
+    return Refused(
+        429,
+        f"{turn.inside} requests of this tenant are not answered yet, and {mebibytes:.3g} MiB of its requests and of answers that "
+        "nobody has read are held; send fewer at a time, and read the answers.",
+    )

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from custody.inference.exchange import Refused, failed
+from custody.inference.exchange import Refused, refusal
 from custody.inference.models.library import Arm
 from custody.inference.predict import blamed
 from custody.inference.routes import Route
@@ -75,9 +75,10 @@ def _handler(name: str, answering: Answering, ended: Callable[[Call, int], None]
         try:
             return answering(call)
         except Exception as error:  # noqa: BLE001 - one broken request must not stop the server
-            status, sentence = failed(error)
+            refused = refusal(error)
+            status = refused.status
             call.arm = call.arm or blamed(error)
-            _abort(context, status, sentence)
+            _abort(context, status, refused.sentence)
         finally:
             ended(call, status)
 
