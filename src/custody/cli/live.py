@@ -203,8 +203,10 @@ def _beside_lines(beside: dict[str, Any]) -> list[str]:
     lines = ["", f"beside each other since {when(beside['since'])}"]
     for name in ("live", "candidate"):
         one = beside[name]
-        served = f"{one['model']} at threshold {one['threshold']:g}, {one['rows']} predictions"
-        lines.append(f"  {name}: {served}, latency p50 {one['latency_p50_ms']:.2g} ms, p95 {one['latency_p95_ms']:.2g} ms")
+        quick = [f"latency {at[8:11]} {one[at]:,.1f} ms" for at in ("latency_p50_ms", "latency_p95_ms") if one[at] is not None]
+        lines.append(
+            "  " + ", ".join([f"{name}: {one['model']} at threshold {one['threshold']:g}", f"{one['rows']} rows", *quick])
+        )
         lines += [f"    {estimate(metric)}" for metric in (one["rate"], *one["metrics"])]
     return lines
 

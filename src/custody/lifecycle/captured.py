@@ -119,10 +119,12 @@ def rows_between(
     end: datetime | None = None,
     since: datetime | None = None,
     newest: int | None = None,
+    columns: Sequence[str] | None = None,
 ) -> pa.Table | None:
     """Read the captured rows of a deployment whose events lie in [start, end), sealed since a time; None if there are none.
 
-    newest: rows that are enough; batches that were sealed before the last so many are not read.
+    newest: rows that are enough; batches that were sealed before the last so many are not read. columns: None for all; those that are
+    not there are left out.
     """
     found = ports.stores.of(key.tenant).captures.of(key, start=start, end=end)
     batches = [batch for batch in found if batch.rows and (since is None or batch.last_at >= since)]
@@ -132,7 +134,10 @@ def rows_between(
         read = accumulate((batch.rows for batch in reversed(batches)), initial=0)
         batches = batches[-sum(1 for before in list(read)[:-1] if before < newest) :]
     objects = ports.stores.objects.of(key.tenant)
-    table = joined([ports.tables.from_parquet(objects.get(batch.object)) for batch in batches])
+    tables = (ports.tables.from_parquet(objects.get(batch.object)) for batch in batches)
+    if columns is not None:
+        tables = (one.select([name for name in one.column_names if name in columns]) for one in tables)
+    table = joined([*tables])
     if since is not None:
         table = table.filter(pc.greater_equal(table.column("at"), pa.scalar(since.astimezone(UTC), _TIME)))
     if start is not None:

@@ -58,7 +58,7 @@ def _spelled(name: str) -> str:
     """Write the id of a request's first row without `.0`: who numbers the rows of an answer puts it there."""
     first = name.removesuffix(".0")
     try:
-        return name if first == name else str(PredictionId.parse(first))
+        return first if first != name and PredictionId.parse(first).row == 0 else name
     except InvalidInput:
         return name
 

@@ -15,7 +15,7 @@ from custody.core.errors import CustodyError, NotFound
 from custody.core.evidence import Check, Estimate, Outcome
 from custody.core.manifest import Target
 from custody.core.refs import DeploymentKey
-from custody.core.tenancy import Role
+from custody.core.tenancy import Actor, Role
 from custody.deployment.revision import Revision
 from custody.lifecycle.ask import answered_draws
 from custody.lifecycle.beside import keep_comparison
@@ -75,9 +75,9 @@ def watch(ports: Ports, now: datetime, seen: Seen) -> int:
                 continue
             try:
                 due += _watch_deployment(ports, head, now) if mark[1] else 0
-                keep_comparison(ports, head, WORKER, now)
             except (CustodyError, pa.ArrowException) as error:  # one deployment holds no other up
                 log.warning("%s cannot be evaluated: %s", head.key, error)
+            _compare(ports, head, WORKER, now)
             seen[head.key] = mark
     return due
 
@@ -100,6 +100,14 @@ def _explain(ports: Ports, key: DeploymentKey, now: datetime) -> None:
         log.warning("the loss of %s cannot be explained: %s", key, type(error).__name__)
 
 
+def _compare(ports: Ports, head: Revision, actor: Actor, now: datetime) -> None:
+    """Say what a candidate decides beside the live version; a comparison that cannot be made holds nothing up."""
+    try:
+        keep_comparison(ports, head, actor, now)
+    except (CustodyError, pa.ArrowException, ArithmeticError, ValueError) as error:
+        log.warning("the candidate of %s cannot be compared: %s", head.key, type(error).__name__)
+
+
 def evaluate_now(ports: Ports, caller: Caller, key: DeploymentKey) -> tuple[Found, int | None]:
     """Judge what is due, measure the window that is still open, and compare the candidate; only closed windows can raise an alert."""
     caller.within(key.tenant).may(Role.CONTRIBUTOR)
@@ -108,7 +116,7 @@ def evaluate_now(ports: Ports, caller: Caller, key: DeploymentKey) -> tuple[Foun
         raise NotFound.of("deployment", str(key), ls="custody deployment ls")
     _revise(ports, head, caller.now)
     found = _watch_one(ports, head, caller.now)
-    keep_comparison(ports, head, caller.actor, caller.now)
+    _compare(ports, head, caller.actor, caller.now)
     opened = open_window(ports, head, head.service.live, caller.now)
     still = (opened.evaluation,) if opened and opened.evaluation.labelled and not found.evaluations else ()
     return Found(found.evaluations + still, found.checks), None

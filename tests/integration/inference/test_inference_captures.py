@@ -1,9 +1,11 @@
 """Every answered prediction is found in the object store, exactly once."""
 
 import asyncio
+import json
 import shutil
 import signal
 import threading
+import time
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -338,11 +340,11 @@ class Held:
         return self.run(inputs)["p"]
 
 
-def shadow_arm(key: DeploymentKey, model: Held | None) -> Arm:
-    """Return an arm whose model is in memory; None leaves it to be loaded."""
+def shadow_arm(key: DeploymentKey, model: Held | None, *, takes_s: float = 0.0) -> Arm:
+    """Return an arm whose model is in memory, and is said to take so long a row; None leaves it to be loaded."""
     signature = Signature((Tensor("x", "FP32", (-1,)),), (Tensor("p", "FP64", (-1,)),), "p", ("a", "b"))
     target = Target(ModelRef("m", 2), Digest("a" * 64), signature, 0.5, None)
-    slot = Slot(target, Loaded(model, 0.0) if model else None)
+    slot = Slot(target, Loaded(model, takes_s) if model else None)
     line = line_head(str(PredictionId(key, 1, target.model, "")), CaptureMode.SHADOW, 0.5)
     return Arm(key, 1, CaptureMode.SHADOW, target, slot, str(key), {}, line)
 
@@ -390,9 +392,9 @@ def test_a_slow_shadow_holds_up_neither_another_tenants_nor_its_load(tmp_path: P
         shadow = Shadow(recorder_of(tmp_path), cast("Memory", Loading()))
         slow, beside, quick = Held(), Held(free=True), Held(free=True)
         arms = [
-            shadow_arm(DeploymentKey(ACME, "prod", "slow"), slow),
+            shadow_arm(DeploymentKey(ACME, "prod", "slow"), slow, takes_s=1),
             shadow_arm(DeploymentKey(ACME, "prod", "cold"), None),
-            shadow_arm(DeploymentKey(ACME, "prod", "beside"), beside),
+            shadow_arm(DeploymentKey(ACME, "prod", "beside"), beside, takes_s=1),
             shadow_arm(DeploymentKey(GLOBEX, "prod", "quick"), quick),
         ]
         for arm in arms[:2]:
@@ -404,7 +406,7 @@ def test_a_slow_shadow_holds_up_neither_another_tenants_nor_its_load(tmp_path: P
         assert slow.noted == beside.noted == []  # of one tenant one at a time
         slow.go.set()
         await asyncio.to_thread(until, lambda: arms[2].meter.rows == 10)
-        assert [shadow.waiting(arm) for arm in arms] == [0, 9, 0, 0]
+        assert [shadow.waiting(arm) for arm in arms] == [0, 0, 0, 0]  # ten of them are in hand
         never.set()
         await shadow.drain(20)
         assert [arm.meter.rows for arm in arms] == [10, 0, 10, 10]
@@ -414,17 +416,49 @@ def test_a_slow_shadow_holds_up_neither_another_tenants_nor_its_load(tmp_path: P
     asyncio.run(main())
 
 
-def test_deployments_of_one_tenant_take_turns(tmp_path: Path) -> None:
+def test_slow_candidates_of_one_tenant_take_turns(tmp_path: Path) -> None:
+    class Slow(Held):
+        """A model that takes longer than a turn."""
+
+        def run(self, inputs: Any, outputs: Any = None) -> dict[str, Any]:
+            time.sleep(0.006)
+            return super().run(inputs, outputs)
+
     async def main() -> None:
         memory = Memory(lambda _: 1, lambda _: cast("Any", None), ThreadPoolExecutor(1))
         shadow = Shadow(recorder_of(tmp_path), memory)
         order: list[str] = []
         for name in ("one", "two"):
-            shown(shadow, shadow_arm(DeploymentKey(ACME, "prod", name), Held(name, order, free=True)), 5)
+            shown(shadow, shadow_arm(DeploymentKey(ACME, "prod", name), Slow(name, order, free=True), takes_s=1), 5)
         await shadow.drain(20)
         assert order == ["one", "two"] * 5
 
     asyncio.run(main())
+
+
+def test_small_requests_are_shown_together_and_one_that_fails_harms_no_other(tmp_path: Path) -> None:
+    class Choosy(Held):
+        """A model that answers every third request only."""
+
+        def run(self, inputs: Any, outputs: Any = None) -> dict[str, Any]:
+            found = super().run(inputs, outputs)
+            if len(self.noted) % 3:
+                raise ValueError(self.name)
+            return found
+
+    async def main() -> None:
+        memory = Memory(lambda _: 1, lambda _: cast("Any", None), ThreadPoolExecutor(1))
+        recorder = recorder_of(tmp_path)
+        shadow, arm = Shadow(recorder, memory), shadow_arm(CHURN, Choosy(free=True))
+        shown(shadow, arm, 40)
+        await shadow.drain(20)
+        assert (arm.meter.rows, arm.meter.failed, arm.meter.dropped, shadow.waiting(arm)) == (13, 27, 0, 0)
+
+    asyncio.run(main())
+    (spooled,) = tmp_path.glob("*/*.ndjson")
+    lines = [json.loads(line)["unique"] for line in spooled.read_bytes().splitlines()]
+    assert sum(map(len, lines)) == 13
+    assert len(lines) < 13, "those that were shown together are one line"
 
 
 def test_where_there_is_no_room_one_of_the_longest_line_is_dropped_and_counted(tmp_path: Path) -> None:
@@ -432,7 +466,7 @@ def test_where_there_is_no_room_one_of_the_longest_line_is_dropped_and_counted(t
         memory = Memory(lambda _: 1, lambda _: cast("Any", None), ThreadPoolExecutor(1))
         shadow = Shadow(recorder_of(tmp_path), memory, most_bytes=10 * 64 * 1024)
         slow, quick = Held(), Held(free=True)
-        flooded, other = shadow_arm(CHURN, slow), shadow_arm(DeploymentKey(GLOBEX, "prod", "churn"), quick)
+        flooded, other = shadow_arm(CHURN, slow, takes_s=1), shadow_arm(DeploymentKey(GLOBEX, "prod", "churn"), quick)
         shown(shadow, flooded, 1)
         await asyncio.to_thread(until, slow.begun.is_set)
         shown(shadow, flooded, 20)

@@ -98,6 +98,23 @@ def test_what_a_record_does_not_name_is_missing_and_truth_values_are_numbers_as_
     assert str(age.values.tolist()) == "[1.0, nan, 2.0]"
 
 
+def test_records_for_a_model_of_an_array_name_the_same_since_their_order_tells_what_they_mean() -> None:
+    wide = Signature((Tensor("x", "FP32", (-1, 3)),), (Tensor("p", "FP32", (-1, 2)),), "p", ("0", "1"))
+    good = read_json(b'{"dataframe_records": [{"a": 1, "b": 2, "c": 3}, {"a": 4, "c": 6, "b": 5}]}')
+    assert [one.values.tolist() for one in good.tensors_for(wide)] == [[1, 2, 3, 4, 5, 6]]
+    for rows in ('{"a": 1, "c": 3}, {"a": 10, "b": 20, "c": 30}', '{"a": 1, "b": 2}, {"a": 1, "b": 2, "other": 5}'):
+        with pytest.raises(InvalidInput, match="row 1 has not the same names as the first row"):
+            read_json(f'{{"dataframe_records": [{rows}]}}'.encode()).tensors_for(wide)
+
+
+def test_records_that_name_next_to_nothing_do_not_become_a_large_table() -> None:
+    many = Signature(tuple(Tensor(f"x{i}", "FP32", (-1, 1)) for i in range(30)), (Tensor("p", "FP32", (-1, 2)),), "p", ("0", "1"))
+    first = {f"x{i}": 1 for i in range(30)}
+    with pytest.raises(InvalidInput, match="leaves out most of what the model needs"):
+        read_json(json.dumps({"dataframe_records": [first, *[{}] * 1000]}).encode()).tensors_for(many)
+    assert len(read_json(json.dumps({"dataframe_records": [first, {"x1": 5}]}).encode()).tensors_for(many)) == 30
+
+
 def test_records_that_each_have_another_name_take_the_room_that_the_model_needs() -> None:
     table = read_json(json.dumps({"dataframe_records": [{f"name {row}": row, "age": row} for row in range(20_000)]}).encode())
     (age,) = table.tensors_for(tabular(1).signature)
@@ -129,7 +146,7 @@ def test_records_that_each_have_another_name_take_the_room_that_the_model_needs(
         (json.dumps({"inputs": {**COLUMNS, "age": [[1.0, 2.0], [3.0, 4.0]]}}).encode(), "takes 1 values a row"),
         (json.dumps({"inputs": {**COLUMNS, "age": [1.0, [2.0]]}}).encode(), "side by side"),
         (json.dumps({"inputs": {**COLUMNS, "age": ["1", ""]}}).encode(), "got str at position 1"),
-        (json.dumps({"inputs": {**COLUMNS, "age": [1, "old"]}}).encode(), "the one in row 1 cannot"),
+        (json.dumps({"inputs": {**COLUMNS, "age": [1, "old"]}}).encode(), "the one at position 1 cannot"),
         (json.dumps({"inputs": {**COLUMNS, "age": ["1e999", 2]}}).encode(), "does not fit FP32"),
         (json.dumps({"inputs": {**COLUMNS, "age": [1e300, 1]}}).encode(), "does not fit FP32"),
         (b'{"inputs": {"age": [Infinity], "spend": [NaN], "plan": ["basic"]}}', "does not fit FP32"),
@@ -156,8 +173,8 @@ def test_a_request_that_cannot_be_answered_says_why_in_mlflows_shape(acme: httpx
         (b"age,age\n1,2\n", "twice"),
         (b"age,spend,plan\nold,2,basic\n", "'age' must hold FP32"),
         (b"age,spend,plan\n1,inf,basic\n", "does not fit FP32"),
-        (b"age,spend,plan\n1,2,basic\n1_000,2,basic\n", "the one in row 1 cannot"),
-        ("age,spend,plan\n\u0661\u0662,2,basic\n".encode(), "the one in row 0 cannot"),
+        (b"age,spend,plan\n1,2,basic\n1_000,2,basic\n", "the one at position 1 cannot"),
+        ("age,spend,plan\n\u0661\u0662,2,basic\n".encode(), "the one at position 0 cannot"),
         (b'age,spend,plan\n1,2,"basic\n', "not CSV"),
         (b"\xff\xfe", "not CSV"),
     ],

@@ -75,8 +75,9 @@ def test_a_shadow_is_compared_on_the_predictions_that_it_mirrors(world: World) -
     assert found.difference is None
     assert found.live.rate.value == pytest.approx(0.4)
     assert found.candidate.rate.value == pytest.approx(0.31)
+    assert (found.live.latency_p50_ms, found.candidate.latency_p95_ms) == (None, None), "a shadow is only scored"
     assert (
-        "of 100 predictions that both made, churn@1 decides 11 % (6.25 to 18.6) otherwise: 1 for 'Yes', 10 against"
+        "of 100 rows that both were asked, churn@1 decides 11 % (6.25 to 18.6) otherwise: 1 for 'Yes', 10 against"
         in found.sentence
     )
 
@@ -94,14 +95,17 @@ def test_the_label_of_a_prediction_counts_for_the_shadow_that_mirrors_it(world: 
 
 def test_a_canary_is_compared_on_what_each_was_asked(world: World) -> None:
     revision = staged(world, Mode.CANARY)
-    seal(world, "old", CaptureMode.LIVE, [0.9] * 20 + [0.1] * 60)
+    seal(world, "early", CaptureMode.LIVE, [0.9] * 50)  # before the canary answered: of another time
     seal(world, "new", CaptureMode.CANARY, [0.9] * 16 + [0.1] * 4)
+    seal(world, "old", CaptureMode.LIVE, [0.9] * 20 + [0.1] * 60)
     found = compared(world, revision)
     assert found.difference is not None
     assert found.difference.value == pytest.approx(0.55)
+    assert "a difference of +55.0 points" in found.sentence
     assert found.otherwise is None
     assert 0.3 < found.difference.low < 0.55 < found.difference.high < 0.75
     assert found.candidate.latency_p50_ms == pytest.approx(0.1)
+    assert found.candidate.latency_p95_ms is not None
     assert 0.1 < found.candidate.latency_p95_ms < 10
 
 
@@ -129,8 +133,8 @@ def test_only_the_newest_batches_are_read(world: World) -> None:
 def test_the_worker_keeps_the_comparison_without_any_label_and_so_does_who_asks(world: World) -> None:
     staged(world, Mode.CANARY)
     assert describe(world.ports, world.caller(), CHURN).beside is None
-    seal(world, "old", CaptureMode.LIVE, [0.9] * 8)
     seal(world, "new", CaptureMode.CANARY, [0.9] * 4)
+    seal(world, "old", CaptureMode.LIVE, [0.9] * 8)
     watch(world.ports, world.now, Seen())
     kept = describe(world.ports, world.caller(), CHURN).beside
     assert kept is not None
@@ -140,6 +144,24 @@ def test_the_worker_keeps_the_comparison_without_any_label_and_so_does_who_asks(
     newer = describe(world.ports, world.caller(), CHURN).beside
     assert newer is not None
     assert newer.candidate.rows == 8
+
+
+def test_versions_that_know_other_classes_are_not_compared(world: World) -> None:
+    revision = staged(world, Mode.CANARY)
+    seal(world, "new", CaptureMode.CANARY, [0.9] * 4)
+    seal(world, "old", CaptureMode.LIVE, [0.9] * 8)
+    candidate = revision.service.candidate
+    assert candidate is not None
+    turned = replace(candidate.target, signature=replace(candidate.target.signature, classes=("Yes", "No")))
+    service = replace(revision.service, candidate=replace(candidate, target=turned))
+    assert compare(world.ports, replace(revision, service=service), world.now) is None
+
+
+def test_a_comparison_of_another_version_of_custody_is_as_none(world: World) -> None:
+    revision = staged(world, Mode.CANARY)
+    with world.ports.stores.change(ACME, world.caller().actor, world.now) as change:
+        change.monitors.set_state(CHURN, f"beside:{revision.number}", '{"version": 9}')
+    assert describe(world.ports, world.caller(), CHURN).beside is None
 
 
 def test_without_a_candidate_nothing_is_compared(world: World) -> None:

@@ -50,6 +50,8 @@ class Table:
                     fix=f"Send them as dataframe_split or dataframe_records with: {', '.join(signature.features)}.",
                 )
             columns = {signature.inputs[0].name: self.rows}
+        if isinstance(columns, _Records):
+            columns.check(signature, self.size_bytes)
         columns = _stacked(columns, signature)
         return [self._given(tensor, columns[tensor.name]) for tensor in signature.inputs if tensor.name in columns]
 
@@ -99,7 +101,7 @@ def _is_written(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())  # an empty one is missing in CSV only: JSON has null
 
 
-def _read(name: str, datatype: str, row: int, text: str) -> Any:
+def _read(name: str, datatype: str, position: int, text: str) -> Any:
     """Read a value that came as text, as all do in CSV; an empty number is a missing one."""
     try:
         if datatype != "BYTES" and ("_" in text or not text.isascii()):
@@ -114,7 +116,7 @@ def _read(name: str, datatype: str, row: int, text: str) -> Any:
         return float(text) if text.strip() else None
     except (ValueError, KeyError) as error:
         raise InvalidInput(
-            f"Input '{name[:80]}' must hold {datatype} values, and the one in row {row} cannot be read as one."
+            f"Input '{name[:80]}' must hold {datatype} values, and the one at position {position} cannot be read as one."
         ) from error
 
 
@@ -188,13 +190,29 @@ class _Records(Mapping[str, Sequence[Any]]):
     What an object does not name is missing there, as in a data frame.
     """
 
-    def __init__(self, records: Sequence[dict[str, Any]]) -> None:
-        self._records, self._names = records, dict.fromkeys(chain.from_iterable(records))
+    def __init__(self, form: str, records: Sequence[dict[str, Any]]) -> None:
+        self._form, self._records, self._names = form, records, dict.fromkeys(chain.from_iterable(records))
+
+    def check(self, signature: Signature, size_bytes: int) -> None:
+        """Refuse objects whose columns would take far more room than they do, or whose order would not tell what they mean."""
+        only = signature.inputs[0]
+        if len(signature.inputs) == 1 and only.name not in self:
+            names = self._records[0].keys()
+            if other := next((row for row, record in enumerate(self._records) if record.keys() != names), 0):
+                raise InvalidInput(
+                    f"'{self._form}': row {other} has not the same names as the first row.",
+                    why="The model was trained on an array, and takes columns by their order.",
+                )
+        elif len(self._records) * len(signature.inputs) > size_bytes:
+            raise InvalidInput(f"'{self._form}' leaves out most of what the model needs.", fix="Name every input in every row.")
 
     def __getitem__(self, name: str) -> Sequence[Any]:
         if name not in self._names:
             raise KeyError(name)
         return [record.get(name) for record in self._records]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -209,7 +227,7 @@ def _records(form: str, data: Sequence[Any]) -> _Records:
     for number, record in enumerate(data):
         if not isinstance(record, dict):
             raise InvalidInput(f"'{form}': row {number} is not an object.")
-    return _Records(data)
+    return _Records(form, data)
 
 
 def read_csv(body: bytes) -> Table:

@@ -13,7 +13,7 @@ from custody.privacy.patterns.shapes import BLANKS, BREAK, CAPITAL, DASHES
 Test = Callable[[str], object]
 _LETTER = "[A-Za-z\u0130\u0131\u017f\u212a]"  # what `re` takes for a letter from a to z where the case does not matter
 _REACH = 48  # characters from a number within which all stands that most gates behind "digit" look for
-_LOOSE = rf"[-./(),\[\]{DASHES}{BLANKS}\r\n\\#:extnsioEXTNSIO\u0130\u0131\u017f]"  # the letters of ext and extension
+_LOOSE = rf"[-./(),\[\]{DASHES}{BLANKS}\r\n\\#:extnsioEXTNSIO\u0130\u0131\u017f+]"  # the letters of ext and extension
 
 
 def _search(regex: str) -> Test:
@@ -34,7 +34,7 @@ def folded(text: str) -> str:
     """Write a text so that letters which `re` takes for the same, whatever their case, are the same."""
     if text.isascii():
         return text.lower()
-    return text.upper().lower().replace("\u0307", "").replace("ς", "σ")
+    return text.replace("\u1e9e", "ß").upper().lower().replace("\u0307", "").replace("ς", "σ")
 
 
 def _words(*words: str) -> Test:
@@ -187,7 +187,7 @@ GATES: dict[str, tuple[str, Test]] = {
             rf"(?:{MONTHS})[^\W\d_]{{0,7}}\.?[ ,\-]{{1,2}}\d",
         ),
     ),
-    "age": ("digit", _search(r"\d[ \-]?(?:[yYjJañAÑåÅlLл\u041bг\u0413wWdD]|[mM][oO])")),
+    "age": ("digit", _search(r"\d[ \-]?(?:[yYjJañAÑåÅ\u212blLл\u041bг\u0413wWdD]|[mM][oO])")),
     "aged": (
         "digit",
         _folded(
@@ -252,3 +252,4 @@ class Gates:
                         found += rows
             found.sort()
             yield found
+        folded.cache_clear()  # what people wrote does not stay
