@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from models import Model
 
-REQUESTS = 64  # different ones, in rotation
+REQUESTS = 64  # different ones, in rotation; of texts all that there are: what was seen a moment ago is not looked through again
 Headers = dict[str, str]
 
 
@@ -42,8 +42,9 @@ class Request:
 def requests_of(model: Model, spoken: Format, batch: int, paths: Sequence[str], headers: Headers) -> list[Request]:
     """Return requests of so many rows each; the paths take turns, and each gets at least one request."""
     made = []
-    for number in range(max(REQUESTS, len(paths))):
-        start = (number % REQUESTS) * batch
+    different = len(model.rows) // batch if isinstance(model.rows[0], str) else REQUESTS
+    for number in range(max(different, len(paths))):
+        start = (number % different) * batch
         own, body = spoken.render(model, model.rows[start : start + batch])
         made.append(Request(paths[number % len(paths)], {**headers, **own}, body, model.scores[start : start + batch]))
     return made

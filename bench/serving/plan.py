@@ -43,6 +43,7 @@ _QUICK = {"mlserver-0", "kserve", "litserve", "fastapi-def", "fastapi-async"}
 JOBS = (
     Job("custody", "trees", (ONE, MANY, BATCH, BINARY, BINARY_BATCH), quick=True),
     Job(TURNS, "trees", (MANY, BATCH, BINARY_BATCH), quick=True),
+    Job(TURNS, "text", (TEXT,)),
     Job("noop", "trees", (ONE, MANY), quick=True),
     Job("bare", "trees", (ONE, MANY, BATCH), quick=True),
     Job("bare-binary", "trees", (BINARY_BATCH,), quick=True),
@@ -174,6 +175,7 @@ ROWS = (
     Row("capture on / off, json b=1 c=32", _plain(f"{TURNS} trees {MANY}"), 1.06, 1.04, True),
     Row("capture on / off, json b=64 c=8", _plain(f"{TURNS} trees {BATCH}"), less=True),
     Row("capture on / off, binary b=64 c=8", _plain(f"{TURNS} trees {BINARY_BATCH}"), less=True),
+    Row("capture on / off, text, json b=1 c=16", _plain(f"{TURNS} text {TEXT}"), less=True),
     Row("30 named columns / one tensor, b=1 c=32", _ratio(f"custody columns {COLUMNS}", _FULL), less=True),
     Row(
         "30 named columns / one tensor, b=64 c=8", _ratio(f"custody columns {COLUMNS_BATCH}", f"custody trees {BATCH}"), less=True

@@ -81,19 +81,19 @@ def scrub_all(
     first = patterns or _default(policy.tier)
     token = tokens(key) if key else None
     again = (first, *detectors) if policy.settle_detectors else (first,)
-    works = [_Work(text) for text in texts]
-    todo = list(range(len(works)))
+    works: dict[int, _Work] = {}  # of texts in which something was found: most have nothing
+    todo: Sequence[int] = range(len(texts))
     asked: Sequence[Detector] = (first, *detectors)
     while todo:
-        current = [works[index].text for index in todo]
+        current = [works[index].text if index in works else texts[index] for index in todo]
         answers = [detector.find(current, hint=hint) for detector in asked]
         changed = []
         for place, index in enumerate(todo):
             found = [one for answer in answers for one in answer[place]]
-            if found and works[index].cover(found, policy, token):
+            if found and works.setdefault(index, _Work(texts[index])).cover(found, policy, token):
                 changed.append(index)
         todo, asked = changed, again
-    return [Scrubbed(work.text, tuple(work.spans)) for work in works]
+    return [works[index].scrubbed() if index in works else Scrubbed(text) for index, text in enumerate(texts)]
 
 
 class _Work:
@@ -106,6 +106,10 @@ class _Work:
         self.spans: list[Span] = []
         self._starts: list[int] = []  # of each span's replacement in `text`
         self._ends: list[int] = []
+
+    def scrubbed(self) -> Scrubbed:
+        """Return the text as it reads, and what is covered."""
+        return Scrubbed(self.text, tuple(self.spans))
 
     def cover(self, found: Sequence[Finding], policy: ScrubPolicy, token: Token | None) -> bool:
         """Cover new findings, given on the current text; tell whether there were any."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from steps import Search, TooMany, sample
 from custody.privacy.detect import PatternDetector
 from custody.privacy.patterns import gates as gates_module
 from custody.privacy.patterns.checks import entropy, luhn
-from custody.privacy.patterns.gates import GATES, Gates
+from custody.privacy.patterns.gates import DIGITS, GATES, Gates
 from custody.privacy.patterns.pack import PACK, Pack
 from custody.privacy.patterns.pattern import Pattern, Tier
 from custody.privacy.patterns.shapes import ascii_digits
@@ -279,6 +280,12 @@ def test_the_counter_sees_a_search_that_tries_for_long() -> None:
 def test_the_counter_searches_as_re_does(row: Pattern) -> None:
     for _, text, _ in FOUND[::4]:
         assert Search(row.regex, text, 10**6).run() == [match.span() for match in re.finditer(row.regex, text)]
+
+
+def test_every_digit_begins_with_a_byte_of_digits() -> None:
+    digits = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isdecimal()]
+    assert len(digits) > 600
+    assert {digit.encode()[0] for digit in digits} == set(DIGITS)
 
 
 def test_digits_of_any_script_are_digits() -> None:
