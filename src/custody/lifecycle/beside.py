@@ -62,13 +62,16 @@ class Beside:
     sentence: str
     version: int = 1
 
+    @property
+    def both(self) -> tuple[tuple[str, Answers], tuple[str, Answers]]:
+        """Return the two, each behind the mode in which it answered."""
+        return ("live", self.live), (self.mode.value, self.candidate)
+
 
 def compare(ports: Ports, head: Revision, now: datetime) -> Beside | None:
     """Compare a candidate with the live version; None without one, until both have answered, or if they know other classes.
 
-    Reads at most 50,000 rows or so.
-
-    Rows of one request are taken as independent. Source of the bounds: Wilson 1927; Newcombe 1998, method 10.
+    Reads at most 50,000 rows or so. Rows of one request are taken as independent. Source of the bounds: Wilson 1927; Newcombe 1998, method 10.
     """
     candidate, live = head.service.candidate, head.service.live
     if candidate is None or candidate.target.signature.classes != live.signature.classes:
@@ -79,7 +82,8 @@ def compare(ports: Ports, head: Revision, now: datetime) -> Beside | None:
     rows = even(rows)
     ours = _of(rows, live, CaptureMode.LIVE)
     theirs = _of(rows, candidate.target, CaptureMode(candidate.mode.value))
-    if candidate.mode is Mode.SHADOW:
+    is_shadow = candidate.mode is Mode.SHADOW
+    if is_shadow:
         ours, theirs = _paired(ours, theirs)
     elif theirs.num_rows:
         ours = ours.filter(pc.greater_equal(ours.column("at"), pc.min(theirs.column("at"))))
@@ -87,7 +91,6 @@ def compare(ports: Ports, head: Revision, now: datetime) -> Beside | None:
         return None
     since = pc.min(theirs.column("at")).as_py()
     labels = window_labels(ports.stores.of(head.key.tenant), head.key)
-    is_shadow = candidate.mode is Mode.SHADOW
     one = _answers(ours, live, labels, is_shadow=is_shadow)
     two = _answers(theirs, candidate.target, labels, is_shadow=is_shadow)
     positive = live.signature.classes[1]

@@ -131,8 +131,8 @@ def rows_between(
     if not batches:
         return None
     if newest is not None:
-        read = accumulate((batch.rows for batch in reversed(batches)), initial=0)
-        batches = batches[-sum(1 for before in list(read)[:-1] if before < newest) :]
+        later = accumulate((batch.rows for batch in reversed(batches)), initial=0)
+        batches = [batch for batch, rows in zip(reversed(batches), later, strict=False) if rows < newest][::-1]
     objects = ports.stores.objects.of(key.tenant)
     tables = (ports.tables.from_parquet(objects.get(batch.object)) for batch in batches)
     if columns is not None:

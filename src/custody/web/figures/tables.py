@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from custody.core.evidence import Estimate
-from custody.lifecycle.beside import Answers
 from custody.lifecycle.views import DeploymentView, ServiceRow
 from custody.web.figures.measurements import windows
 from custody.web.figures.words import iso
@@ -66,22 +65,10 @@ def deployment_tables(view: DeploymentView) -> dict[str, list[Row]]:
             *((s.column, s.group, s.labelled, *_estimate(s.estimate)) for s in view.slices),
         ],
         "beside": [
-            (
-                "model",
-                "threshold",
-                "mode",
-                "predictions",
-                "latency_p50_ms",
-                "latency_p95_ms",
-                "metric",
-                "value",
-                "low",
-                "high",
-                "n",
-            ),
+            ("model", "threshold", "mode", "rows", "latency_p50_ms", "latency_p95_ms", "metric", "value", "low", "high", "n"),
             *(
                 (one.model, one.threshold, mode, one.rows, one.latency_p50_ms, one.latency_p95_ms, *_estimate(metric))
-                for mode, one in _two(view)
+                for mode, one in (view.beside.both if view.beside else ())
                 for metric in (one.rate, *one.metrics)
             ),
         ],
@@ -90,11 +77,6 @@ def deployment_tables(view: DeploymentView) -> dict[str, list[Row]]:
             *((r.number, iso(r.at), r.action, r.actor, r.reason, r.model, r.threshold, r.candidate) for r in view.timeline),
         ],
     }
-
-
-def _two(view: DeploymentView) -> Sequence[tuple[str, Answers]]:
-    beside = view.beside
-    return (("live", beside.live), (beside.mode.value, beside.candidate)) if beside else ()
 
 
 def spreadsheet(rows: Iterable[Row]) -> bytes:
