@@ -123,8 +123,8 @@ def rows_between(
 ) -> pa.Table | None:
     """Read the captured rows of a deployment whose events lie in [start, end), sealed since a time; None if there are none.
 
-    newest: rows that are enough; batches that were sealed before the last so many are not read. columns: None for all; those that are
-    not there are left out.
+    newest: rows that are enough; batches that were sealed before the last so many are not read. What was sealed together is read
+    together: a large answer and what its shadow made of it are two batches. columns: None for all; those that are not there are left out.
     """
     found = ports.stores.of(key.tenant).captures.of(key, start=start, end=end)
     batches = [batch for batch in found if batch.rows and (since is None or batch.last_at >= since)]
@@ -132,7 +132,8 @@ def rows_between(
         return None
     if newest is not None:
         later = accumulate((batch.rows for batch in reversed(batches)), initial=0)
-        batches = [batch for batch, rows in zip(reversed(batches), later, strict=False) if rows < newest][::-1]
+        oldest = min(batch.sealed_at for batch, rows in zip(reversed(batches), later, strict=False) if rows < newest)
+        batches = [batch for batch in batches if batch.sealed_at >= oldest]
     objects = ports.stores.objects.of(key.tenant)
     tables = (ports.tables.from_parquet(objects.get(batch.object)) for batch in batches)
     if columns is not None:

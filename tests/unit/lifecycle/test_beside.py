@@ -82,6 +82,20 @@ def test_a_shadow_is_compared_on_the_predictions_that_it_mirrors(world: World) -
     )
 
 
+def test_a_large_request_and_its_shadow_are_compared_though_they_are_batches_of_their_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("custody.lifecycle.beside.NEWEST", 5)
+    revision = staged(world, Mode.SHADOW)
+    ids = [PredictionId(CHURN, 2, CHURN_1, unique_at(int(world.now.timestamp() * 1000), letter * 10)) for letter in (b"o", b"n")]
+    at, scores, decisions = int(world.now.timestamp() * 1000), [0.9] * 8, [True] * 8
+    for one, mode, of, threshold in ((ids[0], CaptureMode.LIVE, None, LIVE), (ids[1], CaptureMode.SHADOW, ids[0], OTHER)):
+        capture = Capture(one, at, None, None, mode, of, threshold, {"age": [0.5] * 8}, scores, decisions, 90)
+        world.put(mode.value, write_batch(line_of(capture)))
+    assert world.seal() == 16
+    assert compared(world, revision).live.rows == 8
+
+
 def test_the_label_of_a_prediction_counts_for_the_shadow_that_mirrors_it(world: World) -> None:
     revision = staged(world, Mode.SHADOW)
     ids = seal(world, "old", CaptureMode.LIVE, [0.9] * 20 + [0.45] * 20)
