@@ -11,7 +11,7 @@ Values = Mapping[str, list[float]]  # by the name of a quantity, one value a rou
 ONE, MANY, BATCH, TEXT = Cell("json", 1, 1), Cell("json", 1, 32), Cell("json", 64, 8), Cell("json", 1, 16)
 BINARY, BINARY_BATCH = Cell("binary", 1, 32), Cell("binary", 64, 8)
 COLUMNS, COLUMNS_BATCH = Cell("columns", 1, 32), Cell("columns", 64, 8)
-RAW, TURNS = "raw", "custody-in-turns"
+RAW, TURNS, TENTH = "raw", "custody-in-turns", 0.1
 FEATURES = 1.3  # what keys, checks, routing, metrics, decisions and records may cost, of a server that has none of them
 
 
@@ -20,7 +20,7 @@ class Job:
     """One start of a server in a round.
 
     The job "raw" runs the model in a loop without a server; that of TURNS finds not CPU, but what a request costs with its record
-    over what it costs without.
+    over what it costs without. share: of the rows, which is kept; the others are summarised.
     """
 
     server: str
@@ -28,10 +28,12 @@ class Job:
     cells: tuple[Cell, ...]
     deployments: int = 1
     quick: bool = False
+    share: float = 1.0
 
     @property
     def name(self) -> str:
-        return f"{self.server} {self.model}" + (f" x{self.deployments}" if self.deployments > 1 else "")
+        kept = f" {self.share:.0%} kept" if self.share < 1 else ""
+        return f"{self.server} {self.model}" + (f" x{self.deployments}" if self.deployments > 1 else "") + kept
 
     def quantity(self, what: object) -> str:
         """Return the name of something that is measured in this job."""
@@ -44,6 +46,8 @@ JOBS = (
     Job("custody", "trees", (ONE, MANY, BATCH, BINARY, BINARY_BATCH), quick=True),
     Job(TURNS, "trees", (MANY, BATCH, BINARY_BATCH), quick=True),
     Job(TURNS, "text", (TEXT,)),
+    Job(TURNS, "trees", (MANY, BATCH), share=TENTH),
+    Job(TURNS, "columns", (COLUMNS, COLUMNS_BATCH), share=TENTH),
     Job("noop", "trees", (ONE, MANY), quick=True),
     Job("bare", "trees", (ONE, MANY, BATCH), quick=True),
     Job("bare-binary", "trees", (BINARY_BATCH,), quick=True),
@@ -176,6 +180,11 @@ ROWS = (
     Row("capture on / off, json b=64 c=8", _plain(f"{TURNS} trees {BATCH}"), less=True),
     Row("capture on / off, binary b=64 c=8", _plain(f"{TURNS} trees {BINARY_BATCH}"), less=True),
     Row("capture on / off, text, json b=1 c=16", _plain(f"{TURNS} text {TEXT}"), less=True),
+    *(
+        Row(f"capture on / off, 10% kept, {cell}", _plain(f"{TURNS} {model} 10% kept {cell}"), less=True)
+        for model, cells in (("trees", (MANY, BATCH)), ("columns", (COLUMNS, COLUMNS_BATCH)))
+        for cell in cells
+    ),
     Row("30 named columns / one tensor, b=1 c=32", _ratio(f"custody columns {COLUMNS}", _FULL), less=True),
     Row(
         "30 named columns / one tensor, b=64 c=8", _ratio(f"custody columns {COLUMNS_BATCH}", f"custody trees {BATCH}"), less=True

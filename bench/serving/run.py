@@ -143,7 +143,8 @@ def _quantities(job: Job) -> list[str]:
 def _job(session: Session, job: Job) -> None:
     server = SERVERS[job.server]
     with tempfile.TemporaryDirectory(dir=HOME / "serving") as folder:
-        place = Place(session.pythons[server.peer], session.port, session.models[job.model], Path(folder), job.deployments)
+        python, model = session.pythons[server.peer], session.models[job.model]
+        place = Place(python, session.port, model, Path(folder), job.deployments, job.share)
         with running(server, place, job.cells, session.server_core) as one:
             session.values[job.quantity("ready")].append(one.ready_s)
             session.values[job.quantity("pss")].append(one.pss_mib)

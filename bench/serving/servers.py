@@ -25,6 +25,7 @@ class Place:
     model: Model
     folder: Path
     deployments: int = 1
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def environment_of(server: Server, place: Place, launch: Launch) -> dict[str, st
 
 def custody(place: Place, *, in_turns: bool = False) -> Launch:
     """Start the product's inference server, with everything that it does for users; in turns, it records every other 50 ms."""
-    world = publish(place.model, place.folder, place.deployments)
+    world = publish(place.model, place.folder, place.deployments, place.share)
     paths = [path_of(name) for name in names(place.deployments)]
     environment = {"TURNS": str(place.folder / "turns.json")}
     return Launch(world.command(place.port, in_turns=in_turns), paths, environment, {"Authorization": f"Bearer {KEY}"})

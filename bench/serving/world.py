@@ -2,7 +2,7 @@
 
 import base64
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from models import Model
 
 from custody.adapters.blobs.folder import FolderObjects
 from custody.core.digest import digest_of
-from custody.core.manifest import KeyGrant, Manifest, Service, SignedManifest, Target
+from custody.core.manifest import Handling, KeyGrant, Manifest, Service, SignedManifest, Target
+from custody.core.measures.spec import specs_of
+from custody.core.measures.summary import Summary, summarise
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
 
@@ -45,15 +47,28 @@ def names(deployments: int) -> list[str]:
     return [f"model-{number}" for number in range(deployments)]
 
 
-def publish(model: Model, folder: Path, deployments: int = 1) -> World:
-    """Publish a manifest in which so many deployments serve the same model."""
+def publish(model: Model, folder: Path, deployments: int = 1, share: float = 1.0) -> World:
+    """Publish a manifest in which so many deployments serve the same model, and keep a share of their rows."""
     objects = FolderObjects(folder / "objects")
     parity = objects.put(msgspec.json.encode(model.fixture))
     target = Target(ModelRef(model.name, 1), objects.put(model.path.read_bytes()), model.signature, 0.5, parity)
-    services = tuple(Service(DeploymentKey(TENANT, "prod", name), 1, target) for name in names(deployments))
+    if share < 1:
+        target = replace(target, reference=objects.put(msgspec.json.encode(_reference(model).to_json())))
+    keys = (DeploymentKey(TENANT, "prod", name) for name in names(deployments))
+    services = tuple(Service(key, 1, target, handling=Handling(capture_share=share)) for key in keys)
     manifest = Manifest(1, datetime.now(UTC), services, (KeyGrant(digest_of(KEY.encode()), TENANT),))
     text = msgspec.json.encode(manifest).decode()
     key = Ed25519PrivateKey.generate()
     signature = base64.b64encode(key.sign(text.encode())).decode()
     objects.publish("manifest/current", msgspec.json.encode(SignedManifest(text, signature, "bench")))
     return World(folder, key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
+
+
+def _reference(model: Model) -> Summary:
+    """Return a summary of the model's rows, scores and decisions, as the control plane makes it of training data."""
+    given = [*zip(*model.rows, strict=True)]
+    tensors = [tensor.name for tensor in model.signature.inputs]
+    names = tensors if len(tensors) > 1 else [f"{tensors[0]}.{place}" for place in range(len(given))]
+    decisions = [score >= 0.5 for score in model.scores]
+    columns = {**dict(zip(names, given, strict=True)), "score": model.scores, "decision": decisions}
+    return summarise(columns, specs_of(columns))

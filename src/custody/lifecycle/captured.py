@@ -1,5 +1,6 @@
 """Captured predictions as rows: how a sealed batch is written, and how it is read back."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, chain
@@ -9,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from custody.core.measures.spec import spread
 from custody.core.prediction import CaptureBatch, PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
-from custody.lifecycle.rows import spread
 from custody.lifecycle.stores import Ports
 from custody.serving.capture import Capture, CaptureMode
-from custody.serving.sampling import Rest, point_of_text
+from custody.serving.sampling import Rest
 
 INPUT = "input."  # before the name of each model input
 SHARE = "share"  # the chance with which a row was kept; no such column where all rows were
@@ -186,17 +187,24 @@ def answered(table: pa.Table) -> pa.Table:
 
 
 def even(table: pa.Table) -> pa.Table:
-    """Return rows that were kept with one chance: the smallest among them. Who is in at a small share is in at a larger one.
+    """Return rows that were kept with one chance: the smallest among them. Of those with a larger one, a part is drawn by their ids.
 
-    What is left is a uniform sample, so that no statistic needs weights. Rows that were all kept with one chance stay as they are.
+    What is left is a uniform sample, so that no statistic needs weights; who is in it at a small chance is in it at a larger one. A
+    shadow's row is drawn with the answer that it mirrors. Rows that were all kept with one chance stay as they are.
     """
     if SHARE not in table.column_names:
         return table
-    span = pc.min_max(pc.fill_null(table.column(SHARE), 1.0)).as_py()
-    if span["min"] == span["max"]:
+    shares = pc.fill_null(table.column(SHARE), 1.0).to_pylist()
+    least = min(shares, default=1.0)
+    if least == max(shares, default=1.0):
         return table
-    ids = zip(table.column("prediction").to_pylist(), table.column("of").to_pylist(), strict=True)
-    return table.filter(pa.array([point_of_text(of or own) < span["min"] for own, of in ids]))
+    ids = zip(table.column("prediction").to_pylist(), table.column("of").to_pylist(), shares, strict=True)
+    return table.filter(pa.array([share == least or _drawn(of or own) < least / share for own, of, share in ids]))
+
+
+def _drawn(prediction: str) -> float:
+    """Return a stable number in [0, 1), which does not depend on what decided whether the row was kept: BLAKE2b over `even`, NUL, id."""
+    return int.from_bytes(hashlib.blake2b(f"even\0{prediction}".encode(), digest_size=8).digest()) / 2**64
 
 
 def labelled_values(table: pa.Table, labels: dict[str, str]) -> list[str]:

@@ -12,12 +12,13 @@ import pyarrow as pa
 from custody.core.digest import Json
 from custody.core.errors import Conflict, NotFound
 from custody.core.manifest import Target
+from custody.core.measures.spec import spread
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import Role
 from custody.data.split import Split, part_of
 from custody.deployment.revision import Revision
 from custody.lifecycle.captured import INPUT, even, rows_between, with_labels
-from custody.lifecycle.rows import features_of, inputs_of, labels_of, spread, table_of
+from custody.lifecycle.rows import features_of, inputs_of, labels_of, table_of
 from custody.lifecycle.stores import Caller, Ports, Shelf
 from custody.lifecycle.windows import answers_of, window_labels
 from custody.monitoring.betting import RATIOS

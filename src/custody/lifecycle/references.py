@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from custody.core.digest import Digest, parse_digest
+from custody.core.measures.spec import spread
 from custody.core.measures.summary import Summary, empty, merge
 from custody.core.objects import Objects
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.profile import summary_of
-from custody.lifecycle.rows import features_of, inputs_of, spoken, spread, table_of
+from custody.lifecycle.rows import features_of, inputs_of, spoken, table_of
 from custody.lifecycle.stores import Ports, Shelf
 from custody.lifecycle.subjects import standing
 from custody.monitoring.days import FORTNIGHT

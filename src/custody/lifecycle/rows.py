@@ -103,19 +103,6 @@ def _numbers(schema: Schema) -> list[str]:
     return [column.name for column in schema.columns if column.type in _NUMBERS and column.name not in roles]
 
 
-def spread(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one column of plain values for each place of a column of rows: `input` of width 2 becomes `input.0`, `input.1`."""
-    found: dict[str, Any] = {}
-    for name, values in columns.items():
-        first = next((value for value in values if value is not None), None)
-        if isinstance(first, list):
-            for place in range(len(first)):
-                found[f"{name}.{place}"] = [None if value is None else value[place] for value in values]
-        else:
-            found[name] = values
-    return found
-
-
 def labels_of(version: DatasetVersion, table: pa.Table, signature: Signature) -> NDArray[np.bool_]:
     """Return which rows are of the positive class, shape (n,); InvalidInput if the dataset has no target column."""
     if version.schema.target is None:

@@ -1,9 +1,9 @@
-"""The record of answered requests: JSON lines, shipped in compressed batches (format version 4).
+"""The record of answered requests: JSON lines, shipped in compressed batches (format version 4; 5 where rows are sampled).
 
 A line holds the requests that one target answered at the same moment: a column of inputs has the rows of all of them, scores and
 decisions have a list for each. A column is a list of values; one of floats is their bytes, little-endian, in base 64 behind their
-type: `f4:AACAPw==`, where NaN is missing. Versions 1 to 3 had a line for each request, in version 1 with lists only, null for a
-missing number; 3 is still what is written where rows are sampled.
+type: `f4:AACAPw==`, where NaN is missing. Version 5 has some of the rows, with their chance and their places. Versions 1 to 3 had a
+line for each request, in version 1 with lists only, null for a missing number; 3 was what 5 is.
 """
 
 import re
@@ -99,12 +99,12 @@ class _Packed(_Line, tag=2):
     pass
 
 
-class _Sampled(_Line, tag=SAMPLED_VERSION, kw_only=True):
+class _Sampled(_Line, tag=3, kw_only=True):
     share: float
     rows: tuple[int, ...]
 
 
-class _Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
+class Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
     """Requests that one target answered; id: what their ids begin with. event, keys, of: null if that holds for each."""
 
     id: str
@@ -120,8 +120,27 @@ class _Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
     score: list[list[float]]
     decision: list[list[bool]]
 
+    def counts(self) -> list[int]:
+        """Return the rows of each request; ValueError if they are not told alike."""
+        counts = [len(scores) for scores in self.score]
+        by_request = (self.unique, self.us, self.decision, self.event, self.keys, self.of)
+        if not counts or any(len(values) != len(counts) for values in by_request if values is not None):
+            raise ValueError("the requests of a line are not told alike")
+        return counts
 
-_decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | _Together)
+    def columns(self, rows: int) -> dict[str, Column]:
+        """Return the inputs of all rows: floats as arrays of shape (rows,) or (rows, width). ValueError if they do not fit."""
+        return _columns(self.inputs, rows)
+
+
+class Kept(Together, tag=SAMPLED_VERSION, kw_only=True):
+    """The same, of which some rows were kept: share is their chance, rows has their places in each request."""
+
+    share: float
+    rows: list[tuple[int, ...]]
+
+
+_decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | Together | Kept)
 
 
 @lru_cache(4096)
@@ -144,7 +163,11 @@ def line_of(capture: Capture) -> bytes:
     scores, decisions = (orjson.dumps(values, option=_NUMPY) for values in (capture.scores, capture.decisions))
     told = Told(capture.event_ms, capture.keys, str(capture.of) if capture.of else None)
     one = capture.id.unique, capture.latency_us, capture.inputs, scores, decisions
-    return line_of_one(head, capture.at_ms, *one, None if told == Told() else told)
+    line = line_of_one(head, capture.at_ms, *one, None if told == Told() else told)
+    if capture.places is None:
+        return line
+    whole = msgspec.json.decode(line, type=Together)
+    return msgspec.json.encode(Kept(**msgspec.structs.asdict(whole), share=capture.share, rows=[capture.places])) + b"\n"
 
 
 def line_head(start: str, mode: CaptureMode, threshold: float) -> bytes:
@@ -353,16 +376,21 @@ def unpacked(body: bytes) -> list[bytes]:
     return lines
 
 
-def _captures(line: _Line | _Together) -> list[Capture]:
+def together(line: bytes) -> Together | None:
+    """Read a line of this version; None for one of sampled rows, or of another version. Raises as `msgspec` does."""
+    read = _decoder.decode(line)
+    return read if type(read) is Together else None
+
+
+def _captures(line: _Line | Together) -> list[Capture]:
     if isinstance(line, _Line):
         return [_capture(line)]
-    counts = [len(scores) for scores in line.score]
-    by_request = (line.unique, line.us, line.decision, line.event, line.keys, line.of)
-    if not counts or any(len(values) != len(counts) for values in by_request if values is not None):
+    ends = [*accumulate(line.counts())]
+    if isinstance(line, Kept) and len(line.rows) != len(ends):
         raise ValueError("the requests of a line are not told alike")
-    ends = [*accumulate(counts)]
-    inputs = _columns(line.inputs, ends[-1])
+    inputs = {name: plain(column) for name, column in line.columns(ends[-1]).items()}
     none = repeat(None)
+    share, places = (line.share, line.rows) if isinstance(line, Kept) else (1.0, none)
     by_one = (line.unique, line.us, line.event or none, line.keys or none, line.of or none, line.score, line.decision, ends)
     return [
         _checked(
@@ -378,9 +406,13 @@ def _captures(line: _Line | _Together) -> list[Capture]:
                 scores=scores,
                 decisions=decisions,
                 latency_us=us,
+                share=share,
+                places=rows,
             )
         )
-        for unique, us, event, keys, of, scores, decisions, end in zip(*by_one, strict=False)  # `none` goes on for ever
+        for unique, us, event, keys, of, scores, decisions, end, rows in zip(
+            *by_one, places, strict=False
+        )  # `none` goes on for ever
     ]
 
 
@@ -395,7 +427,7 @@ def _capture(line: _Line) -> Capture:
             mode=line.mode,
             of=PredictionId.parse(line.of) if line.of is not None else None,
             threshold=line.threshold,
-            inputs=_columns(line.inputs, len(line.score)),
+            inputs={name: plain(column) for name, column in _columns(line.inputs, len(line.score)).items()},
             scores=line.score,
             decisions=line.decision,
             latency_us=line.us,
@@ -416,20 +448,34 @@ def _checked(capture: Capture) -> Capture:
     return capture
 
 
-def _columns(inputs: Mapping[str, list[Any] | str], rows: int) -> dict[str, list[Any]]:
-    found = {name: _unpacked(column, rows) if isinstance(column, str) else column for name, column in inputs.items()}
+def _columns(inputs: Mapping[str, list[Any] | str], rows: int) -> dict[str, Column]:
+    found: dict[str, Column] = {
+        name: _unpacked(column, rows) if isinstance(column, str) else column for name, column in inputs.items()
+    }
     if any(len(column) != rows for column in found.values()):
         raise ValueError("the columns have different lengths")
     return found
 
 
-def _unpacked(text: str, rows: int) -> list[Any]:
-    """Read floats that were written as bytes; a row of several is a list."""
+def _unpacked(text: str, rows: int) -> NDArray[Any]:
+    """Read floats that were written as bytes: shape (rows,), or (rows, width) where a row has several."""
     kind, _, written = text.partition(":")
     if kind not in _TYPES:
         raise ValueError("a column of bytes has an unknown type")
     values = np.frombuffer(pybase64.b64decode(written, validate=True), _TYPES[kind])
     if not rows or not values.size or values.size % rows:
         raise ValueError("the columns have different lengths")
-    found: list[Any] = orjson.loads(orjson.dumps(values.reshape(rows, -1) if values.size > rows else values, option=_NUMPY))
-    return found  # the fewest digits that tell each number in its own precision, as in a list
+    return values.reshape(rows, -1) if values.size > rows else values
+
+
+def written(column: Column) -> list[Any] | str:
+    """Return a column as a line has it: the bytes of floats as text, other values as they are."""
+    if isinstance(column, np.ndarray) and (begin := _KINDS.get(column.dtype)):
+        return (begin[1:] + pybase64.b64encode(np.ascontiguousarray(column).data)).decode()
+    return plain(column)
+
+
+def plain(column: Column) -> list[Any]:
+    """Return values as JSON has them: the fewest digits that tell a float in its own precision; None for what is not finite."""
+    found: list[Any] = orjson.loads(orjson.dumps(column, option=_NUMPY)) if isinstance(column, np.ndarray) else [*column]
+    return found

@@ -1,28 +1,42 @@
-"""Which captured rows are kept, by a hash of their ids; the others are summarised (lines of format version 3).
+"""Which captured rows are kept, by a number that their ids give; the others are summarised (lines `rest`, of format version 3).
 
 A row is kept if its point lies below the deployment's share: the same on every node and at every attempt, and whoever is kept
 at a small share is kept at every larger one.
 """
 
-import hashlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, compress, repeat
 from typing import Any
 
 import msgspec
-import orjson
+import numpy as np
+from numpy.typing import NDArray
 
 from custody.core.digest import Digest
 from custody.core.errors import InvalidInput
-from custody.core.measures.spec import Spec
-from custody.core.measures.summary import ColumnSummary, Summary, summarise
-from custody.core.prediction import SAMPLED_VERSION, PredictionId
+from custody.core.measures.spec import Kind, Reading, Spec, spread
+from custody.core.measures.summary import ColumnSummary, Summary, count, count_floats, joined
+from custody.core.prediction import ALPHABET, PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
-from custody.serving.capture import Capture, CaptureMode, line_of, read_lines, unpacked, write_batch
+from custody.serving.capture import (
+    Capture,
+    CaptureMode,
+    Column,
+    Kept,
+    Together,
+    line_of,
+    plain,
+    read_lines,
+    together,
+    unpacked,
+    write_batch,
+    written,
+)
 
-_REST = b'{"v":%d,"rest":' % SAMPLED_VERSION
+_REST = b'{"v":3,"rest":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,90 +102,162 @@ class _Group:
 
 
 def point_of_row(id: PredictionId) -> float:  # noqa: A002 - the field's word
-    """Return a stable number in [0, 1) for a prediction.
+    """Return a stable number in [0, 1) for a prediction: from the random part of its id, and its row.
 
-    Source: the first 8 bytes of BLAKE2b over `keep`, NUL and the id's text, as a fraction of 2^64.
+    Source: SplitMix64, Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014, figure 17; seeded with the last 60
+    bits of the id, row i takes number i.
     """
-    return point_of_text(str(id))
+    return float(_points([id.unique], [id.row + 1])[-1])
 
 
-def point_of_text(id: str) -> float:  # noqa: A002 - the field's word
-    """Return the same for an id that is written already."""
-    return int.from_bytes(hashlib.blake2b(f"keep\0{id}".encode(), digest_size=8).digest()) / 2**64
+def _points(uniques: Sequence[str], counts: Sequence[int]) -> NDArray[np.float64]:
+    """Return `point_of_row` of every row of requests, shape (rows,). uniques: what their ids end with."""
+    letters = np.frombuffer("".join(uniques).encode("ascii"), np.uint8).reshape(len(uniques), -1)[:, -12:]
+    seeds = _VALUES[letters] @ _PLACES
+    rows = np.arange(sum(counts), dtype=np.uint64)
+    rows -= np.repeat(np.cumsum(counts, dtype=np.uint64) - np.array(counts, np.uint64), counts)
+    state = np.repeat(seeds, counts) + (rows + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    state = (state ^ (state >> np.uint64(31))) >> np.uint64(11)
+    points: NDArray[np.float64] = state.astype(np.float64) / 2.0**53
+    return points
 
 
-def sampled(lines: bytes, rules: Mapping[tuple[ModelRef, float], Rule]) -> bytes:
+_PLACES = np.uint64(1) << np.arange(55, -1, -5, dtype=np.uint64)
+_VALUES = np.zeros(256, np.uint64)  # of Crockford's letters
+_VALUES[np.frombuffer(ALPHABET.encode(), np.uint8)] = np.arange(32, dtype=np.uint64)
+
+
+def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule]) -> bytes:
     """Keep each row with its rule's share, and summarise the others in lines behind; rows without a rule are all kept.
 
-    A shadow's row goes with the answer that it mirrors, so that pairs stay together.
+    pieces: of whole lines. A shadow's row goes with the answer that it mirrors, so that pairs stay together. Lines of other versions,
+    which an older server left, stay as they are.
     """
     kept: list[bytes] = []
-    rest: dict[_Group, list[tuple[Capture, list[int]]]] = {}
-    every = lines.splitlines(keepends=True)
-    for line, captures in zip(every, read_lines(lambda: every), strict=True):
-        first = captures[0]  # the others are of the same target, with the same inputs
-        rule = rules.get((first.id.model, first.threshold))
-        if rule is None or rule.share >= 1 or first.share < 1 or not rule.sources <= {*first.inputs, "score", "decision"}:
+    rest: dict[_Group, _Gone] = {}
+    for line in chain.from_iterable(piece.splitlines(keepends=True) for piece in pieces):
+        told = together(line)
+        if told is None:
             kept.append(line)
             continue
-        day = datetime.fromtimestamp(first.at_ms / 1000, UTC).date().isoformat()
-        group = _Group(first.id.deployment, first.id.model, first.threshold, first.mode, day)
-        for capture in captures:
-            stay, go = _parted(capture, rule.share)
-            if stay:
-                kept.append(_picked(capture, stay, rule.share))
-            if go:
-                rest.setdefault(group, []).append((capture, go))
-    return b"".join([*kept, *(_rest_line(group, rules[group.model, group.threshold], parts) for group, parts in rest.items())])
+        counts = told.counts()
+        rows = sum(counts)
+        first = PredictionId.parse(told.id + told.unique[0])  # the others are of the same target
+        rule = rules.get((first.model, told.threshold))
+        inputs = told.columns(rows) if rule is not None and rule.share < 1 else {}
+        columns = spread(inputs)
+        if rule is None or not rule.sources <= {*columns, "score", "decision"}:
+            kept.append(line)
+            continue
+        mirrored = told.of or repeat(None)
+        uniques = [own if of is None else PredictionId.parse(of).unique for own, of in zip(told.unique, mirrored, strict=False)]
+        stay = _points(uniques, counts) < rule.share
+        if stay.any():
+            kept.append(_picked(told, inputs, counts, stay, rule.share))
+        if not stay.all():
+            day = datetime.fromtimestamp(told.at / 1000, UTC).date().isoformat()
+            group = _Group(first.deployment, first.model, told.threshold, told.mode, day)
+            rest.setdefault(group, _Gone(rule)).add(told, counts, columns, ~stay)
+    return b"".join([*kept, *(_rest_line(group, gone) for group, gone in rest.items())])
 
 
-def _parted(capture: Capture, share: float) -> tuple[list[int], list[int]]:
-    own = capture.of or capture.id
-    points = [point_of_row(own.of_row(row)) for row in range(capture.rows)]
-    return [i for i, one in enumerate(points) if one < share], [i for i, one in enumerate(points) if one >= share]
+def _picked(told: Together, inputs: Mapping[str, Column], counts: Sequence[int], stay: NDArray[np.bool_], share: float) -> bytes:
+    """Write the rows of a line that stay as a line."""
+    places: dict[int, list[int]] = {}  # of rows, by the number of their request
+    requests, first = np.repeat(np.arange(len(counts)), counts), np.cumsum(counts) - counts
+    for request, row in zip(requests[stay].tolist(), np.flatnonzero(stay).tolist(), strict=True):
+        places.setdefault(request, []).append(row - int(first[request]))
+
+    def some(values: Sequence[Any] | None) -> Any:
+        return None if values is None else [values[request] for request in places]
+
+    def each(values: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        return [[values[request][place] for place in rows] for request, rows in places.items()]
+
+    keys = told.keys and [
+        None if (names := told.keys[request]) is None else tuple(names[place] for place in rows)
+        for request, rows in places.items()
+    ]
+    kept = Kept(
+        id=told.id,
+        at=told.at,
+        unique=some(told.unique),
+        us=some(told.us),
+        event=some(told.event),
+        keys=keys,
+        mode=told.mode,
+        of=some(told.of),
+        threshold=told.threshold,
+        inputs={name: written(_where(column, stay)) for name, column in inputs.items()},
+        score=each(told.score),
+        decision=each(told.decision),
+        share=share,
+        rows=[tuple(rows) for rows in places.values()],
+    )
+    return msgspec.json.encode(kept) + b"\n"
 
 
-def _picked(capture: Capture, rows: list[int], share: float) -> bytes:
-    document = {
-        "v": SAMPLED_VERSION,
-        "id": str(capture.id),
-        "at": capture.at_ms,
-        "event": capture.event_ms,
-        "keys": [capture.keys[row] for row in rows] if capture.keys else None,
-        "mode": capture.mode,
-        "of": str(capture.of) if capture.of else None,
-        "threshold": capture.threshold,
-        "inputs": {name: [column[row] for row in rows] for name, column in capture.inputs.items()},
-        "score": [capture.scores[row] for row in rows],
-        "decision": [capture.decisions[row] for row in rows],
-        "us": capture.latency_us,
-        "share": share,
-        "rows": rows,
-    }
-    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+def _where(column: Column, chosen: NDArray[np.bool_]) -> Column:
+    return column[chosen] if isinstance(column, np.ndarray) else [*compress(column, chosen)]
 
 
-def _rest_line(group: _Group, rule: Rule, parts: Sequence[tuple[Capture, list[int]]]) -> bytes:
-    columns: dict[str, list[Any]] = {name: [] for name in rule.sources}
-    for capture, rows in parts:
-        told = {**capture.inputs, "score": capture.scores, "decision": capture.decisions}
-        for name, values in columns.items():
-            values += [told[name][row] for row in rows]
-    summary = summarise(columns, rule.specs)
-    at = [capture.at_ms for capture, _ in parts]
-    event = [c.at_ms if c.event_ms is None else min(c.event_ms, c.at_ms) for c, _ in parts]  # as the kept rows are read
+class _Gone:
+    """The rows of a group that are not kept."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.at: list[int] = []
+        self.event: list[int] = []
+        self._parts: dict[str, list[Column]] = {name: [] for name in rule.sources}
+
+    def add(self, told: Together, counts: Sequence[int], columns: Mapping[str, Column], go: NDArray[np.bool_]) -> None:
+        """Count the rows of a line where `go` is true."""
+        self.at.append(told.at)
+        if told.event is None:
+            self.event.append(told.at)
+        else:
+            answered = [told.event[request] for request in {*np.repeat(np.arange(len(counts)), counts)[go].tolist()}]
+            self.event += [told.at if event is None else min(event, told.at) for event in answered]  # as the kept rows are read
+        for name, parts in self._parts.items():
+            if name in ("score", "decision"):
+                column: Column = np.array([*chain.from_iterable(told.score if name == "score" else told.decision)])
+            else:
+                column = columns[name]
+            parts.append(_where(column, go))
+
+    def summary(self) -> Summary:
+        """Return their counts."""
+        return joined(_counted(spec, self._parts[spec.source]) for spec in self.rule.specs)
+
+
+def _counted(spec: Spec, parts: Sequence[Column]) -> ColumnSummary:
+    """Count the values of a column."""
+    types = {part.dtype if isinstance(part, np.ndarray) else None for part in parts}
+    if len(types) == 1 and None not in types:
+        values = np.concatenate(parts)
+        if values.dtype.kind == "f" and spec.kind is Kind.NUMBER and spec.reading is Reading.VALUE:
+            return count_floats(spec, values)
+        if values.dtype == bool:
+            return count(spec, (values,))
+    return count(spec, ([value for part in parts for value in plain(part)],))
+
+
+def _rest_line(group: _Group, gone: _Gone) -> bytes:
+    summary = gone.summary()
     rest = Rest(
         str(group.key),
         str(group.model),
         group.threshold,
         group.mode,
         group.day,
-        rule.reference,
-        rule.share,
+        gone.rule.reference,
+        gone.rule.share,
         summary.rows,
-        (min(at), max(at)),
-        (min(event), max(event)),
-        [dict(column.to_json()) for column in summary.columns],
+        (min(gone.at), max(gone.at)),
+        (min(gone.event), max(gone.event)),
+        [column.to_json(quickly=True) for column in summary.columns],
     )
     return _REST + msgspec.json.encode(rest) + b"}\n"
 

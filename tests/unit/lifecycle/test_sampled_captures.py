@@ -17,7 +17,7 @@ from custody.lifecycle.publish import CURRENT, publish
 from custody.lifecycle.references import read_summary
 from custody.lifecycle.release import Plan, advance, release
 from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
-from custody.serving.sampling import Rule, open_batch, point_of_text, sampled
+from custody.serving.sampling import Rule, open_batch, point_of_row, sampled
 
 
 def published(world: World) -> Manifest:
@@ -68,7 +68,7 @@ def test_the_manifest_says_the_share_and_by_which_reference_the_others_are_count
 
 def test_drift_looks_at_all_traffic_whatever_share_was_kept(live: World) -> None:
     _, lines = answers(live, "a", 400)
-    part = sampled(lines, {(CHURN_1, 0.4): rule(live)})
+    part = sampled([lines], {(CHURN_1, 0.4): rule(live)})
     live.put("a", write_batch(part))
     assert live.seal() == len(open_batch(write_batch(part))[0]) < 400
     summary = read_summary(live.ports.stores.objects, looks(live)[0])
@@ -82,7 +82,7 @@ def test_a_sampled_look_is_the_same_to_the_bit_as_one_at_all_rows(live: World) -
     _, lines = answers(live, "a", 400)
     live.put("a", write_batch(lines))
     live.seal()
-    part = sampled(lines, {(CHURN_1, 0.4): rule(live)})
+    part = sampled([lines], {(CHURN_1, 0.4): rule(live)})
     live.put("b", write_batch(part))
     live.seal()
     first, second = (read_summary(live.ports.stores.objects, batch) for batch in looks(live)[:2])
@@ -93,7 +93,7 @@ def test_a_sampled_look_is_the_same_to_the_bit_as_one_at_all_rows(live: World) -
 
 def test_a_batch_of_which_no_row_was_kept_is_sealed_once_and_counts(live: World) -> None:
     _, lines = answers(live, "a", 150)
-    part = sampled(lines, {(CHURN_1, 0.4): Rule(1e-9, rule(live).reference, rule(live).specs)})
+    part = sampled([lines], {(CHURN_1, 0.4): Rule(1e-9, rule(live).reference, rule(live).specs)})
     live.put("a", write_batch(part))
     assert live.seal() == 0
     assert live.shipped() == []
@@ -111,7 +111,7 @@ def test_a_batch_of_which_no_row_was_kept_is_sealed_once_and_counts(live: World)
 def test_counts_by_another_reference_are_not_looked_at_and_the_entry_says_so(live: World) -> None:
     _, lines = answers(live, "a", 150)
     old = rule(live)
-    live.put("a", write_batch(sampled(lines, {(CHURN_1, 0.4): Rule(0.2, digest_of(b"another"), old.specs)})))
+    live.put("a", write_batch(sampled([lines], {(CHURN_1, 0.4): Rule(0.2, digest_of(b"another"), old.specs)})))
     assert live.seal() > 0
     entry = [one for one in live.ports.stores.ledger.entries() if one.kind == "captures.sealed"][-1]
     assert "another reference" in str(entry.body["drift_not_computed"])
@@ -119,20 +119,26 @@ def test_counts_by_another_reference_are_not_looked_at_and_the_entry_says_so(liv
 
 def test_rows_of_two_shares_become_one_uniform_sample(live: World) -> None:
     ids, lines = answers(live, "a", 300)
-    part = sampled(lines, {(CHURN_1, 0.4): rule(live)})
+    part = sampled([lines], {(CHURN_1, 0.4): rule(live)})
     whole, some = open_batch(write_batch(lines))[0], open_batch(write_batch(part))[0]
     both = pa.concat_tables([capture_table(whole), capture_table(some)], promote_options="permissive")
-    inside = [str(one) for one in ids if point_of_text(str(one)) < 0.2]
-    assert even(both).column("prediction").to_pylist() == inside * 2
+    inside = [str(one) for one in ids if point_of_row(one) < 0.2]
+    rows = even(both).column("prediction").to_pylist()
+    drawn = rows[: len(rows) - len(inside)]
+    assert rows[len(drawn) :] == inside
+    assert abs(len(drawn) - 60) < 5 * (300 * 0.2 * 0.8) ** 0.5
+    assert len({*drawn} & {*inside}) < len(drawn) / 2  # whether a row was kept says nothing about whether it is drawn
+    third = both.set_column(both.column_names.index("share"), "share", pa.array([0.5] * 300 + [0.2] * len(inside)))
+    assert {*drawn} < {*even(third).column("prediction").to_pylist()[: -len(inside)]}
     assert even(capture_table(whole)).num_rows == 300
     assert even(capture_table(some)).num_rows == len(inside)
 
 
 def test_a_kept_row_is_found_by_its_id_and_another_is_not(live: World) -> None:
     ids, lines = answers(live, "a", 60)
-    live.put("a", write_batch(sampled(lines, {(CHURN_1, 0.4): rule(live)})))
+    live.put("a", write_batch(sampled([lines], {(CHURN_1, 0.4): rule(live)})))
     live.seal()
-    kept = {str(one) for one in ids if point_of_text(str(one)) < 0.2}
+    kept = {str(one) for one in ids if point_of_row(one) < 0.2}
     assert 0 < len(kept) < 60
     assert {str(one) for one in ids if row_of(live.ports, one) is not None} == kept
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from custody.core.digest import Digest
 from custody.core.errors import InvalidInput
-from custody.core.measures.spec import specs_of
-from custody.core.measures.summary import Summary, empty, merge, summarise
+from custody.core.measures.spec import Kind, Spec, specs_of, spread
+from custody.core.measures.summary import Summary, count, count_floats, empty, merge, summarise
 from custody.core.prediction import PredictionId, unique_at
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
@@ -24,11 +25,13 @@ from custody.serving.capture import (
     line_after,
     line_head,
     line_of,
+    plain,
     read_batch,
     unpacked,
     write_batch,
 )
-from custody.serving.sampling import Rest, Rule, open_batch, point_of_row, sampled, without
+from custody.serving.sampling import Rest, Rule, open_batch, point_of_row, without
+from custody.serving.sampling import sampled as sampled_pieces
 
 KEY, MODEL = DeploymentKey(TenantId("acme"), "prod", "churn"), ModelRef("churn", 3)
 AT = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp() * 1000)
@@ -72,6 +75,10 @@ def together(captures: list[Capture]) -> bytes:
         [orjson.dumps(one.decisions) for one in captures],
         [Told(one.event_ms, one.keys) for one in captures],
     )
+
+
+def sampled(lines: bytes, rules: dict[tuple[ModelRef, float], Rule]) -> bytes:
+    return sampled_pieces([lines], rules)
 
 
 def rules(share: float) -> dict[tuple[ModelRef, float], Rule]:
@@ -180,6 +187,93 @@ def test_a_line_with_a_wrong_share_or_places_is_refused(change: dict[str, Any]) 
     line = orjson.loads((Path(__file__).parent / "capture_v1.ndjson").read_bytes())
     good = {**line, "v": 3, "share": 0.5, "rows": [0, 4]}
     assert read_batch(write_batch(orjson.dumps(good) + b"\n"))[0].places == (0, 4)
+    with pytest.raises(InvalidInput):
+        read_batch(write_batch(orjson.dumps({**good, **change}) + b"\n"))
+
+
+floats = (
+    st.floats(width=32)
+    | st.sampled_from([0.1, 0.2, 0.3, 0.7, 1e-40, -0.0])
+    | st.integers(-900, 900).map(lambda cents: cents / 100)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(["<f2", "<f4", "<f8"]).flatmap(
+        lambda kind: st.lists(floats, min_size=1, max_size=60).map(lambda values: with_no_warnings(values, kind))
+    ),
+    st.sampled_from([0.1, 0.25, 1.0]),
+    st.sampled_from([0.0, 0.1, 5.0]),
+)
+def test_floats_are_counted_as_they_are_read_from_a_kept_row(values: np.ndarray, scale: float, center: float) -> None:
+    spec = Spec("x", Kind.NUMBER, "x", center=center, scale=scale)
+    assert count_floats(spec, values) == count(spec, (plain(values),))
+
+
+def with_no_warnings(values: list[float], kind: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return np.array(values, kind)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=8), st.sampled_from([0.1, 0.5]), st.sampled_from(["<f4", "<f8", "<i8"]))
+def test_one_tensor_of_several_columns_is_sampled_as_its_reference_names_them(sizes: list[int], share: float, kind: str) -> None:
+    rng = np.random.default_rng(sum(sizes))
+    tensors = [rng.normal(0, 50, (n, 2)).astype(kind) for n in sizes]
+    scores = [rng.random(n) for n in sizes]
+    line = line_after(
+        line_head("acme:prod:churn:1:churn@3:", CaptureMode.LIVE, 0.5),
+        AT,
+        [unique_at(AT + number, f"{number:010}".encode()) for number in range(len(sizes))],
+        [9] * len(sizes),
+        [{"x": one} for one in tensors],
+        [orjson.dumps(one, option=orjson.OPT_SERIALIZE_NUMPY) for one in scores],
+        [orjson.dumps([True] * n) for n in sizes],
+    )
+    whole: list[Capture] = read_batch(write_batch(line))
+    specs = specs_of({"x.0": [-30.0, 1.5, 40.0], "x.1": [-30.0, 1.5, 40.0], "score": [0.1, 0.9], "decision": [True, False]})
+    kept, rest = open_batch(write_batch(sampled(line, {(MODEL, 0.5): Rule(share, REFERENCE, specs)})))
+
+    def summed(captures: list[Capture]) -> Summary:
+        if not captures:
+            return empty(specs)
+        columns = spread({"x": [row for one in captures for row in one.inputs["x"]]})
+        told = {name: [value for one in captures for value in getattr(one, f"{name}s")] for name in ("score", "decision")}
+        return summarise({**columns, **told}, specs)
+
+    total = summed(kept)
+    for one in rest:
+        total = merge(total, one.summary(specs))
+    assert total == summed(whole)
+    rows = {str(one.id.of_row(i)): one.inputs["x"][i] for one in whole for i in range(one.rows)}
+    found = {str(one.id.of_row(place)): one.inputs["x"][i] for one in kept for i, place in enumerate(one.places or ())}
+    assert found == {name: row for name, row in rows.items() if point_of_row(PredictionId.parse(name)) < share}
+
+
+def test_lines_of_an_older_server_are_kept_as_they_are() -> None:
+    lines = (Path(__file__).parent / "capture_v1.ndjson").read_bytes()
+    rule = Rule(0.01, REFERENCE, specs_of({"score": [0.1, 0.9]}))
+    every = read_batch(write_batch(lines))
+    assert sampled(lines, {(one.id.model, one.threshold): rule for one in every}) == lines
+
+
+def test_a_sampled_record_is_written_as_it_was_read() -> None:
+    every = [replace(capture(number, [(1.0, "a", 0.5, True)] * 3, keys=(f"p{number}",) * 3), at_ms=AT) for number in range(9)]
+    kept, _ = open_batch(write_batch(sampled(together(every), rules(0.6))))
+    assert len(kept) > 5
+    assert all(one.places is not None for one in kept)
+    assert read_batch(write_batch(lines_of(kept))) == kept
+    less = without(write_batch(sampled(together(every), rules(0.6))), lambda one: one.keys == ("p7",) * len(one.keys or ()))
+    assert less is not None
+    assert open_batch(less)[0] == [one for one in kept if one.keys and "p7" not in one.keys]
+
+
+@pytest.mark.parametrize("change", [{"share": 0}, {"rows": []}, {"rows": [[0]] * 3}, {"rows": [[1, 0]] * 2}, {"us": [1]}])
+def test_a_line_of_sampled_requests_that_does_not_fit_is_refused(change: dict[str, Any]) -> None:
+    every = [replace(capture(number, [(1.0, "a", 0.5, True)] * 2), at_ms=AT) for number in range(2)]
+    good = {**orjson.loads(together(every)), "v": 5, "share": 0.5, "rows": [[0, 4], [2, 3]]}
+    assert [one.places for one in read_batch(write_batch(orjson.dumps(good) + b"\n"))] == [(0, 4), (2, 3)]
     with pytest.raises(InvalidInput):
         read_batch(write_batch(orjson.dumps({**good, **change}) + b"\n"))
 

@@ -126,7 +126,11 @@ def levels_read(pieces: Iterable[Values]) -> Iterator[tuple[str | None, int]]:
     for known, group in groupby(pieces, arrow.is_arrow):
         if not known:
             for piece in group:
-                yield from Counter(_levels_of(_listed(piece))).items()
+                if isinstance(piece, np.ndarray) and piece.dtype == bool:
+                    true = int(piece.sum())
+                    yield from ((level, rows) for level, rows in (("true", true), ("false", piece.size - true)) if rows)
+                else:
+                    yield from Counter(_levels_of(_listed(piece))).items()
             continue
         for values, rows, null in arrow.tally(chain.from_iterable(map(arrow.chunks_of, group))):
             yield None, null
@@ -288,3 +292,22 @@ def specs_of(columns: Mapping[str, Values]) -> tuple[Spec, ...]:
     if not columns:
         raise InvalidInput("A reference needs at least one column.")
     return tuple(spec for column, values in columns.items() for spec in spec_of(column, values))
+
+
+def spread(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one column of plain values for each place of a column of rows: `input` of width 2 becomes `input.0`, `input.1`.
+
+    columns: n values each; a value of several is a list, or a row of an array of shape (n, width).
+    """
+    found: dict[str, Any] = {}
+    for name, values in columns.items():
+        if isinstance(values, np.ndarray) and values.ndim > 1:
+            found |= {f"{name}.{place}": values[:, place] for place in range(values.shape[1])}
+            continue
+        first = next((value for value in values if value is not None), None)
+        if isinstance(first, list):
+            for place in range(len(first)):
+                found[f"{name}.{place}"] = [None if value is None else value[place] for value in values]
+        else:
+            found[name] = values
+    return found

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Self
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from custody.core.digest import Json
@@ -92,10 +93,11 @@ class ColumnSummary:
         found: list[float] = (low / 2 + high / 2).tolist()
         return found
 
-    def to_json(self) -> dict[str, Json]:
-        """Write the counts compactly: sorted keys as differences, deflated, base64."""
+    def to_json(self, *, quickly: bool = False) -> dict[str, Json]:
+        """Write the counts compactly: sorted keys as differences, deflated, base64; quickly: what is not kept for long."""
         special: list[Json] = [self.null, self.nan, self.high, self.low]
-        return {"special": special, "keys": pack(np.diff(self.keys, prepend=0)), "counts": pack(self.counts)}
+        keys, counts = (pack(numbers, quickly=quickly) for numbers in (np.diff(self.keys, prepend=0), self.counts))
+        return {"special": special, "keys": keys, "counts": counts}
 
     @classmethod
     def from_json(cls, spec: Spec, body: Mapping[str, Json]) -> Self:
@@ -196,6 +198,33 @@ def _few_numbers(spec: Spec, values: Values) -> ColumnSummary:
     prefixes = _prefixes(spec, numbers, np.empty(numbers.size), np.empty(numbers.size, dtype=np.float32))
     present, counts = np.unique(prefixes, return_counts=True)
     return _in_order(spec, present.astype(np.int64), counts.astype(np.int64), null)
+
+
+def count_floats(spec: Spec, values: NDArray[Any]) -> ColumnSummary:
+    """Count floats by what they are when written with the fewest digits that tell them in their own precision, 0.1 say, and read.
+
+    What is not finite has no value. values: shape (n,). The spec is a number's own.
+    """
+    finite = values[np.isfinite(values)]
+    wide, narrow = np.empty(finite.size), np.empty(finite.size, dtype=np.float32)
+    if finite.dtype == np.float64:
+        prefixes = _prefixes(spec, finite, wide, narrow)
+    else:  # those digits lie within half a step of the float: most often in the same bucket
+        with np.errstate(over="ignore"):
+            half = np.spacing(np.abs(finite)).astype(np.float64)
+        half /= 2
+        low, prefixes = _prefixes(spec, finite - half, wide, narrow), _prefixes(spec, finite + half, wide, np.empty_like(narrow))
+        if (unclear := low != prefixes).any():
+            exact = np.array(orjson.loads(orjson.dumps(finite[unclear], option=orjson.OPT_SERIALIZE_NUMPY)))
+            prefixes[unclear] = _prefixes(spec, exact, np.empty(exact.size), np.empty(exact.size, dtype=np.float32))
+    if finite.size < _FEW:
+        found, counts = np.unique(prefixes, return_counts=True)
+        present = found.astype(np.int64)
+    else:
+        table = np.bincount(prefixes)
+        present = np.flatnonzero(table != 0)
+        counts = table[present]
+    return _in_order(spec, present, counts.astype(np.int64), values.size - finite.size)
 
 
 def _categorical(spec: Spec, pieces: Iterable[Values]) -> ColumnSummary:

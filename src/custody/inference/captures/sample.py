@@ -50,4 +50,4 @@ class Sampler:
                 reference = Summary.from_json(msgspec.json.decode(self._objects.get(target.reference)))
                 self._rules[name] = Rule(share, target.reference, reference.specs)
             rules[target.model, target.threshold] = self._rules[name]
-        return (sampled(b"".join(whole), rules),) if rules else whole
+        return (sampled(whole, rules),) if rules else whole
