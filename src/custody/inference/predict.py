@@ -140,7 +140,7 @@ class Predictor:
             else:
                 self._desk.recorder.record(arm, scored, parameters, unique, since)
             if (candidate := self._served.candidate) is not None and candidate.mode is CaptureMode.SHADOW:
-                self._desk.shadow.show(candidate, request, parameters, predicted.id)
+                self._desk.shadow.show(candidate, request, parameters, arm, unique)
         except Exception as error:
             error.arm = arm  # type: ignore[attr-defined]  # whose failure it is, see `blamed`
             raise
@@ -214,9 +214,9 @@ class Predictor:
         if self._pinned is not None:
             return self._pinned
         served = self._served
-        if served.candidate is not None and canary_answers(served.service.candidate, point_of(served.live.key, entity)):
-            return served.candidate
-        return served.live
+        if served.candidate is None or served.candidate.mode is CaptureMode.SHADOW:
+            return served.live
+        return served.candidate if canary_answers(served.service.candidate, point_of(served.live.key, entity)) else served.live
 
 
 def blamed(error: Exception) -> Arm | None:

@@ -352,7 +352,7 @@ def shadow_arm(key: DeploymentKey, model: Held | None, *, takes_s: float = 0.0) 
 def shown(shadow: Shadow, arm: Arm, times: int = 1) -> None:
     request = read_request(b'{"inputs":[{"name":"x","datatype":"FP32","shape":[1],"data":[1.0]}]}', None)
     for _ in range(times):
-        shadow.show(arm, request, Parameters(), PredictionId(CHURN, 1, ModelRef("m", 1), "01KJMMA2G00000000000000000"))
+        shadow.show(arm, request, Parameters(), arm, "01KJMMA2G00000000000000000")
 
 
 def recorder_of(folder: Path) -> Recorder:

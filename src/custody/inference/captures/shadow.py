@@ -26,15 +26,21 @@ _QUICK_S, _PAUSE_S = 0.001, 0.005  # what candidates may take of the event loop 
 _log = logging.getLogger("custody.inference")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Shadowed:
-    """One request to be shown; cost: the bytes that it counts."""
+    """One request to be shown; answered, unique: who answered it, and the end of that answer's id. cost: the bytes that it counts."""
 
     arm: Arm
     request: Asked
     parameters: Parameters
-    of: PredictionId
+    answered: Arm
+    unique: str
     cost: int
+
+    @property
+    def of(self) -> PredictionId:
+        """Return the answer's id."""
+        return PredictionId(self.answered.key, self.answered.revision, self.answered.target.model, self.unique)
 
 
 @dataclass(slots=True, eq=False)
@@ -78,16 +84,18 @@ class Shadow:
         self._pace, self._turns = asyncio.Lock(), defaultdict[TenantId, asyncio.Lock](asyncio.Lock)
         self._threads = ThreadPoolExecutor(_AT_ONCE, "shadow")
 
-    def show(self, arm: Arm, request: Asked, parameters: Parameters, of: PredictionId) -> None:
+    def show(self, arm: Arm, request: Asked, parameters: Parameters, answered: Arm, unique: str) -> None:
         """Have a request that was answered shown to a candidate when its turn comes."""
-        job = _Shadowed(arm, request, parameters, of, max(request.size_bytes, _LEAST_BYTES))
-        line = self._lines.get(arm.place)
+        line, cost = self._lines.get(arm.place), max(request.size_bytes, _LEAST_BYTES)
         if line is None:
             line = self._lines[arm.place] = _Line()
             line.task = asyncio.get_running_loop().create_task(self._work(arm.place, line))
-        line.jobs.append(job)
-        line.cost += job.cost
-        self._bytes += job.cost
+        elif self._bytes + cost > self._most_bytes and len(self._lines) == 1:  # it would be dropped: a busy server does no more for it
+            arm.meter.dropped += 1
+            return
+        line.jobs.append(_Shadowed(arm, request, parameters, answered, unique, cost))
+        line.cost += cost
+        self._bytes += cost
         while self._bytes > self._most_bytes:
             self._drop(max(self._lines.values(), key=lambda line: line.cost))
 
