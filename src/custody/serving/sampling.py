@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from custody.core.digest import Digest
 from custody.core.errors import InvalidInput
 from custody.core.measures.spec import Kind, Reading, Spec, spread
-from custody.core.measures.summary import ColumnSummary, Summary, count, count_floats, joined
+from custody.core.measures.summary import ColumnSummary, Summary, count, count_floats, joined, summarise
 from custody.core.prediction import ALPHABET, PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.serving.capture import (
@@ -104,8 +104,8 @@ class _Group:
 def point_of_row(id: PredictionId) -> float:  # noqa: A002 - the field's word
     """Return a stable number in [0, 1) for a prediction: from the random part of its id, and its row.
 
-    Source: SplitMix64, Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014, figure 17; seeded with the last 60
-    bits of the id, row i takes number i.
+    Source: splitmix64 (Vigna 2015, after Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014), seeded with the
+    last 60 bits of the id; row i takes its number i, of which the 53 highest bits are a fraction.
     """
     return float(_points([id.unique], [id.row + 1])[-1])
 
@@ -241,7 +241,7 @@ def _counted(spec: Spec, parts: Sequence[Column]) -> ColumnSummary:
             return count_floats(spec, values)
         if values.dtype == bool:
             return count(spec, (values,))
-    return count(spec, ([value for part in parts for value in plain(part)],))
+    return summarise({spec.source: [value for part in parts for value in plain(part)]}, (spec,)).columns[0]
 
 
 def _rest_line(group: _Group, gone: _Gone) -> bytes:

@@ -15,7 +15,7 @@ from custody.core.digest import Digest
 from custody.core.errors import InvalidInput
 from custody.core.measures.spec import Kind, Spec, specs_of, spread
 from custody.core.measures.summary import Summary, count, count_floats, empty, merge, summarise
-from custody.core.prediction import PredictionId, unique_at
+from custody.core.prediction import ALPHABET, PredictionId, unique_at
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
 from custody.serving.capture import (
@@ -249,6 +249,13 @@ def test_one_tensor_of_several_columns_is_sampled_as_its_reference_names_them(si
     rows = {str(one.id.of_row(i)): one.inputs["x"][i] for one in whole for i in range(one.rows)}
     found = {str(one.id.of_row(place)): one.inputs["x"][i] for one in kept for i, place in enumerate(one.places or ())}
     assert found == {name: row for name, row in rows.items() if point_of_row(PredictionId.parse(name)) < share}
+
+
+def test_a_row_s_number_is_that_of_the_published_generator() -> None:
+    numbers = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    seed = "".join(ALPHABET[1234567 >> shift & 31] for shift in range(55, -1, -5))
+    one = PredictionId(KEY, 1, MODEL, unique_at(AT, bytes(10))[:14] + seed)
+    assert [point_of_row(one.of_row(row)) for row in range(5)] == [(number >> 11) / 2**53 for number in numbers]
 
 
 def test_lines_of_an_older_server_are_kept_as_they_are() -> None:
