@@ -1,30 +1,26 @@
-"""The detector that runs the pack: gates, shapes, checks, then the words that must stand near."""
+"""The detector that runs the pack: a quick look, shapes, checks, then the words that must stand near."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 
 from custody.privacy.context import near, said, spoken
 from custody.privacy.finding import Finding
-from custody.privacy.patterns.gates import Gates, folded
 from custody.privacy.patterns.pack import PACK, Pack
 from custody.privacy.patterns.pattern import Pattern, Tier
-from custody.privacy.ports import Prefilter
+from custody.privacy.patterns.prefilter import Prefilter
 from custody.privacy.tags import blanked
 
-_Compiled = tuple[Callable[[str], Iterator[re.Match[str]]], str | int, tuple[str, ...]]
+_Compiled = tuple[Callable[[str], Iterator[re.Match[str]]], str | int, bool]
 
 
 class PatternDetector:
-    """Finds what has a shape; without a prefilter it needs no library.
+    """Finds what has a shape; findings may overlap."""
 
-    prefilter: made for `pack.of(tier)`, in that order. Findings may overlap.
-    """
-
-    def __init__(self, tier: Tier = Tier.DEFAULT, *, pack: Pack = PACK, prefilter: Prefilter | None = None) -> None:
+    def __init__(self, tier: Tier = Tier.DEFAULT, *, pack: Pack = PACK) -> None:
         self.patterns = pack.of(tier)
         self.name = f"patterns-{tier.value} {pack.version}.{pack.digest[:12]}"
         self._tier = tier
-        self._prefilter = prefilter or Gates(self.patterns)
+        self._prefilter = Prefilter(self.patterns, tier)
         self._compiled: dict[int, _Compiled] = {}
 
     def find(self, texts: Sequence[str], *, hint: str = "") -> Sequence[Sequence[Finding]]:
@@ -37,13 +33,9 @@ class PatternDetector:
 
     def _found(self, text: str, fired: Sequence[int], hint: str) -> Sequence[Finding]:
         found: list[Finding] = []
-        around = heard = ""
+        around = ""
         for index in fired:
             pattern, (finditer, group, asked) = self.patterns[index], self._compiled.get(index) or self._compile(index)
-            if asked:
-                heard = heard or folded(f"{hint}\n{text}")
-                if not any(map(heard.__contains__, asked)):  # most texts say none of its words: that is quicker to see
-                    continue
             for match in finditer(text):
                 start, end = match.span(group)
                 cuts = pattern.check.cuts(text[start:end]) if pattern.check else ((0, end - start),)
@@ -56,11 +48,10 @@ class PatternDetector:
         return found
 
     def _compile(self, index: int) -> _Compiled:
-        """Return how a row searches, the group that it means, and the words, folded, of which it needs one near, if any."""
+        """Return how a row searches, the group that it means, and whether it needs a word near."""
         row = self.patterns[index]
         regex = re.compile(row.regex)
-        words = tuple(dict.fromkeys(map(folded, row.context))) if row.asked(self._tier) else ()
-        made = self._compiled[index] = regex.finditer, "v" if "v" in regex.groupindex else 0, words
+        made = self._compiled[index] = regex.finditer, "v" if "v" in regex.groupindex else 0, row.asked(self._tier)
         return made
 
 

@@ -1,6 +1,6 @@
-"""What privacy needs from outside: detectors of personal data, a quick test which patterns may be in a text, kept consent."""
+"""What privacy needs from outside: detectors of personal data, kept consent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -22,14 +22,6 @@ class Detector(Protocol):
 
     def find(self, texts: Sequence[str], *, hint: str = "") -> Sequence[Sequence[Finding]]:
         """Return the findings of each text, in order; hint is what is said around all of them, a column's name say."""
-        ...
-
-
-class Prefilter(Protocol):
-    """Tells which patterns may be in a text; it may name too many, never too few."""
-
-    def candidates(self, texts: Sequence[str], *, hint: str = "") -> Iterator[Sequence[int]]:
-        """Yield, for each text, the ascending indices of the patterns to run; words of the hint count as context of all."""
         ...
 
 

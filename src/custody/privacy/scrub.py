@@ -72,7 +72,7 @@ def scrub_all(
     """Remove what the patterns and the detectors find; scrubbing the result again changes nothing.
 
     detectors: more of them, for names say; they see each text once unless the policy settles them. patterns: the policy's tier
-    by default, or one with another prefilter. hint: what is said around all texts, a column's name say.
+    by default. hint: what is said around all texts, a column's name say.
     Overlapping findings become one span of the longest one's type. Text that looks like a tag of ours is left as it is.
     Raises: InvalidInput if the policy writes pseudonyms and there is no key.
     """

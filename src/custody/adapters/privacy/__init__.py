@@ -1,1 +1,1 @@
-"""Heavy detectors and helpers of privacy: Hyperscan as prefilter, spaCy for names, a scan in a process with a time limit; never policy."""
+"""Heavy detectors and helpers of privacy: spaCy for names, a scan in a process with a time limit; never policy."""

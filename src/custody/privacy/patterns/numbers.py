@@ -36,15 +36,14 @@ def _dates() -> tuple[Pattern, ...]:
         written = rf"(?<![\d.\-/]){regex}(?![\d]|[-/]\d){_TIME}"
         check = Check("calendar_start", _calendar_start)
         rows += (
-            Pattern("DATE_OF_BIRTH", f"birth.numeric{number}", written, "dated", check, context=BIRTH),
-            Pattern("DATE", f"date.numeric{number}", written, "dated", check, Tier.STRICT),
+            Pattern("DATE_OF_BIRTH", f"birth.numeric{number}", written, check, context=BIRTH),
+            Pattern("DATE", f"date.numeric{number}", written, check, Tier.STRICT),
         )
     for number, regex in enumerate((*_NAMED, _CJK)):
         written = rf"(?i)(?<![^\W_]){regex}(?![^\W_])"
-        gate = "cjk" if regex is _CJK else "month"
         rows += (
-            Pattern("DATE_OF_BIRTH", f"birth.named{number}", written, gate, context=BIRTH),
-            Pattern("DATE", f"date.named{number}", written, gate, tier=Tier.STRICT),
+            Pattern("DATE_OF_BIRTH", f"birth.named{number}", written, context=BIRTH),
+            Pattern("DATE", f"date.named{number}", written, tier=Tier.STRICT),
         )
     year = rf"(?<![\w.]){_YEAR}(?![\w]|\.\d)"
     rows.append(
@@ -52,18 +51,16 @@ def _dates() -> tuple[Pattern, ...]:
             "DATE_OF_BIRTH",
             "birth.year",
             year,
-            "four",
             context=("born", "geboren", "né", "née", "nacido", "nacida", "dob", "birth"),
             asks=True,
         )
     )
-    rows.append(Pattern("DATE", "date.year", rf"(?<![\w.,/\-]){_YEAR}(?![\w/\-]|[.,]\d)", "four", tier=Tier.STRICT))
+    rows.append(Pattern("DATE", "date.year", rf"(?<![\w.,/\-]){_YEAR}(?![\w/\-]|[.,]\d)", tier=Tier.STRICT))
     rows.append(
         Pattern(
             "DATE",
             "time",
             r"(?i)(?<![\w:.])(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?: ?[ap]\.?m\.?)?(?![\w:])",
-            "three",
             tier=Tier.STRICT,
         )
     )
@@ -78,40 +75,36 @@ def _calendar_start(text: str) -> tuple[tuple[int, int], ...]:
 
 _N = r"\d{1,3}"
 NUMBERS: tuple[Pattern, ...] = (
-    Pattern("CREDIT_CARD", "card", rf"(?<!\d)(?<!\d[.,])\d++(?:{BREAK}\d++|\.\d{{2,6}}(?!\d)){{0,24}}+", "eleven", CARD),
-    Pattern("IBAN", "iban", rf"(?i){START}[A-Z]{{2}}{BREAK}\d{BREAK}\d(?:{BREAK}[A-Z\d]){{11,40}}+", "coded", IBAN),
+    Pattern("CREDIT_CARD", "card", rf"(?<!\d)(?<!\d[.,])\d++(?:{BREAK}\d++|\.\d{{2,6}}(?!\d)){{0,24}}+", CARD, digits=12),
+    Pattern("IBAN", "iban", rf"(?i){START}[A-Z]{{2}}{BREAK}\d{BREAK}\d(?:{BREAK}[A-Z\d]){{11,40}}+", IBAN),
     Pattern(
         "BANK_ACCOUNT",
         "bank.account",
         rf"(?<![\w.])\d(?:{GAP}?\d){{7,16}}(?![\w]|\.\d)",
-        "seven",
         whole("several_digits", lambda text: len(set(digits_of(text))) > 1),
         context=_ACCOUNT,
         asks=True,
     ),
     *_dates(),
-    Pattern("AGE", "age.years", rf"(?i)(?<![\w.\-]){_N}[ \-]?(?:years?|yrs?|yr)\.?[ \-](?:old|of age)(?!\w)", "age", AGE),
-    Pattern("AGE", "age.short", rf"(?i)(?<![\w.\-]){_N} ?(?:yo|y/o|y\.o\.|yrs?\.? old)(?!\w)", "age", AGE),
+    Pattern("AGE", "age.years", rf"(?i)(?<![\w.\-]){_N}[ \-]?(?:years?|yrs?|yr)\.?[ \-](?:old|of age)(?!\w)", AGE),
+    Pattern("AGE", "age.short", rf"(?i)(?<![\w.\-]){_N} ?(?:yo|y/o|y\.o\.|yrs?\.? old)(?!\w)", AGE),
     Pattern(
         "AGE",
         "age.aged",
         rf"(?i){START}(?:aged?|alter|edad|âge|età|idade|leeftijd|ålder)[ :=]{{1,3}}(?:of |is |was )?(?P<v>{_N})(?![\w.]|[-/]\d)",
-        "aged",
         AGE,
     ),
     Pattern(
         "AGE",
         "age.other",
         rf"(?i)(?<![\w.\-]){_N}[ \-](?:jahre? alt|jährige[rns]?|ans(?=[ ,.;!?]|$)|años(?: de edad)?|anni(?=[ ,.;!?]|$)|anos de idade|jaar oud|år gammel|lat(?=[ ,.;!?]|$)|лет|года)(?!\w)",
-        "age",
         AGE,
     ),
-    Pattern("AGE", "age.months", rf"(?i)(?<![\w.\-]){_N}[ \-](?:months?|weeks?|days?)[ \-]old(?!\w)", "age"),
+    Pattern("AGE", "age.months", rf"(?i)(?<![\w.\-]){_N}[ \-](?:months?|weeks?|days?)[ \-]old(?!\w)"),
     Pattern(
         "AGE",
         "age.turned",
         rf"(?i){START}(?:turn(?:s|ed|ing)|i am|i'm|she is|he is|she's|he's) (?P<v>{_N})(?=[ .,;!?]|$)(?! ?(?:%|[a-z]{{2,}}ers|km|kg|miles|minutes|hours|days))",
-        "aged",
         AGE,
         Tier.STRICT,
     ),

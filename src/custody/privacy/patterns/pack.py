@@ -6,7 +6,6 @@ from functools import cached_property
 import stdnum
 
 from custody.core.digest import Digest, digest_of_json
-from custody.privacy.patterns.gates import GATES
 from custody.privacy.patterns.national import NATIONAL
 from custody.privacy.patterns.network import NETWORK
 from custody.privacy.patterns.numbers import NUMBERS
@@ -15,7 +14,7 @@ from custody.privacy.patterns.phones import PHONES
 from custody.privacy.patterns.places import PLACES
 from custody.privacy.patterns.secrets import SECRETS
 
-VERSION = 8
+VERSION = 9
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,15 @@ class Pack:
                 row.type,
                 row.name,
                 row.regex,
-                row.gate,
                 row.check.name if row.check else None,
                 row.tier.value,
                 list(row.context),
                 row.asks,
+                row.digits,
             ]
             for row in self.patterns
         ]
-        return digest_of_json({"version": self.version, "stdnum": stdnum.__version__, "gates": list(GATES), "rows": rows})  # type: ignore[dict-item]  # nested JSON
+        return digest_of_json({"version": self.version, "stdnum": stdnum.__version__, "rows": rows})  # type: ignore[dict-item]  # nested JSON
 
     def of(self, tier: Tier) -> tuple[Pattern, ...]:
         """Return the rows that a tier runs; strict runs all and asks for context only where the shape says little."""

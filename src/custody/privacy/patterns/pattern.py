@@ -41,18 +41,18 @@ class Pattern:
     r"""One row of the pack.
 
     type: what is found. name: unique. regex: searched by `re`; if it has a group `v`, only that group is the match.
-    gate: a necessary condition that is quick to test, a name in `GATES`. tier: default = both, strict = strict only.
-    context: in the default tier one of these words must stand near. asks: the shape says so little that the strict tier asks too.
+    tier: default = both, strict = strict only. context: in the default tier one of these words must stand near.
+    asks: the shape says so little that the strict tier asks too. digits: the check refuses what has fewer, though the shape does not.
     """
 
     type: str
     name: str
     regex: str
-    gate: str
     check: Check | None = None
     tier: Tier = Tier.DEFAULT
     context: tuple[str, ...] = ()
     asks: bool = False
+    digits: int = 0
 
     def asked(self, tier: Tier) -> bool:
         """Tell whether a tier believes the row only beside one of its words."""

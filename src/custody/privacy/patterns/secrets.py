@@ -46,110 +46,45 @@ _PREFIXED = (
     ("jwt", rf"eyJ{_B64}{{13,2048}}+\.eyJ{_B64}{{8,8192}}+(?:\.{_B64}{{0,2048}}+)?"),
 )
 
-PREFIXES = (  # one of these is in whatever a row of _PREFIXED matches
-    *(
-        "AKIA",
-        "ASIA",
-        "AROA",
-        "AIDA",
-        "AGPA",
-        "ANPA",
-        "ANVA",
-        "ABIA",
-        "ACCA",
-        "ghp_",
-        "gho_",
-        "ghu_",
-        "ghs_",
-        "ghr_",
-        "github_pat_",
-    ),
-    *(
-        "glpat-",
-        "gldt-",
-        "glrt-",
-        "glcbt-",
-        "glptt-",
-        "glft-",
-        "glsoat-",
-        "xox",
-        "hooks.slack.com",
-        "sk_",
-        "rk_",
-        "pk_",
-        "whsec_",
-    ),
-    *(
-        "AIza",
-        "ya29.",
-        "GOCSPX-",
-        "sk-",
-        "hf_",
-        "api_org_",
-        "npm_",
-        "pypi-AgE",
-        "SG.",
-        "key-",
-        "-us",
-        ":AA",
-        "dop_v1_",
-        "doo_v1_",
-    ),
-    *("dor_v1_", "shpat_", "shpca_", "shppa_", "shpss_", "sq0", "ATATT3", "lin_api_", "lin_oauth_", "ntn_", "secret_", "dapi"),
-    *("hvs.", "hvb.", "hvr.", "dp.", "pscale_", "NRAK-", "AGE-SECRET-KEY-1", "eyJ"),
-)
-_NO_PREFIX = ("twilio", "discord")
-
 SECRETS: tuple[Pattern, ...] = (
-    *(
-        Pattern("SECRET", f"secret.{name}", rf"{START}{regex}(?!{_B64})", "long" if name in _NO_PREFIX else "prefix")
-        for name, regex in _PREFIXED
-    ),
+    *(Pattern("SECRET", f"secret.{name}", rf"{START}{regex}(?!{_B64})") for name, regex in _PREFIXED),
     Pattern(
         "SECRET",
         "secret.pem",
         r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----[A-Za-z0-9+/=\r\n \t:,.\-\\]{0,16384}?"
         r"(?:-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----|(?![A-Za-z0-9+/=\r\n \t:,.\-\\]))",
-        "dashes",
     ),
-    Pattern("SECRET", "secret.hash", r"\$(?:2[abxy]|argon2(?:id|i|d)|5|6|y|scrypt)\$[A-Za-z0-9./$=,+\-]{20,255}", "dollar"),
+    Pattern("SECRET", "secret.hash", r"\$(?:2[abxy]|argon2(?:id|i|d)|5|6|y|scrypt)\$[A-Za-z0-9./$=,+\-]{20,255}"),
     Pattern(
         "SECRET",
         "secret.bearer",
         rf"(?i){START}(?:bearer|basic)[ :]{{1,3}}(?P<v>[A-Za-z0-9+/=_.~\-]{{16,2048}})",
-        "bearer",
         RANDOM,
     ),
     Pattern(
         "SECRET",
         "secret.assigned",
         rf"(?i)(?<![^\W_]){_NAMES}[\"'`]?[ \t]{{0,3}}(?:=>|:=|[:=])[ \t]{{0,3}}[\"'`]?(?P<v>[^\x00-\x20\"'`,;<>()\[\]{{}}]{{6,512}})",
-        "assigned",
     ),
     Pattern(
         "SECRET",
         "secret.said",
         rf"(?i)(?<![^\W_]){_NAMES}[\"'`]? (?:is|was|to|ist|es|est) (?:now )?[\"'`]?(?P<v>(?=[^\x00-\x20]{{0,64}}[0-9!@#$%^&*])[^\x00-\x20\"'`,;<>]{{6,256}})",
-        "secret",
     ),
     Pattern(
         "SECRET",
         "secret.random",
         r"(?<![A-Za-z0-9+/_\-])[A-Za-z0-9+/_\-]{24,512}={0,2}(?![A-Za-z0-9+/_=\-])",
-        "long",
         RANDOM,
         Tier.STRICT,
     ),
-    Pattern(
-        "CRYPTO", "btc", rf"{START}(?:[13][1-9A-HJ-NP-Za-km-z]{{25,34}}|(?i:bc1[02-9ac-hj-np-z]{{11,71}})){END}", "long", BITCOIN
-    ),
-    Pattern("CRYPTO", "eth", rf"(?i){START}0x[0-9a-f]{{40}}{END}", "long"),
+    Pattern("CRYPTO", "btc", rf"{START}(?:[13][1-9A-HJ-NP-Za-km-z]{{25,34}}|(?i:bc1[02-9ac-hj-np-z]{{11,71}})){END}", BITCOIN),
+    Pattern("CRYPTO", "eth", rf"(?i){START}0x[0-9a-f]{{40}}{END}"),
     Pattern(
         "CRYPTO",
         "other",
         rf"{START}(?:4[0-9AB][1-9A-HJ-NP-Za-km-z]{{93}}|(?:ltc1|addr1|cosmos1|bnb1)[02-9ac-hj-np-z]{{20,110}}|"
         rf"[LMD][1-9A-HJ-NP-Za-km-z]{{33}}|r[1-9A-HJ-NP-Za-km-z]{{27,34}}|T[1-9A-HJ-NP-Za-km-z]{{33}}){END}",
-        "long",
         RANDOM,
     ),
 )
