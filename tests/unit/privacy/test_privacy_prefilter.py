@@ -5,7 +5,8 @@ import re
 import sys
 from collections.abc import Sequence
 from functools import cache
-from re import _constants as op  # type: ignore[attr-defined]  # the parse tree that `re` itself compiles
+from re import _compiler as compiler  # type: ignore[attr-defined]  # what `re` itself reads and compiles
+from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from steps import sample
 from test_privacy_patterns import FOUND, LEFT
 
-from custody.privacy.context import near
+from custody.privacy.context import near, spoken
 from custody.privacy.detect import PatternDetector
 from custody.privacy.finding import Finding
 from custody.privacy.patterns import loosened as loosened_module
@@ -24,27 +25,28 @@ from custody.privacy.patterns.loosened import DIGIT, DIGITS, OTHER, STARTS, loos
 from custody.privacy.patterns.pack import PACK
 from custody.privacy.patterns.pattern import Pattern, Tier
 from custody.privacy.patterns.prefilter import Prefilter, RowSet
+from custody.privacy.tags import blanked
 
 DETECTORS = {tier: PatternDetector(tier) for tier in Tier}
-HINTS = ("", "customerPhone", "date of birth", "bsn")
+HINTS = ("", "customerPhone", "date of birth", "bsn", "[PHONE]")
 
 
 @cache
-def prefilter(tier: Tier, memory: int = 2 << 20) -> Prefilter:
-    return Prefilter(PACK.of(tier), tier, memory=memory)
+def prefilter(tier: Tier) -> Prefilter:
+    return Prefilter(PACK.of(tier), tier)
 
 
 def everything(detector: PatternDetector, text: str, hint: str) -> Sequence[Finding]:
     return detector._found(text, range(len(detector.patterns)), hint)
 
 
-def named(text: str, tier: Tier, hint: str = "", memory: int = 2 << 20) -> Sequence[int]:
-    return next(iter(prefilter(tier, memory).candidates([text], hint=hint)))
+def named(text: str, tier: Tier, hint: str = "") -> Sequence[int]:
+    return next(iter(prefilter(tier).candidates([text], hint=hint)))
 
 
-NOISE = st.text(st.sampled_from("aKsI1 7.-,@:\n\x1c\x00é\u0130\u0131\u017f\u212a٣\u2019\u200d日😀\ud800"), max_size=12) | st.sampled_from(
-    ("word " * 20, "No. 7 ", "tel", "born ", "call", "(", " bank", "ID")
-)
+NOISE = st.text(
+    st.sampled_from("aKsI1 7.-,@:\n\x1c\x00é\u0130\u0131\u017f\u212a٣\u2019\u200d日😀\ud800"), max_size=12
+) | st.sampled_from(("word " * 20, "No. 7 ", "tel", "born ", "call", "(", " bank", "ID"))
 
 
 @settings(max_examples=600, deadline=None)
@@ -107,9 +109,7 @@ def test_a_class_becomes_the_bytes_of_all_characters_that_it_takes() -> None:
     assert len(leaves) > 150
     for code, value, flags in leaves:
         taken = loosened_module._leaf(code, value, flags)
-        item = loosened_module._compiler.compile(
-            parser.SubPattern(parser.State(), [(code, list(value) if code is op.IN else value)]), flags
-        )
+        item = compiler.compile(parser.SubPattern(parser.State(), [(code, list(value) if code is op.IN else value)]), flags)
         assert all(byte in taken or not item.search(chars) for byte, chars in beyond.items()), (code, value)
 
 
@@ -156,35 +156,67 @@ def test_a_check_refuses_what_has_fewer_digits_than_its_row_says(row: Pattern, d
     assert sum(char.isdecimal() for char in text) >= row.digits or not row.check.cuts(text)
 
 
-@settings(max_examples=200, deadline=None)
+GLUE = [
+    *(" ", " " * 31, " " * 62, "\n", "\x1d", "-", "/", ".", "x", "1", "é", "٣", "\u2019", "[EMAIL]", "[PHONE]"),
+    *(
+        "call ",
+        "tel",
+        "her bsn ",
+        "123456782",
+        "passport ",
+        "C01X00T47",
+        "zip 62704",
+        "konto 12345678",
+        "context",
+        "dni 12.345.678-Z",
+    ),
+]
+
+
+@settings(max_examples=300, deadline=None)
 @given(
-    st.lists(
-        st.sampled_from([text for _, text, _ in FOUND] + LEFT + [" ", "\n", "é", "٣", "[EMAIL]", "-", "/", "\u2019", "tel"]), max_size=4
-    ).map("".join),
+    st.lists(st.sampled_from([text for _, text, _ in FOUND] + LEFT + GLUE), max_size=6).map("".join),
     st.sampled_from(Tier),
     st.sampled_from(HINTS),
 )
 def test_it_changes_nothing_that_is_found(text: str, tier: Tier, hint: str) -> None:
-    assert list(DETECTORS[tier].find([text], hint=hint)[0]) == list(everything(DETECTORS[tier], text, hint))
+    assert list(DETECTORS[tier].find([text], hint=hint)[0]) == list(everything(DETECTORS[tier], text, blanked(spoken(hint))))
 
 
-SMALLEST = 120_000  # bytes with which sets can be compiled, and most cannot search
+@cache
+def least(tier: Tier) -> Prefilter:
+    """Return a tier's sets in about the least memory that RE2 takes: states are forgotten all the time."""
+    memory = 150_000
+    while True:
+        try:
+            starved = Prefilter(PACK.of(tier), tier, memory=memory)
+            assert starved._sets
+        except re2.error:
+            memory = memory * 11 // 10
+        else:
+            return starved
 
 
 @pytest.mark.parametrize("tier", Tier)
-def test_without_memory_all_rows_of_a_set_are_named(tier: Tier) -> None:
+def test_with_the_least_memory_as_many_rows_are_named(tier: Tier) -> None:
     rng = random.Random(3)
-    texts = [text for _, text, _ in FOUND] + ["".join(chr(rng.randint(32, 126)) for _ in range(3_000)) for _ in range(3)]
-    for text in texts:
-        assert set(named(text, tier)) <= set(named(text, tier, memory=SMALLEST))
-    assert any(one._match(b"tel. 1") is None for one in prefilter(tier, SMALLEST)._sets.values())
+    texts = [text for _, text, _ in FOUND] + ["".join(chr(rng.randint(32, 126)) for _ in range(300)) for _ in range(3)]
+    assert least(tier)._memory < 500_000
+    for text, rows in zip(texts, least(tier).candidates(texts), strict=True):
+        assert set(named(text, tier)) <= set(rows)
 
 
-def test_a_set_without_memory_says_all_its_names() -> None:
-    starved = RowSet([("a{40}b{40}c{40}", 1), ("x", 2), ("x", 3)], memory=8_000)
-    assert starved._match(b"x") is None
-    assert sorted(starved(b"x")) == [1, 2, 3]
-    assert RowSet([("a{40}b{40}c{40}", 1), ("x", 2), ("x", 3)])(b"x") == [2, 3]
+@pytest.mark.parametrize("failing", [*prefilter(Tier.DEFAULT)._sets])
+def test_a_set_that_ran_out_of_memory_names_all_its_rows(failing: str) -> None:
+    """RE2 refuses to compile what has too little memory to search, so an answer of none is made here."""
+    tried = Prefilter(PACK.of(Tier.DEFAULT), Tier.DEFAULT)
+    tried._sets[failing]._match = lambda _: None
+    for _, text, _ in FOUND:
+        assert set(named(text, Tier.DEFAULT)) <= set(next(iter(tried.candidates([text]))))
+    one = RowSet([("a", 1), ("x", 2), ("x", 3)])
+    assert (one(b"x"), one(b""), one(b"ax")) == ([2, 3], [], [1, 2, 3])
+    one._match = lambda _: None
+    assert one(b"") == [1, 2, 3]
 
 
 @pytest.mark.parametrize("unit", ["1", "1 ", "1-2.", "٣", "é1", "Aa1 ", "rue 1 ", "tel 1"])
