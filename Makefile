@@ -77,7 +77,6 @@ bench-real: $(VENV)/dev.stamp ## known drifts in three real data sets, with date
 bench-relevance: $(VENV)/dev.stamp ## cover of the intervals of relevance and of a loss's parts; QUICK=1 for less
 	@OMP_NUM_THREADS=1 $(BIN)/python bench/relevance.py
 bench-privacy: $(VENV)/dev.stamp ## recall, leaks and speed of privacy beside its peers; QUICK=1 for less
-	@$(BIN)/python -c "import hyperscan" 2> /dev/null || $(BIN)/pip install -q --require-hashes -r bench/privacy_peers/prefilter.txt
 	@$(BIN)/python bench/privacy.py
 bench-serving: $(VENV)/dev.stamp ## a request's CPU beside other model servers (needs wrk, two cores); QUICK=1 for less
 	@$(BIN)/python bench/serving/run.py $(ARGS)

@@ -7,7 +7,7 @@ one byte a character, and a class of characters as the bytes of those that `re` 
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from re import _compiler, _parser  # type: ignore[attr-defined]  # private, and the same from 3.11 to 3.14
+from re import _compiler, _parser  # type: ignore[attr-defined]  # private; the same in 3.11, 3.12 and 3.13
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
 

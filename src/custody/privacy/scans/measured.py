@@ -5,7 +5,7 @@ from custody.privacy.patterns.pattern import Tier
 from custody.privacy.scans.measurement import Recall, recalls
 
 LABELLED_SET = "made-up numbers in held-out sentences 4"
-PACK_MEASURED = Digest("995c8527a152b1ff90f47a644251d863417fbe22cb10c9d1cced08827ae24f54")
+PACK_MEASURED = Digest("c916d8c88ad6dc8420aea264de83e3bf3d1716350dbafde9adaa357a8e73e3bf")
 # type: spans covered in full, of how many
 COUNTS: dict[Tier, dict[str, tuple[int, int]]] = {
     Tier.DEFAULT: {
