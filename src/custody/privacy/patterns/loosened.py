@@ -15,6 +15,7 @@ Bytes = frozenset[int]
 Item = tuple[Any, Any]  # a code of `re`, and its value
 
 OTHER, DIGIT = 0x80, 0x81  # what a character beyond ASCII is written as: one that is no digit, one that may be
+EDGE = 0x82  # stands before a text and after it, so that what may stand beside a match is one class, which RE2 reads once for many rows
 STARTS = b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0"  # what a digit of any script begins with in UTF-8
 DIGITS = frozenset(b"0123456789") | {DIGIT}
 LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
@@ -44,8 +45,9 @@ class Loosened(NamedTuple):
 
 
 def plain(text: str) -> bytes:
-    """Write a text as one byte a character."""
-    return text.encode() if text.isascii() else text.encode(errors="surrogatepass").translate(_BYTES, _LATER)
+    """Write a text as one byte a character, between two edges."""
+    written = text.encode() if text.isascii() else text.encode(errors="surrogatepass").translate(_BYTES, _LATER)
+    return b"\x82" + written + b"\x82"
 
 
 def loosened(regex: str) -> Loosened:
@@ -80,8 +82,8 @@ class _Reader:
         numbers = [place for place, part in enumerate(parts) if part.holds & DIGITS]
         between = _union(part.holds for part in parts[numbers[0] : numbers[-1] + 1]) if numbers else frozenset()
         body = _joined(parts)
-        head = "" if before == _ANY else rf"(?:\A|{_class(before)})"
-        tail = "" if after == _ANY else rf"(?:\z|{_class(after)})"
+        head = "" if before == _ANY else _class(before | {EDGE})
+        tail = "" if after == _ANY else _class(after | {EDGE})
         return Loosened(head + body.expression + tail, body.digits, body.holds, between)
 
     def _beside(self, code: Any, value: Any, *, way: int) -> Bytes:
@@ -128,7 +130,10 @@ class _Reader:
             part, before = self._groups.get(value, (_ANYTHING, 0))
             return part if flags & re.IGNORECASE <= before & re.IGNORECASE else _ANYTHING
         if code in _LOOKS:
-            return Loosened("", 0, frozenset())
+            seen = (
+                _joined(self._parts(value[1], flags, last=True)).expression if code is op.ASSERT and value[0] > 0 and last else ""
+            )
+            return Loosened(seen, 0, frozenset())
         raise NotImplementedError(f"No row has had {code} so far; say here how it is loosened.")
 
     def _repeat(self, low: int, high: int, inner: Iterable[Item], flags: int, *, last: bool) -> Loosened:
