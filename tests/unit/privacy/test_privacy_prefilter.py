@@ -100,6 +100,15 @@ def test_so_it_is_with_what_no_row_has_yet(data: Any, regex: str, before: str, a
     assert re.search(regex, text) is None or searched(loosened(regex).expression, text)
 
 
+@pytest.mark.parametrize(
+    ("regex", "text"),
+    [(r"(s)(?i:\1)", "sS"), (r"(?i)(k)\1", "k\u212a"), (r"x(?=b)[ab]c", "xbc"), (r"(?i:\u00df)", "\u1e9e"), (r"a(?!b)$", "a")],
+)
+def test_a_text_that_only_a_rare_turn_of_a_regex_matches_is_matched(regex: str, text: str) -> None:
+    assert re.search(regex, text)
+    assert searched(loosened(regex).expression, text)
+
+
 def test_a_class_becomes_the_bytes_of_all_characters_that_it_takes() -> None:
     """Each class, character and case of each row, against every character that there is."""
     leaves = {leaf for row in PACK.patterns for leaf in _leaves(parser.parse(row.regex))}
