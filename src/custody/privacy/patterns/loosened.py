@@ -1,12 +1,13 @@
 r"""A regex of `re`, loosened into one that RE2 can run: if the regex matches in a text, this matches in `plain(text)`.
 
 RE2 cannot look around or back, and means other things by `\d`, by blanks and by case. So nothing is left to it: a text is written as
-one byte a character, and a class of characters as the bytes of those that `re` takes.
+one byte a character, the first that it has in UTF-8, and a class of characters as the bytes of those that `re` takes.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import chain
 from re import _compiler, _parser  # type: ignore[attr-defined]  # private; the same in 3.11, 3.12 and 3.13
 from re import _constants as op  # type: ignore[attr-defined]
 from typing import Any, NamedTuple
@@ -14,17 +15,14 @@ from typing import Any, NamedTuple
 Bytes = frozenset[int]
 Item = tuple[Any, Any]  # a code of `re`, and its value
 
-OTHER, DIGIT = 0x80, 0x81  # what a character beyond ASCII is written as: one that is no digit, one that may be
-EDGE = 0x82  # stands before a text and after it, so that what may stand beside a match is one class, which RE2 reads once for many rows
-STARTS = b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0"  # what a digit of any script begins with in UTF-8
-DIGITS = frozenset(b"0123456789") | {DIGIT}
+EDGE = 0x80  # stands before a text and after it, so that what may stand beside a match is one class, which RE2 reads once for many rows
+STARTS = frozenset(b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0")  # what a digit beyond ASCII begins with
+DIGITS = frozenset(b"0123456789") | STARTS
 LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _LATER = bytes(range(0x80, 0xC0))  # every byte of a character in UTF-8 but the first
-_BYTES = bytes(byte if byte < OTHER else DIGIT if byte in STARTS else OTHER for byte in range(256))
-_ASCII = "".join(map(chr, range(OTHER)))
-_BEYOND = frozenset({OTHER, DIGIT})
-_ANY = frozenset(range(OTHER)) | _BEYOND
-_FOLDED = frozenset(b"iksIKS")  # each is the same as a letter beyond ASCII where the case does not matter
+_ASCII = "".join(map(chr, range(0x80)))
+_BEYOND = frozenset(range(0xC2, 0xF5))  # what a character beyond ASCII begins with
+_ANY = frozenset(range(0x80)) | _BEYOND
 _LEAVES = (op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY)
 _REPEATS = (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT)
 _LOOKS = (op.ASSERT, op.ASSERT_NOT, op.AT)
@@ -46,8 +44,8 @@ class Loosened(NamedTuple):
 
 def plain(text: str) -> bytes:
     """Write a text as one byte a character, between two edges."""
-    written = text.encode() if text.isascii() else text.encode(errors="surrogatepass").translate(_BYTES, _LATER)
-    return b"\x82" + written + b"\x82"
+    written = text.encode() if text.isascii() else text.encode(errors="surrogatepass").translate(None, _LATER)
+    return b"\x80" + written + b"\x80"
 
 
 def loosened(regex: str) -> Loosened:
@@ -58,7 +56,7 @@ def loosened(regex: str) -> Loosened:
 
 def run(count: int, between: Bytes) -> str:
     """Return an expression of so many digits with nothing between two but what is given."""
-    return rf"{_class(DIGITS)}(?:{_class(between - DIGITS | {DIGIT})}*{_class(DIGITS)}){{{count - 1}}}"
+    return rf"{_class(DIGITS)}(?:{_class(between - DIGITS | STARTS)}*{_class(DIGITS)}){{{count - 1}}}"
 
 
 class _Reader:
@@ -110,7 +108,7 @@ class _Reader:
         code, value = item
         if code in _LEAVES:
             holds = _leaf(code, tuple(value) if code is op.IN else value, flags)
-            return Loosened(_class(holds), int(holds <= DIGITS), holds)
+            return Loosened(_class(holds), int(all(_is_digit(*kind) for kind in _kinds(code, value))), holds)
         if code in _REPEATS:
             low, high, inner = value
             return self._repeat(low, high, inner, flags, last=last)
@@ -160,19 +158,59 @@ def _union(some: Iterable[Bytes]) -> Bytes:
 
 @lru_cache(maxsize=1024)
 def _leaf(code: Any, value: Any, flags: int) -> Bytes:
-    """Return the bytes of the characters that one item of a regex takes; of those of ASCII, `re` is asked about each."""
-    kinds = value if code is op.IN else ((code, value),)
+    """Return the bytes of the characters that one item of a regex takes; of those of ASCII, and of case, `re` is asked about each."""
     item = _compiler.compile(_parser.SubPattern(_parser.State(), [(code, list(value) if code is op.IN else value)]), flags)
-    found = frozenset(map(ord, item.findall(_ASCII))).union(*(_beyond(*kind) for kind in kinds))
-    return found | {OTHER} if flags & re.IGNORECASE and found & _FOLDED else found
+    asked = _ASCII + _cased() if flags & re.IGNORECASE else _ASCII
+    return _union((frozenset(plain("".join(item.findall(asked)))) - {EDGE}, *(_beyond(*kind) for kind in _kinds(code, value))))
+
+
+def _kinds(code: Any, value: Any) -> Sequence[Item]:
+    """Return the parts of a class."""
+    kinds: Sequence[Item] = value if code is op.IN else ((code, value),)
+    return kinds
+
+
+def _is_digit(kind: Any, value: Any) -> bool:
+    """Tell whether all that a part of a class takes are digits."""
+    low, high = value if kind is op.RANGE else (value, value)
+    return (
+        value is op.CATEGORY_DIGIT
+        if kind is op.CATEGORY
+        else kind in (op.LITERAL, op.RANGE) and ord("0") <= low <= high <= ord("9")
+    )
 
 
 def _beyond(kind: Any, value: Any) -> Bytes:
-    """Return the bytes of the characters beyond ASCII that a part of a class may take."""
+    """Return the bytes of the characters beyond ASCII that a part of a class may take, where the case matters."""
     if kind is op.CATEGORY and value is op.CATEGORY_DIGIT:
-        return frozenset({DIGIT})
-    highest = value if kind is op.LITERAL else value[1] if kind is op.RANGE else OTHER
-    return _BEYOND if highest >= OTHER else frozenset()
+        return STARTS
+    if kind not in (op.LITERAL, op.RANGE):
+        return _BEYOND
+    low, high = (value, value) if kind is op.LITERAL else value
+    return frozenset(range(_first(max(low, 0x80)), _first(high) + 1)) if high >= 0x80 else frozenset()
+
+
+def _first(code: int) -> int:
+    """Return the first byte of a character in UTF-8; it grows with the character."""
+    return chr(code).encode(errors="surrogatepass")[0]
+
+
+@cache
+def _cased() -> str:
+    """Return all characters beyond ASCII that another one is the same as where the case does not matter."""
+    every = map(
+        chr,
+        chain(
+            range(0x80, 0x2E00),
+            range(0xA600, 0xAC00),
+            range(0xFB00, 0xFF80),
+            range(0x10400, 0x10E00),
+            range(0x11800, 0x11900),
+            range(0x16E00, 0x16F00),
+            range(0x1E900, 0x1EA00),
+        ),
+    )
+    return "".join(char for char in every if char.lower() != char or char.upper() != char)
 
 
 @lru_cache(maxsize=1024)
