@@ -214,13 +214,14 @@ def line_of_one(
 
 
 class Lists(NamedTuple):
-    """What requests have one each of, as JSON, but for the brackets. events, keys: None if none of them said anything."""
+    """What requests have one each of, as JSON, but for the brackets. events, keys, ofs: None if none of them said anything."""
 
     uniques: bytes
     scores: bytes
     decisions: bytes
     events: bytes | None
     keys: bytes | None
+    ofs: bytes | None
     latencies_us: bytes
 
 
@@ -231,8 +232,8 @@ def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tup
     as JSON with a comma behind each.
     """
     said = _SAID_NOTHING
-    if lists.events is not None and lists.keys is not None:
-        said = b'"event":%b,"keys":%b,"of":null' % (_listed(lists.events), _listed(lists.keys))
+    if lists.events is not None and lists.keys is not None and lists.ofs is not None:
+        said = b'"event":%b,"keys":%b,"of":%b' % (_listed(lists.events), _listed(lists.keys), _listed(lists.ofs))
     parts = [head, b'"at":%d,"unique":[' % at_ms, lists.uniques, b'],"us":[', lists.latencies_us, b"],", said, b',"inputs":{']
     for name, code, data in columns:
         if begin := _CODES.get(code):

@@ -93,6 +93,7 @@ TOLD = st.builds(
     Told,
     st.one_of(st.none(), st.integers(-(2**40), 2**40)),
     st.one_of(st.none(), st.lists(st.text(st.characters(codec="utf-8"), max_size=4), min_size=1, max_size=2).map(tuple)),
+    st.one_of(st.none(), st.just("acme:prod:churn:1:churn@3:01KJMMA2G00000000000000000")),
 )
 
 
@@ -109,7 +110,7 @@ def test_a_journal_gives_the_lines_that_would_have_been_written_without_it(
     for number, (name, inputs, told) in enumerate(asked):
         unique = f"{number:026d}"
         shapes = (told in {None, Told()}, *((column, array.dtype, array.shape[1:]) for column, array in inputs.items()))
-        said = (None, None) if told is None else (told.event_ms, told.keys)
+        said = (None, None, None) if told is None else (told.event_ms, told.keys, told.of)
         taken = journal.add(f"acme/prod/{name}", HEAD, unique, 0, inputs, WRITTEN, *said)
         assert taken is not any(array.ndim > 2 and array.dtype.kind != "f" for array in inputs.values())
         if taken:
@@ -133,7 +134,7 @@ def test_a_journal_gives_the_lines_that_would_have_been_written_without_it(
 def test_a_line_says_when_it_was_answered_and_how_long_that_took(journal: Journal) -> None:
     began = time.perf_counter_ns() - 5_000_000
     for since in (began, began - 1_000_000):
-        journal.add("acme/prod/churn", HEAD, UNIQUE, since, numbers(), WRITTEN, None, None)
+        journal.add("acme/prod/churn", HEAD, UNIQUE, since, numbers(), WRITTEN, None, None, None)
     journal.commit()
     (line,) = journal.lines()
     (capture, later) = read_batch(packed((line.text,)))
@@ -168,10 +169,10 @@ def test_a_line_says_when_it_was_answered_and_how_long_that_took(journal: Journa
     ],
 )
 def test_what_it_cannot_take_leaves_nothing_in_it(journal: Journal, inputs: dict[str, Any]) -> None:
-    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
-    assert not journal.add("acme/prod/churn", HEAD, UNIQUE, 0, inputs, WRITTEN, None, None)
-    assert not journal.add("acme/prod/churn", HEAD, "\ud800", 0, numbers(), WRITTEN, None, None)
-    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None)
+    assert not journal.add("acme/prod/churn", HEAD, UNIQUE, 0, inputs, WRITTEN, None, None, None)
+    assert not journal.add("acme/prod/churn", HEAD, "\ud800", 0, numbers(), WRITTEN, None, None, None)
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None)
     (line,) = journal.lines()
     assert line.rows == len(read(line.text)["unique"]) == 2
 
@@ -180,7 +181,7 @@ def test_a_buffer_of_any_size_is_not_written_beyond() -> None:
     def end_in(room: int) -> int:
         whole = bytearray(1000)
         frames = Frames(memoryview(whole)[:room])
-        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
+        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None)
         assert not any(whole[room:])
         return frames.commit()
 
@@ -192,20 +193,21 @@ def test_a_buffer_of_any_size_is_not_written_beyond() -> None:
 def test_arguments_of_another_type_are_refused() -> None:
     frames = Frames(bytearray(1000))
     other: list[tuple[Any, ...]] = [
-        ("a", HEAD, UNIQUE, 0, [], WRITTEN, None, None),
-        ("a", HEAD, UNIQUE, 0, numbers(), (b"",), None, None),
-        ("a", HEAD, UNIQUE, 0, numbers(), (b"", ""), None, None),
-        (b"a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None),
-        ("a", "HEAD", UNIQUE, 0, numbers(), WRITTEN, None, None),
-        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, "now", None),
-        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, 2**63, None),
-        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, "key"),
-        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, ()),
-        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, ("a", 1)),
-        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, ("\ud800",)),
+        ("a", HEAD, UNIQUE, 0, [], WRITTEN, None, None, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), (b"",), None, None, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), (b"", ""), None, None, None),
+        (b"a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None),
+        ("a", "HEAD", UNIQUE, 0, numbers(), WRITTEN, None, None, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, "now", None, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, 2**63, None, None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, "key", None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, (), None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, ("a", 1), None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, ("\ud800",), None),
+        ("a", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, b"id"),
     ]
-    assert [frames.add(*arguments) for arguments in other] == [False] * 11
-    wrong: list[tuple[Any, ...]] = [(), ("a", HEAD, UNIQUE, "0", numbers(), WRITTEN, None, None)]
+    assert [frames.add(*arguments) for arguments in other] == [False] * 12
+    wrong: list[tuple[Any, ...]] = [(), ("a", HEAD, UNIQUE, "0", numbers(), WRITTEN, None, None, None)]
     for arguments in wrong:
         with pytest.raises(TypeError):
             frames.add(*arguments)
@@ -219,7 +221,7 @@ def test_arguments_of_another_type_are_refused() -> None:
 
 def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(tmp_path: Path, journal: Journal) -> None:
     taken, path = 0, tmp_path / "journal"
-    while journal.add("acme/prod/churn", HEAD, f"{taken:026d}", 0, numbers(100), WRITTEN, None, None):
+    while journal.add("acme/prod/churn", HEAD, f"{taken:026d}", 0, numbers(100), WRITTEN, None, None, None):
         taken += 1
         assert journal.commit() > 0
     assert journal.commit() > ENOUGH
@@ -227,7 +229,7 @@ def test_one_that_is_full_takes_no_more_and_goes_on_when_it_is_emptied(tmp_path:
     journal.clear()
     assert not any(path.read_bytes()[64:])  # nothing of what people sent
     assert journal.lines() == []
-    assert journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
+    assert journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None)
     assert [line.rows for line in journal.lines()] == [1]
 
 
@@ -236,7 +238,7 @@ def test_one_that_was_damaged_is_told(tmp_path_factory: pytest.TempPathFactory, 
     path = tmp_path_factory.mktemp("damage") / "journal"
     journal = Journal(path)
     for _ in range(2):
-        journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
+        journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None)
     end = journal.commit()
     body = bytearray(path.read_bytes())
     body[at] ^= change
@@ -257,7 +259,7 @@ def test_pages_of_different_times_are_told(tmp_path: Path) -> None:
     for value in (1.5, 2.5):
         journal.clear()
         for number in range(40):
-            journal.add("acme/prod/churn", HEAD, f"{number:026d}", 0, numbers(1, value), WRITTEN, None, None)
+            journal.add("acme/prod/churn", HEAD, f"{number:026d}", 0, numbers(1, value), WRITTEN, None, None, None)
         journal.commit()
         found.append(path.read_bytes())
     journal.close()
@@ -307,7 +309,7 @@ def test_whatever_stands_in_a_file_no_more_than_an_error_comes_of_it(
     buffer = bytearray(1000)
     frames = Frames(buffer)
     for _ in range(2):
-        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
+        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None)
     body = buffer[64 : frames.commit()]
     whole = bytes(body)
     summed_frames(body)
@@ -334,7 +336,7 @@ from pathlib import Path
 from custody.inference.captures.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 for number in range(3):
-    journal.add("acme/prod/churn", b'{"v":4,', f"{number:026d}", 0, {"x": np.zeros(2)}, (b"[0.5]", b"[true]"), None, None)
+    journal.add("acme/prod/churn", b'{"v":4,', f"{number:026d}", 0, {"x": np.zeros(2)}, (b"[0.5]", b"[true]"), None, None, None)
     if number < 2:
         journal.commit()
 print(flush=True)
@@ -383,8 +385,9 @@ def test_what_it_cannot_take_is_recorded_beside_it(tmp_path: Path, journal: Jour
     writing.record(arm, scored(numbers()), PLAIN, "4" * 26, 0, mirrored)
     writing.flush()
     found = [read(line.text) for line in journal.lines()]
-    assert [(one["unique"], one["event"]) for one in found] == [(["0" * 26], None), (["2" * 26], [5])]
-    assert set(uniques(tmp_path)) == {"1" * 26, "4" * 26}
+    told = [(one["unique"], one["event"], one["of"]) for one in found]
+    assert told == [(["0" * 26], None, None), (["2" * 26, "4" * 26], [5, None], [None, str(mirrored)])]
+    assert set(uniques(tmp_path)) == {"1" * 26}
     writing.close()
     assert uniques(tmp_path).total() == 4
     assert not list(tmp_path.glob("*journal*"))
@@ -433,7 +436,7 @@ def test_what_was_killed_while_a_journal_was_emptied_is_in_the_spool_once(tmp_pa
     path = tmp_path / "journal"
     journal = Journal(path)
     for number, name in enumerate(("churn", "fraud", "churn")):
-        journal.add(f"acme/prod/{name}", HEAD, f"{number:026d}", 0, numbers(), WRITTEN, None, None)
+        journal.add(f"acme/prod/{name}", HEAD, f"{number:026d}", 0, numbers(), WRITTEN, None, None, None)
         journal.commit()
     dying, spool = recorder(tmp_path, None)
     for line in journal.lines()[:written]:
@@ -481,7 +484,7 @@ def test_a_journal_waits_for_an_installation_that_can_read_it(
 ) -> None:
     path = tmp_path / "journal"
     journal = Journal(path)
-    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None)
+    journal.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None)
     journal.commit()
     writing, spool = recorder(tmp_path, None)
     with monkeypatch.context() as patched:

@@ -18,13 +18,13 @@
 #error "Numbers are copied as they are, little-endian; and Linux has the clock of time.perf_counter_ns()."
 #endif
 
-enum { UNIQUE, SCORE, DECISION, EVENT, KEYS, PIECES }; /* of a frame's text, each ended by a zero; who said nothing has three */
+enum { UNIQUE, SCORE, DECISION, EVENT, KEYS, OF, PIECES }; /* of a frame's text, each ended by a zero; who said nothing has three */
 
 enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
 
 #define BASIS 0xcbf29ce484222325 /* of FNV-1a */
 
-enum { FORMAT = 2, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
+enum { FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 typedef struct {
     uint32_t size, sum;
@@ -244,11 +244,11 @@ sum_of(uint64_t generation, const void *head, size_t head_size, const char *rest
 static PyObject *
 frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 8) {
+    if (count != 9) {
         PyErr_SetString(
             PyExc_TypeError,
             "add(place: str, head: bytes, unique: str, since: int, inputs: dict, written: tuple[bytes, bytes],"
-            " event_ms: int | None, keys: tuple[str, ...] | None)");
+            " event_ms: int | None, keys: tuple[str, ...] | None, of: str | None)");
         return NULL;
     }
     if (!PyDict_Check(args[4]) || !PyTuple_Check(args[5]) || PyTuple_Size(args[5]) != 2)
@@ -287,7 +287,7 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
         put(&pen, &axes, 1);
         put(&pen, PyArray_DIMS(arrays[i]) + 1, (axes - 1) * (Py_ssize_t)sizeof(npy_intp));
     }
-    int said = args[6] != Py_None || args[7] != Py_None;
+    int said = args[6] != Py_None || args[7] != Py_None || args[8] != Py_None;
     put(&pen, said ? "+" : "", 1); /* nor are those who said more than others */
     if (pen.at == NULL)
         Py_RETURN_FALSE;
@@ -303,6 +303,14 @@ frames_add(Frames *self, PyObject *const *args, Py_ssize_t count)
         put_number(&pen, args[6]);
         put(&pen, "", 1);
         put_texts(&pen, args[7]);
+        put(&pen, "", 1);
+        if (args[8] == Py_None)
+            put(&pen, "null", 4);
+        else {
+            put(&pen, "\"", 1);
+            put_text(&pen, args[8]);
+            put(&pen, "\"", 1);
+        }
         put(&pen, "", 1);
     }
     self->used = self->view.len; /* until it is known how much */
@@ -524,7 +532,7 @@ join(Text *texts, const Read *read, long long now, int is_first)
     }
 }
 
-/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, latencies, columns); events, keys: None if nobody said any. */
+/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, ofs, latencies, columns); the three are None if nobody said any. */
 static PyObject *
 joined(const Batch *batch, const Read *first, long long rows, const Text *texts)
 {
@@ -540,10 +548,11 @@ joined(const Batch *batch, const Read *first, long long rows, const Text *texts)
     if (columns == NULL)
         return NULL;
     int said = first->said == PIECES;
-    return Py_BuildValue("Ly#Ly#y#y#y#y#y#N", (long long)batch->at_ms, first->what, (Py_ssize_t)first->frame.what, rows,
+    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#N", (long long)batch->at_ms, first->what, (Py_ssize_t)first->frame.what, rows,
                          texts[UNIQUE].bytes, texts[UNIQUE].size, texts[SCORE].bytes, texts[SCORE].size, texts[DECISION].bytes,
                          texts[DECISION].size, said ? texts[EVENT].bytes : NULL, texts[EVENT].size,
                          said ? texts[KEYS].bytes : NULL, texts[KEYS].size,
+                         said ? texts[OF].bytes : NULL, texts[OF].size,
                          texts[LATENCIES].bytes, texts[LATENCIES].size, columns);
 }
 

@@ -18,6 +18,7 @@ class Frames:
         written: tuple[bytes, bytes],
         event_ms: int | None,
         keys: str | tuple[str, ...] | None,
+        of: str | None,
         /,
     ) -> bool: ...
     def commit(self) -> int: ...
@@ -25,4 +26,4 @@ class Frames:
 
 def lines(
     batches: Buffer, generation: int, /
-) -> list[tuple[int, bytes, int, bytes, bytes, bytes, bytes | None, bytes | None, bytes, tuple[bytes, ...]]]: ...
+) -> list[tuple[int, bytes, int, bytes, bytes, bytes, bytes | None, bytes | None, bytes | None, bytes, tuple[bytes, ...]]]: ...

@@ -1,4 +1,4 @@
-"""Captures before they are lines: frames in a mapped file, which is emptied before it is full (format version 2).
+"""Captures before they are lines: frames in a mapped file, which is emptied before it is full (format version 3).
 
 What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
 and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
@@ -7,7 +7,7 @@ The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied,
 A batch: its size, a checksum, and when it was recorded, by the clock on the wall in ms and by the one that requests come by in ns;
 its frames. A frame is a request: its size; the sizes of two parts; how many inputs it has, and rows; its checksum; when it came; the
 size of each input. Then the parts: its target with the names, types and shapes of its inputs; the unique part of its id, and as JSON
-its scores, decisions, time and keys; and the inputs. Numbers are little-endian; batches and frames begin at multiples of 8. They are
+its scores, decisions, time, keys, and which answer it mirrors; and the inputs. Numbers are little-endian; batches and frames begin at multiples of 8. They are
 written, and read, by `_journal.c`.
 """
 
@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from custody.serving import Lists, line_of_columns
 
-_NAME, _FORMAT = "journal", 2
+_NAME, _FORMAT = "journal", 3
 try:
     from custody.inference.captures._journal import FORMAT, Frames, lines
 

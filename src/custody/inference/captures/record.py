@@ -53,7 +53,7 @@ new_unique = _Uniques()
 
 
 # no class of its own: made for every request; and no more than is written, since what it holds is freed late, which costs more
-_Said = tuple[Parameters, PredictionId | None]
+_Said = tuple[Parameters, str | None]
 _Record = tuple[str, int, Mapping[str, NDArray[Any]], tuple[bytes, bytes], int, _Said | None]
 
 
@@ -75,9 +75,10 @@ class Recorder:
     ) -> None:
         """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
         inputs, written = scored.inputs, scored.written
-        if of is None and self._add(arm.place, arm.line, unique, since, inputs, written, parameters.event_ms, parameters.key):
+        mirrored = None if of is None else str(of)
+        if self._add(arm.place, arm.line, unique, since, inputs, written, parameters.event_ms, parameters.key, mirrored):
             return
-        said = None if parameters is PLAIN and of is None else (parameters, of)
+        said = None if parameters is PLAIN and of is None else (parameters, mirrored)
         record = unique, since, inputs, written, len(scored.scores), said
         waiting = self._waiting.get(arm)
         if waiting is None:
@@ -99,7 +100,7 @@ class Recorder:
 
         away: does work off the event loop.
         """
-        said = None if parameters is PLAIN and of is None else (parameters, of)
+        said = None if parameters is PLAIN and of is None else (parameters, None if of is None else str(of))
         record = unique, since, scored.inputs, scored.written, len(scored.scores), said
         now_ms, now = _times()
         try:
@@ -253,4 +254,4 @@ def _told(said: _Said | None, rows: int) -> Told:
     if said is None:
         return _NOTHING
     parameters, of = said
-    return Told(parameters.event_ms, parameters.keys(rows), str(of) if of else None)
+    return Told(parameters.event_ms, parameters.keys(rows), of)
