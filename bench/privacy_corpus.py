@@ -102,10 +102,10 @@ def held_out_parts() -> frozenset[str]:
     return frozenset().union(*map(parts_of, (*names, *CITIES)), (company.split()[0].lower() for company in COMPANIES))
 
 
-def prose(limit: int) -> list[str]:
-    """Return paragraphs of the standard library's documentation strings, up to so many characters."""
+def prose(limit: int, modules: str = "*.py") -> list[str]:
+    """Return paragraphs of the documentation strings of some modules of the standard library, up to so many characters."""
     found: list[str] = []
-    files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
+    files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob(modules))
     random.Random(7).shuffle(files)
     for file in files:
         try:

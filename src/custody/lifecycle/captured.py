@@ -15,7 +15,7 @@ from custody.core.prediction import CaptureBatch, PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.lifecycle.stores import Ports
 from custody.serving.capture import Capture, CaptureMode
-from custody.serving.sampling import Rest
+from custody.serving.sampling import Rest, points_of_rows
 
 INPUT = "input."  # before the name of each model input
 SHARE = "share"  # the chance with which a row was kept; no such column where all rows were
@@ -187,23 +187,31 @@ def answered(table: pa.Table) -> pa.Table:
 
 
 def even(table: pa.Table) -> pa.Table:
-    """Return rows that were kept with one chance: the smallest among them. Of those with a larger one, a part is drawn by their ids.
+    """Return rows that were kept with one chance: the smallest among them. Who is in at a small chance is in at a larger one.
 
-    What is left is a uniform sample, so that no statistic needs weights; who is in it at a small chance is in it at a larger one. A
-    shadow's row is drawn with the answer that it mirrors. Rows that were all kept with one chance stay as they are.
+    What is left is a uniform sample, so that no statistic needs weights; a shadow's row stays or goes with the answer that it mirrors,
+    also where their chances differ. Rows that were all kept with one chance stay as they are.
     """
     if SHARE not in table.column_names:
         return table
-    shares = pc.fill_null(table.column(SHARE), 1.0).to_pylist()
-    least = min(shares, default=1.0)
-    if least == max(shares, default=1.0):
+    shares = np.array(pc.fill_null(table.column(SHARE), 1.0).to_pylist())
+    if not shares.size or (least := shares.min()) == shares.max():
         return table
-    ids = zip(table.column("prediction").to_pylist(), table.column("of").to_pylist(), shares, strict=True)
-    return table.filter(pa.array([share == least or _drawn(of or own) < least / share for own, of, share in ids]))
+    mirrored = zip(table.column("prediction").to_pylist(), table.column("of").to_pylist(), strict=True)
+    ids = [of or own for own, of in mirrored]
+    points = points_of_rows(ids)
+    stay = points < least
+    for row in np.flatnonzero(points >= shares).tolist():  # another number decided then, so this one may not: see `_drawn`
+        stay[row] = _drawn(ids[row]) < least / shares[row]
+    return table.filter(pa.array(stay))
 
 
 def _drawn(prediction: str) -> float:
-    """Return a stable number in [0, 1), which does not depend on what decided whether the row was kept: BLAKE2b over `even`, NUL, id."""
+    """Return a stable number in [0, 1) for a row that was kept before `point_of_row` decided: BLAKE2b over `even`, NUL, id.
+
+    Of rows that were kept with chance s by a number that says nothing of their point p, those with p < s stay if p < l, a part l of all,
+    and the others, a part 1 - s, with chance l / s: together l + (1 - s) l / s = l / s, as it should be.
+    """
     return int.from_bytes(hashlib.blake2b(f"even\0{prediction}".encode(), digest_size=8).digest()) / 2**64
 
 

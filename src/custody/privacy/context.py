@@ -9,11 +9,13 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 @lru_cache(maxsize=256)
 def near(words: tuple[str, ...]) -> re.Pattern[str]:
-    """Compile context words, in the plural too; scripts that write no blanks get no word ends."""
-    spaced = [re.escape(word) for word in words if word[0] < "\u0e00"]
+    """Compile context words, in the plural too; scripts that write no blanks get no word ends, nor does what ends in a sign."""
+    spaced = [re.escape(word) for word in words if word[0] < "\u0e00" and word[-1].isalnum()]
     others = [re.escape(word) for word in words if word[0] >= "\u0e00"]
-    parts = ([rf"(?<![^\W_])(?:{'|'.join(spaced)})s?(?![^\W_])"] if spaced else []) + others
-    return re.compile("|".join(parts), re.IGNORECASE)
+    signs = [re.escape(word) for word in words if word[0] < "\u0e00" and not word[-1].isalnum()]
+    parts = [rf"(?<![^\W_])(?:{'|'.join(spaced)})s?(?![^\W_])"] if spaced else []
+    parts += [rf"(?<![^\W_])(?:{'|'.join(signs)})"] if signs else []
+    return re.compile("|".join(parts + others), re.IGNORECASE)
 
 
 def said(words: tuple[str, ...], text: str, start: int, end: int) -> bool:

@@ -392,7 +392,8 @@ def _captures(line: _Line | Together) -> list[Capture]:
     inputs = {name: plain(column) for name, column in line.columns(ends[-1]).items()}
     none = repeat(None)
     share, places = (line.share, line.rows) if isinstance(line, Kept) else (1.0, none)
-    by_one = (line.unique, line.us, line.event or none, line.keys or none, line.of or none, line.score, line.decision, ends)
+    told = line.event or none, line.keys or none, line.of or none  # `none` goes on for ever
+    by_one = zip(line.unique, line.us, *told, line.score, line.decision, ends, places, strict=False)
     return [
         _checked(
             Capture(
@@ -411,9 +412,7 @@ def _captures(line: _Line | Together) -> list[Capture]:
                 places=rows,
             )
         )
-        for unique, us, event, keys, of, scores, decisions, end, rows in zip(
-            *by_one, places, strict=False
-        )  # `none` goes on for ever
+        for unique, us, event, keys, of, scores, decisions, end, rows in by_one
     ]
 
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, compress, repeat
+from itertools import chain, compress
 from typing import Any
 
 import msgspec
@@ -37,6 +37,7 @@ from custody.serving.capture import (
 )
 
 _REST = b'{"v":3,"rest":'
+_ENOUGH = 4096  # rows that are looked at in one step
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +108,19 @@ def point_of_row(id: PredictionId) -> float:  # noqa: A002 - the field's word
     Source: splitmix64 (Vigna 2015, after Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014), seeded with the
     last 60 bits of the id; row i takes its number i, of which the 53 highest bits are a fraction.
     """
-    return float(_points([id.unique], [id.row + 1])[-1])
+    return float(points_of_rows([str(id)])[0])
 
 
-def _points(uniques: Sequence[str], counts: Sequence[int]) -> NDArray[np.float64]:
-    """Return `point_of_row` of every row of requests, shape (rows,). uniques: what their ids end with."""
+def points_of_rows(ids: Sequence[str]) -> NDArray[np.float64]:
+    """Return `point_of_row` of each of some ids, shape (n,)."""
+    ends = [one.rpartition(":")[2].partition(".") for one in ids]
+    return _points([unique for unique, _, _ in ends], np.array([int(row or 0) for _, _, row in ends], dtype=np.uint64))
+
+
+def _points(uniques: Sequence[str], rows: NDArray[np.uint64], counts: Sequence[int] | int = 1) -> NDArray[np.float64]:
+    """Return the points of rows by their numbers, shape (n,). uniques: what ids end with, each of so many rows in turn as counts says."""
     letters = np.frombuffer("".join(uniques).encode("ascii"), np.uint8).reshape(len(uniques), -1)[:, -12:]
-    seeds = _VALUES[letters] @ _PLACES
-    rows = np.arange(sum(counts), dtype=np.uint64)
-    rows -= np.repeat(np.cumsum(counts, dtype=np.uint64) - np.array(counts, np.uint64), counts)
-    state = np.repeat(seeds, counts) + (rows + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    state = np.repeat(_VALUES[letters] @ _PLACES, counts) + (rows + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     state = (state ^ (state >> np.uint64(31))) >> np.uint64(11)
@@ -136,37 +140,132 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
     which an older server left, stay as they are.
     """
     kept: list[bytes] = []
-    rest: dict[_Group, _Gone] = {}
+    alike: dict[tuple[Any, ...], _Alike] = {}
     for line in chain.from_iterable(piece.splitlines(keepends=True) for piece in pieces):
         told = together(line)
         if told is None:
             kept.append(line)
             continue
         counts = told.counts()
-        rows = sum(counts)
         first = PredictionId.parse(told.id + told.unique[0])  # the others are of the same target
         rule = rules.get((first.model, told.threshold))
-        inputs = told.columns(rows) if rule is not None and rule.share < 1 else {}
-        columns = spread(inputs)
-        if rule is None or not rule.sources <= {*columns, "score", "decision"}:
+        if rule is None or rule.share >= 1:
             kept.append(line)
             continue
-        mirrored = told.of or repeat(None)
-        uniques = [own if of is None else PredictionId.parse(of).unique for own, of in zip(told.unique, mirrored, strict=False)]
-        stay = _points(uniques, counts) < rule.share
-        if stay.any():
-            kept.append(_picked(told, inputs, counts, stay, rule.share))
-        if not stay.all():
-            day = datetime.fromtimestamp(told.at / 1000, UTC).date().isoformat()
-            group = _Group(first.deployment, first.model, told.threshold, told.mode, day)
-            rest.setdefault(group, _Gone(rule)).add(told, counts, columns, ~stay)
-    return b"".join([*kept, *(_rest_line(group, gone) for group, gone in rest.items())])
+        inputs = told.columns(sum(counts))
+        day = datetime.fromtimestamp(told.at / 1000, UTC).date().isoformat()
+        kinds = ((c.dtype, c.shape[1:]) if isinstance(c, np.ndarray) else None for c in inputs.values())
+        key = first.model, told.threshold, told.mode, day, *kinds
+        some = alike.get(key)
+        if some is None:
+            some = alike[key] = _Alike(_Group(first.deployment, first.model, told.threshold, told.mode, day), rule)
+        kept += some.add(_Line(line, told, counts, inputs))
+    for some in alike.values():
+        kept += some.settle()
+    return b"".join([*kept, *(some.rest() for some in alike.values() if some.at)])
 
 
-def _picked(told: Together, inputs: Mapping[str, Column], counts: Sequence[int], stay: NDArray[np.bool_], share: float) -> bytes:
+@dataclass(slots=True, eq=False)
+class _Line:
+    """A line that was read; counts: the rows of its requests. inputs: the columns of all of them."""
+
+    written: bytes
+    told: Together
+    counts: Sequence[int]
+    inputs: Mapping[str, Column]
+
+
+class _Alike:
+    """Lines of one target, mode and day, with columns of the same types: hundreds of rows are looked at in one step."""
+
+    def __init__(self, group: _Group, rule: Rule) -> None:
+        self._group, self._rule = group, rule
+        self._lines: list[_Line] = []
+        self._rows = 0
+        self._parts: dict[str, list[Column]] = {}  # of the rows that are not kept
+        self.at: list[int] = []
+        self._event: list[int] = []
+
+    def add(self, line: _Line) -> list[bytes]:
+        """Take a line; return what is kept of those before, once there are enough."""
+        self._lines.append(line)
+        self._rows += sum(line.counts)
+        return self.settle() if self._rows >= _ENOUGH else []
+
+    def settle(self) -> list[bytes]:
+        """Return what is kept of the lines, and count the rest."""
+        lines, self._lines, self._rows = self._lines, [], 0
+        if not lines:
+            return []
+        columns = {name: _concatenated([line.inputs[name] for line in lines]) for name in lines[0].inputs}
+        if not self._rule.sources <= {*spread(columns), "score", "decision"}:
+            return [line.written for line in lines]
+        counts = [count for line in lines for count in line.counts]
+        ends = np.cumsum(counts)
+        rows = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
+        stay = (
+            _points([unique for line in lines for unique in _decided_by(line.told)], rows.astype(np.uint64), counts)
+            < self._rule.share
+        )
+        of_lines = np.cumsum([sum(line.counts) for line in lines])
+        masks = np.split(stay, of_lines[:-1])
+        self._count(lines, columns, ~stay)
+        there = np.logical_or.reduceat(stay, [0, *of_lines[:-1]])
+        return [
+            _picked(line, mask, self._rule.share) for line, mask, any_ in zip(lines, masks, there.tolist(), strict=True) if any_
+        ]
+
+    def _count(self, lines: Sequence[_Line], columns: dict[str, Column], go: NDArray[np.bool_]) -> None:
+        """Keep the columns of the rows where `go` is true, until they are summarised."""
+        if not go.any():
+            return
+        columns["score"] = np.array([score for line in lines for scores in line.told.score for score in scores])
+        columns["decision"] = np.array([one for line in lines for decisions in line.told.decision for one in decisions])
+        for name, column in columns.items():
+            self._parts.setdefault(name, []).append(_where(column, go))
+        ends = np.cumsum([count for line in lines for count in line.counts])
+        there = iter(np.logical_or.reduceat(go, [0, *ends[:-1]]).tolist())
+        for line in lines:
+            at = line.told.at
+            events = line.told.event or [None] * len(line.counts)
+            gone = [at if event is None else min(event, at) for event in compress(events, there)]  # as the kept rows are read
+            self.at += [at] * bool(gone)
+            self._event += gone
+
+    def rest(self) -> bytes:
+        """Write the counts of the rows that are not kept as a line."""
+        group, columns = self._group, spread({name: _concatenated(parts) for name, parts in self._parts.items()})
+        summary = joined(_counted(spec, columns[spec.source]) for spec in self._rule.specs)
+        rest = Rest(
+            str(group.key),
+            str(group.model),
+            group.threshold,
+            group.mode,
+            group.day,
+            self._rule.reference,
+            self._rule.share,
+            summary.rows,
+            (min(self.at), max(self.at)),
+            (min(self._event), max(self._event)),
+            [column.to_json(quickly=True) for column in summary.columns],
+        )
+        return _REST + msgspec.json.encode(rest) + b"}\n"
+
+
+def _decided_by(told: Together) -> Sequence[str]:
+    """Return the ends of the ids that decide whether the rows of a line stay: a shadow's goes with the answer that it mirrors."""
+    return (
+        told.unique
+        if told.of is None
+        else [own if of is None else of[-len(own) :] for own, of in zip(told.unique, told.of, strict=True)]
+    )
+
+
+def _picked(line: _Line, stay: NDArray[np.bool_], share: float) -> bytes:
     """Write the rows of a line that stay as a line."""
+    told = line.told
     places: dict[int, list[int]] = {}  # of rows, by the number of their request
-    requests, first = np.repeat(np.arange(len(counts)), counts), np.cumsum(counts) - counts
+    requests, first = np.repeat(np.arange(len(line.counts)), line.counts), np.cumsum(line.counts) - line.counts
     for request, row in zip(requests[stay].tolist(), np.flatnonzero(stay).tolist(), strict=True):
         places.setdefault(request, []).append(row - int(first[request]))
 
@@ -190,7 +289,7 @@ def _picked(told: Together, inputs: Mapping[str, Column], counts: Sequence[int],
         mode=told.mode,
         of=some(told.of),
         threshold=told.threshold,
-        inputs={name: written(_where(column, stay)) for name, column in inputs.items()},
+        inputs={name: written(_where(column, stay)) for name, column in line.inputs.items()},
         score=each(told.score),
         decision=each(told.decision),
         share=share,
@@ -203,63 +302,19 @@ def _where(column: Column, chosen: NDArray[np.bool_]) -> Column:
     return column[chosen] if isinstance(column, np.ndarray) else [*compress(column, chosen)]
 
 
-class _Gone:
-    """The rows of a group that are not kept."""
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self.at: list[int] = []
-        self.event: list[int] = []
-        self._parts: dict[str, list[Column]] = {name: [] for name in rule.sources}
-
-    def add(self, told: Together, counts: Sequence[int], columns: Mapping[str, Column], go: NDArray[np.bool_]) -> None:
-        """Count the rows of a line where `go` is true."""
-        self.at.append(told.at)
-        if told.event is None:
-            self.event.append(told.at)
-        else:
-            answered = [told.event[request] for request in {*np.repeat(np.arange(len(counts)), counts)[go].tolist()}]
-            self.event += [told.at if event is None else min(event, told.at) for event in answered]  # as the kept rows are read
-        for name, parts in self._parts.items():
-            if name in ("score", "decision"):
-                column: Column = np.array([*chain.from_iterable(told.score if name == "score" else told.decision)])
-            else:
-                column = columns[name]
-            parts.append(_where(column, go))
-
-    def summary(self) -> Summary:
-        """Return their counts."""
-        return joined(_counted(spec, self._parts[spec.source]) for spec in self.rule.specs)
+def _concatenated(parts: Sequence[Column]) -> Column:
+    arrays = [part for part in parts if isinstance(part, np.ndarray)]
+    return np.concatenate(arrays) if len(arrays) == len(parts) else [*chain.from_iterable(parts)]
 
 
-def _counted(spec: Spec, parts: Sequence[Column]) -> ColumnSummary:
+def _counted(spec: Spec, column: Column) -> ColumnSummary:
     """Count the values of a column."""
-    types = {part.dtype if isinstance(part, np.ndarray) else None for part in parts}
-    if len(types) == 1 and None not in types:
-        values = np.concatenate(parts)
-        if values.dtype.kind == "f" and spec.kind is Kind.NUMBER and spec.reading is Reading.VALUE:
-            return count_floats(spec, values)
-        if values.dtype == bool:
-            return count(spec, (values,))
-    return summarise({spec.source: [value for part in parts for value in plain(part)]}, (spec,)).columns[0]
-
-
-def _rest_line(group: _Group, gone: _Gone) -> bytes:
-    summary = gone.summary()
-    rest = Rest(
-        str(group.key),
-        str(group.model),
-        group.threshold,
-        group.mode,
-        group.day,
-        gone.rule.reference,
-        gone.rule.share,
-        summary.rows,
-        (min(gone.at), max(gone.at)),
-        (min(gone.event), max(gone.event)),
-        [column.to_json(quickly=True) for column in summary.columns],
-    )
-    return _REST + msgspec.json.encode(rest) + b"}\n"
+    if isinstance(column, np.ndarray):
+        if column.dtype.kind == "f" and spec.kind is Kind.NUMBER and spec.reading is Reading.VALUE:
+            return count_floats(spec, column)
+        if column.dtype == bool:
+            return count(spec, (column,))
+    return summarise({spec.source: plain(column)}, (spec,)).columns[0]
 
 
 def open_batch(body: bytes) -> tuple[list[Capture], list[Rest]]:

@@ -25,7 +25,7 @@ from custody.privacy.patterns import loosened as loosened_module
 from custody.privacy.patterns.loosened import DIGITS, EDGE, STARTS, loosened, plain, run
 from custody.privacy.patterns.pack import PACK
 from custody.privacy.patterns.pattern import Pattern, Tier
-from custody.privacy.patterns.prefilter import Prefilter, RowSet
+from custody.privacy.patterns.prefilter import MEMORY, Prefilter, RowSet
 from custody.privacy.tags import blanked
 
 DETECTORS = {tier: PatternDetector(tier) for tier in Tier}
@@ -61,6 +61,36 @@ def test_a_row_that_finds_something_is_named(data: Any, row: Pattern, tier: Tier
             found = everything(DETECTORS[tier], text, hint)
             quick = DETECTORS[tier]._found(text, named(text, tier, hint), hint)
             assert list(quick) == list(found)
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_a_row_is_named_wherever_each_of_its_words_touches_its_match(tier: Tier) -> None:
+    rng, detector = random.Random(20), DETECTORS[tier]
+    for index, row in enumerate(detector.patterns):
+        for word in row.context if row.asked(tier) else ():
+            match = sample(row.regex, rng)
+            for text in (
+                word + match,
+                f"{word} {match}",
+                match + word,
+                f"{match} {word}",
+                f"{word}s{match}",
+                f"a {word}: {match}b",
+            ):
+                if detector._found(text, [index], ""):
+                    assert index in named(text, tier), (row.name, word)
+
+
+@pytest.mark.parametrize("text", ["license #D1234567", "My license #D1234567 expired", "licence #A12345678", "dl #B7654321"])
+def test_a_licence_is_found_behind_the_sign_of_its_word(text: str) -> None:
+    assert [one.type for one in DETECTORS[Tier.DEFAULT].find([text])[0]] == ["DRIVER_LICENCE"]
+
+
+@pytest.mark.parametrize("tier", Tier)
+def test_all_sets_can_be_searched_in_half_of_their_memory(tier: Tier) -> None:
+    half = Prefilter(PACK.of(tier), tier, memory=MEMORY // 2)
+    texts = [text for _, text, _ in FOUND]
+    assert [*half.candidates(texts)] == [*prefilter(tier).candidates(texts)]
 
 
 def _kelvin(text: str) -> str:

@@ -7,8 +7,8 @@ The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied,
 A batch: its size, a checksum, and when it was recorded, by the clock on the wall in ms and by the one that requests come by in ns;
 its frames. A frame is a request: its size; the sizes of two parts; how many inputs it has, and rows; its checksum; when it came; the
 size of each input. Then the parts: its target with the names, types and shapes of its inputs; the unique part of its id, and as JSON
-its scores, decisions, time, keys, and which answer it mirrors; and the inputs. Numbers are little-endian; batches and frames begin at multiples of 8. They are
-written, and read, by `_journal.c`.
+its scores, decisions, time, keys, and which answer it mirrors; and the inputs. Numbers are little-endian; batches and frames begin at
+multiples of 8. They are written, and read, by `_journal.c`.
 """
 
 import logging

@@ -90,10 +90,8 @@ class Shadow:
         if line is None:
             line = self._lines[arm.place] = _Line()
             line.task = asyncio.get_running_loop().create_task(self._work(arm.place, line))
-        elif (
-            self._bytes + cost > self._most_bytes and len(self._lines) == 1
-        ):  # it would be dropped: a busy server does no more for it
-            arm.meter.dropped += 1
+        elif len(self._lines) == 1 and self._bytes + cost > self._most_bytes:
+            arm.meter.dropped += 1  # a busy server does no more for what it would drop
             return
         line.jobs.append(_Shadowed(arm, request, parameters, answered, unique, cost))
         line.cost += cost
