@@ -209,21 +209,20 @@ class _Alike:
         )
         of_lines = np.cumsum([sum(line.counts) for line in lines])
         masks = np.split(stay, of_lines[:-1])
-        self._count(lines, columns, ~stay)
+        self._count(lines, columns, ~stay, ends)
         there = np.logical_or.reduceat(stay, [0, *of_lines[:-1]])
         return [
             _picked(line, mask, self._rule.share) for line, mask, any_ in zip(lines, masks, there.tolist(), strict=True) if any_
         ]
 
-    def _count(self, lines: Sequence[_Line], columns: dict[str, Column], go: NDArray[np.bool_]) -> None:
-        """Keep the columns of the rows where `go` is true, until they are summarised."""
+    def _count(self, lines: Sequence[_Line], columns: dict[str, Column], go: NDArray[np.bool_], ends: NDArray[np.int64]) -> None:
+        """Keep the columns of the rows where `go` is true, until they are summarised; ends: where each request's end."""
         if not go.any():
             return
         columns["score"] = np.array([score for line in lines for scores in line.told.score for score in scores])
         columns["decision"] = np.array([one for line in lines for decisions in line.told.decision for one in decisions])
         for name, column in columns.items():
             self._parts.setdefault(name, []).append(_where(column, go))
-        ends = np.cumsum([count for line in lines for count in line.counts])
         there = iter(np.logical_or.reduceat(go, [0, *ends[:-1]]).tolist())
         for line in lines:
             at = line.told.at

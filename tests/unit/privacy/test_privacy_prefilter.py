@@ -120,7 +120,7 @@ def searched(expression: str, text: str) -> bool:
 ODD = (
     r"(?i)(k)\1", r"([ab])x\1", r"(?i:(s))\1", r"(s)(?i:\1)", r"(a)?(?(1)b|c)", r"(?>a|ab)c", r"(?a:\w\d)é", r"[^a]b", r"(?s:.)x", r".x",
     r"a*?b", r"(?:a|b+)++c", r"x{3,40}y", r"x{20,}", r"\Aab|cd\Z", r"(?<!a)(?<!bc)d(?!e|fg)", r"(?<=a)b(?=c)", r"[\W\d]q", r"(?i)[à-ï]z",
-    r"(?i)ß|Å|µ", r"[^\d]7", r"(?-i:a)(?i:b)", r"(?x: a b )", r"(?P<v>a+)b(?P=v)", r"(?!a)b", r"b(?<!ab)", r"(?:a|b(?= [c-e]))x?", r"(?:a(?=b)b|c(?=d|$))", r"\x00\n",
+    r"(?!)a|b", r"(?i)ß|Å|µ", r"[^\d]7", r"(?-i:a)(?i:b)", r"(?x: a b )", r"(?P<v>a+)b(?P=v)", r"(?!a)b", r"b(?<!ab)", r"(?:a|b(?= [c-e]))x?", r"(?:a(?=b)b|c(?=d|$))", r"\x00\n",
 )  # fmt: skip
 
 
