@@ -133,6 +133,20 @@ def test_a_document_is_created_once(objects: Objects) -> None:
     assert objects.create("batches/1", b"third")
 
 
+def test_a_document_is_created_from_a_file_once_and_the_file_may_go(objects: Objects, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for path in (first, second):
+        path.write_text(path.name)
+    assert objects.create_from("batches/1", first)
+    assert not objects.create_from("batches/1", second)
+    for path in (first, second):
+        path.unlink()
+    assert objects.read("batches/1") == b"first"
+    with pytest.raises(FileNotFoundError):
+        objects.create_from("batches/2", first)
+    assert objects.read("batches/2") is None
+
+
 def test_of_eight_writers_exactly_one_creates_a_name(opened: Open, url: str) -> None:
     start = Barrier(8)
 

@@ -1,5 +1,6 @@
 """What a folder as object store must survive: killed writers, full disks, planted links, edited files."""
 
+import errno
 import os
 import random
 import signal
@@ -175,6 +176,35 @@ def test_reading_from_a_store_that_does_not_exist_creates_nothing(root: Path) ->
 def test_stored_files_are_closed_to_other_users(root: Path) -> None:
     FolderObjects(root).put(b"model")
     assert all(path.stat().st_mode & 0o007 == 0 for path in root.rglob("*"))
+
+
+def test_a_file_is_moved_in_and_copied_where_it_cannot_be(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = FolderObjects(root)
+    objects.publish("a/0", b"")
+    file = tmp_path / "file"
+    file.write_bytes(b"lines")
+    file.chmod(0o600)
+    assert objects.create_from("a/1", file)
+    assert (root / "documents/a/1").samefile(file)
+    link = os.link
+
+    def refused(source: str | Path, *args: object, **more: object) -> None:
+        if source == file:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        link(source, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "link", refused)
+    assert objects.create_from("a/2", file)
+    monkeypatch.undo()
+    if os.getuid() == 0:  # a group whose members may read the store, and not this file
+        os.chown(file, -1, 1)
+        assert objects.create_from("a/3", file)
+        assert not (root / "documents/a/3").samefile(file)
+    modes = {path.stat().st_mode for path in root.rglob("*") if path.is_file() and not path.samefile(file)}
+    assert len(modes) == 1
+    assert not (root / "documents/a/2").samefile(file)
+    assert objects.read("a/1") == objects.read("a/2") == b"lines"
+    assert [*(root / "tmp").iterdir()] == []
 
 
 LIMITED = """

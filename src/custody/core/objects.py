@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Protocol
 
 from custody.core.digest import Digest
@@ -64,6 +65,13 @@ class Objects(Protocol):
 
     def create(self, name: str, body: bytes) -> bool:
         """Write a document only if the name is free; False (and no change) if it is taken."""
+        ...
+
+    def create_from(self, name: str, file: Path) -> bool:
+        """As `create`, of what stands in a file that nobody writes to any more; it is moved there, if that is cheaper, and not copied.
+
+        The file stays, and may be removed.
+        """
         ...
 
     def read(self, name: str) -> bytes | None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +11,9 @@ from typing import Protocol
 
 from custody.core.objects import Objects
 from custody.inference.asked import Asked
-from custody.inference.captures.clean import Cleaner
 from custody.inference.captures.lock import locked
+from custody.inference.captures.prepare import Preparer
 from custody.inference.captures.record import new_unique, recording
-from custody.inference.captures.sample import Sampler
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
 from custody.inference.captures.spool import Spool
@@ -97,11 +96,9 @@ class InferenceApp:
         self._spool = Spool(state_dir / "spool", new_unique, most_bytes=spool_bytes)
         self._turns = Turns(self.limits)
         self._loaders = ThreadPoolExecutor(max(os.cpu_count() or 1, 2), "load")
-        self._cleaner = Cleaner(lambda: self.view.state)
-        self._sampler = Sampler(lambda: self.view.state, objects)
         recorder, cache = recording(state_dir, self._spool, self.metrics), Cache(state_dir)
         self._recorder = recorder
-        self._shipper = Shipper(self._spool, objects, self.metrics, self._prepared, recorder.settle)
+        self._shipper = Shipper(self._spool, objects, self.metrics, Preparer(lambda: self.view.state, objects), recorder.settle)
         self.outbox = Outbox(recorder)
         library = Library(objects, cache, load, self._loaders, self.metrics, most_bytes=memory_bytes)
         self._shadow = Shadow(recorder, library.memory)
@@ -287,10 +284,6 @@ class InferenceApp:
         self._recorder.settle()  # only what is in the spool is counted
         text = await self._looks.seen(tenants or frozenset())
         return Answer(200, text.encode(), ((b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),))
-
-    def _prepared(self, pieces: Iterator[bytes]) -> Iterable[bytes]:
-        """Return captured lines as they may be stored: cleaned first, so that summaries count what is kept too."""
-        return self._sampler.sample(map(self._cleaner.clean, pieces))
 
     def _prepare(self, state: State) -> Callable[[], None]:
         view = View(state, routes_of(state, self._desk))

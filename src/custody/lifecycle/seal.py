@@ -108,7 +108,7 @@ def _guarded(ports: Ports, key: DeploymentKey, batches: Sequence[_Shipped], now:
 
 
 def _read(ports: Ports, tenant: TenantId, name: str, now: datetime) -> _Shipped | None:
-    id = name.rsplit("/", 1)[-1].removesuffix(".ndjson.gz")  # noqa: A001 - the field's word
+    id = name.rsplit("/", 1)[-1].partition(".")[0]  # noqa: A001 - the field's word
     if ports.stores.of(tenant).captures.has(id):  # recorded, but its process died before it removed the file
         ports.stores.objects.remove(name)
         return None

@@ -1,4 +1,4 @@
-"""The record of answered requests: JSON lines, shipped in compressed batches (format version 4; 5 where rows are sampled).
+"""The record of answered requests: JSON lines, shipped in batches (format version 4; 5 where rows are sampled).
 
 A line holds the requests that one target answered at the same moment: a column of inputs has the rows of all of them, scores and
 decisions have a list for each. A column is a list of values; one of floats is their bytes, little-endian, in base 64 behind their
@@ -7,7 +7,6 @@ line for each request, in version 1 with lists only, null for a missing number; 
 """
 
 import re
-import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from custody.core.refs import DeploymentKey
 Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the signature's rows are wider than one; or [n, 1]
 _MOST_BYTES = 512 * 1024 * 1024
 _PIECE = 256 * 1024  # of lines, in a processor's own cache while they are looked through and compressed
-_MOST_STORED = 0xFFFF  # bytes in a block of deflate that is not compressed
+_GZIP = b"\x1f\x8b"
 _SAMPLE = 16 * 1024  # of a batch's lines: whether compressing them pays
 _TYPES: dict[str, Any] = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
 _KINDS = {dtype: b'"%b:' % kind.encode() for kind, dtype in _TYPES.items()}
@@ -225,8 +224,8 @@ class Lists(NamedTuple):
     latencies_us: bytes
 
 
-def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]]) -> bytes:
-    """Write a line as `line_after` does, of requests whose columns are joined already.
+def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]]) -> list[bytes]:
+    """Write a line as `line_after` does, of requests whose columns are joined already; in parts, since long ones cost when they are copied.
 
     columns: what stands before a column, as `"name":`; the type of its numbers, a code of `struct`, and their bytes, or `s` and texts
     as JSON with a comma behind each.
@@ -244,7 +243,7 @@ def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tup
             parts += name, orjson.dumps(np.frombuffer(data, code), option=_NUMPY), b","
     parts[-1] = parts[-1][:-1]
     parts += b'},"score":[', lists.scores, b'],"decision":[', lists.decisions, b"]}\n"
-    return b"".join(parts)
+    return parts
 
 
 def _listed(values: bytes) -> bytes:
@@ -309,44 +308,41 @@ def complete_lines(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def write_batch(lines: bytes) -> bytes:
-    """Compress lines into a batch."""
+    """Make a batch of lines."""
     return packed((lines,))
 
 
 def packed(pieces: Iterable[bytes]) -> bytes:
     """Make a batch of pieces of lines, the same ones always to the same bytes; nothing if there are none.
 
-    Lines that do not become half as long, as those of most models of numbers, are stored as they are: a batch is kept until it is
-    sealed, which takes a minute, and compressing it costs a server as much as all else that is done with a record.
+    It is compressed where that `pays`.
     """
     pieces = iter(pieces)
     first = next(pieces, b"")
-    if not first:
-        return b""
-    every, sample = chain((first,), pieces), first[:_SAMPLE]
-    if len(isal_zlib.compress(sample, 1)) * 2 > len(sample):
-        return _stored(every)
+    every = chain((first,), pieces)
+    if not pays(first):
+        return b"".join(every)
     packer = isal_zlib.compressobj(1, wbits=31)
     return b"".join((*map(packer.compress, every), packer.flush()))
 
 
-def _stored(pieces: Iterable[bytes]) -> bytes:
-    """Frame bytes as gzip as they are; zlib's level 0 copies them twice and sums them up slowly, at four times the cost.
+def pays(lines: bytes) -> bool:
+    """Tell whether compressing lines like these pays: they become half as long, which those of most models of numbers do not.
 
-    Source: RFC 1952, and RFC 1951, section 3.2.4.
+    A batch is kept until it is sealed, which takes a minute, and compressing it costs a server as much as all else that is done with a
+    record.
     """
-    parts: list[bytes | memoryview] = [b"\x1f\x8b\x08\0\0\0\0\0\0\xff"]
-    crc = size = 0
-    for piece in pieces:
-        crc, size = isal_zlib.crc32(piece, crc), size + len(piece)
-        for at in range(0, len(piece), _MOST_STORED):
-            block = memoryview(piece)[at : at + _MOST_STORED]
-            parts += (struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block)
-    return b"".join((*parts, struct.pack("<BHHII", 1, 0, 0xFFFF, crc, size & 0xFFFFFFFF)))
+    sample = lines[:_SAMPLE]
+    return len(isal_zlib.compress(sample, 1)) * 2 <= len(sample)
+
+
+def is_packed(batch: bytes) -> bool:
+    """Tell whether a batch is compressed."""
+    return batch.startswith(_GZIP)
 
 
 def read_batch(body: bytes) -> list[Capture]:
-    """Read a batch of captures; anything that is not one whole gzip stream of valid lines is InvalidInput."""
+    """Read a batch of captures; anything but valid lines, plain or as one whole gzip stream, is InvalidInput."""
     return [capture for captures in read_lines(lambda: unpacked(body)) for capture in captures]
 
 
@@ -368,10 +364,14 @@ def read_lines(lines: Callable[[], Sequence[bytes]]) -> list[list[Capture]]:
 
 def unpacked(body: bytes) -> list[bytes]:
     """Return the lines of a batch; ValueError or zlib.error if it is not one whole stream of them."""
-    unpacker = zlib.decompressobj(wbits=31)
-    lines = unpacker.decompress(body, _MOST_BYTES).split(b"\n")
-    if not unpacker.eof or unpacker.unused_data:
-        raise ValueError("the compressed stream is cut, too long, or followed by something else")
+    if is_packed(body):
+        unpacker = zlib.decompressobj(wbits=31)
+        body = unpacker.decompress(body, _MOST_BYTES)
+        if not unpacker.eof or unpacker.unused_data:
+            raise ValueError("the compressed stream is cut, too long, or followed by something else")
+    if not body:
+        raise ValueError("nothing stands in it")
+    lines = body.split(b"\n")
     if lines.pop():
         raise ValueError("the last line is torn")
     return lines

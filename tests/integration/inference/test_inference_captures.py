@@ -1,18 +1,19 @@
 """Every answered prediction is found in the object store, exactly once."""
 
 import asyncio
+import io
 import json
 import shutil
 import signal
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import IO, Any, cast
 
 import httpx
 import msgspec
@@ -32,6 +33,7 @@ from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.schema import Signature, Tensor
 from custody.core.tenancy import TenantId
 from custody.inference.captures import ship as ship_module
+from custody.inference.captures.prepare import Preparer
 from custody.inference.captures.record import Recorder
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
@@ -41,7 +43,7 @@ from custody.inference.models.library import Arm
 from custody.inference.models.memory import Loaded, Memory, Slot
 from custody.inference.models.scoring import Scored
 from custody.inference.protocols.v2_request import read_request
-from custody.serving import PLAIN, CaptureMode, Parameters, deployment_of, line_head
+from custody.serving import PLAIN, CaptureMode, Parameters, complete_lines, deployment_of, line_head, line_of_one
 from custody.serving.sampling import open_batch, point_of_row
 
 
@@ -167,7 +169,7 @@ def test_a_full_spool_sheds_new_lines_and_takes_them_again_when_there_is_room(wo
     assert not spool.append(str(CHURN), b"0123456789\n")
     spool.roll()
     (path,) = spool.pending()
-    ship(path, world.objects, list)
+    ship(path, world.objects, complete_lines)
     spool.shipped(path)
     assert spool.append(str(CHURN), b"0123456789\n")
 
@@ -191,7 +193,7 @@ def test_a_tenant_that_fills_the_spool_leaves_room_for_another(world: World) -> 
     assert (again.size_bytes, spool.size_bytes) == (9600, 9600)
     assert not again.append(str(CHURN), line)
     for one in again.pending():
-        ship(one, world.objects, list)
+        ship(one, world.objects, complete_lines)
         again.shipped(one)
     assert again.size_bytes == 0
     assert again.append(str(CHURN), line)
@@ -244,9 +246,9 @@ def test_a_torn_last_line_is_not_shipped(world: World) -> None:
     spool.append(str(CHURN), b"torn")
     spool.roll()
     (path,) = spool.pending()
-    assert ship(path, world.objects, list) == 10
+    assert ship(path, world.objects, complete_lines) == 10
     (name,) = world.objects.names("captures/")
-    assert zlib.decompress(world.objects.read(name) or b"", 31) == b"whole\n"
+    assert world.objects.read(name) == b"whole\n"
     assert name.startswith(f"captures/{ACME}/")
 
 
@@ -257,10 +259,10 @@ def test_a_batch_that_was_shipped_before_the_process_was_killed_is_not_shipped_t
     spool.roll()
     (path,) = spool.pending()
     copy = path.read_bytes()
-    ship(path, world.objects, list)
+    ship(path, world.objects, complete_lines)
     path.write_bytes(copy)  # as if it had been killed before the file was removed
     (again,) = Spool(world.folder / "spool", lambda: next(ids), most_bytes=1000).pending()
-    ship(again, world.objects, list)
+    ship(again, world.objects, complete_lines)
     assert len(list(world.objects.names("captures/"))) == 1
     assert not again.exists()
 
@@ -283,7 +285,7 @@ def test_a_disk_that_takes_only_a_part_costs_records_and_no_answers(world: World
 def test_a_file_in_which_nothing_stands_is_no_batch(tmp_path: Path) -> None:
     spool, objects, metrics = Spool(tmp_path / "spool", names().__next__, most_bytes=9), FolderObjects(tmp_path), Metrics()
     assert spool.append(str(CHURN), b"")
-    asyncio.run(Shipper(spool, objects, metrics, list).ship())
+    asyncio.run(Shipper(spool, objects, metrics, complete_lines).ship())
     assert (metrics.counts["shipped_batches"], [*objects.names("captures/")], [*spool.pending()]) == (0, [], [])
 
 
@@ -302,9 +304,9 @@ def test_a_file_that_somebody_removed_is_forgotten_and_one_that_the_store_does_n
     removed.unlink()
     with monkeypatch.context() as patched:
         patched.setattr(FolderObjects, "create", lost)
-        asyncio.run(Shipper(spool, objects, metrics, list).ship())
+        asyncio.run(Shipper(spool, objects, metrics, complete_lines).ship())
     assert ([*spool.pending()], spool.size_bytes, metrics.counts["ship_failures"]) == ([waits], 3, 2)
-    asyncio.run(Shipper(spool, objects, metrics, list).ship())
+    asyncio.run(Shipper(spool, objects, metrics, complete_lines).ship())
     assert ([*spool.pending()], spool.size_bytes, metrics.counts["shipped_batches"]) == ([], 0, 1)
 
 
@@ -506,6 +508,44 @@ def test_personal_data_in_a_text_is_removed_before_the_object_store_sees_it(worl
     assert stored == {scrubbed: ["write to [EMAIL]"], kept: ["write to kim@example.org"]}
 
 
+def test_lines_of_numbers_that_are_all_kept_are_stored_as_they_are_and_not_copied(world: World) -> None:
+    world.publish([world.service(world.target(numeric()))])
+    noise = np.random.default_rng(1).normal(size=192).tolist()
+    asked_for = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [64, 3], "data": noise}]}
+    with world.server() as server, server.client() as client:
+        answered = client.post("/v2/models/churn/infer", json=asked_for).json()["parameters"]["prediction_id"]
+        until(world.captures)
+    (capture,) = world.captures()
+    (path,) = world.folder.glob("objects/**/*.ndjson")
+    assert (str(capture.id), capture.rows, world.spooled) == (answered, 64, [])
+    assert path.stat().st_mode & 0o777 == path.parent.stat().st_mode & 0o660
+
+
+def prepared(numbers: Arm, lines: bytes, *, share: float = 1.0) -> bytes | None:
+    """Return what is stored of some lines; None if they stay as they are."""
+    service = SimpleNamespace(handling=Handling(capture_share=share), captures=CaptureRule())
+    served = SimpleNamespace(service=service, arms=(numbers,))
+    pieces = Preparer(lambda: cast("Any", SimpleNamespace(served={CHURN: served})), cast("Any", None))(io.BytesIO(lines))
+    return None if pieces is None else b"".join(pieces)
+
+
+def test_whole_lines_of_known_targets_without_texts_stay_as_they_are_and_no_others() -> None:
+    arm = replace(shadow_arm(CHURN, None), line=line_head(f"{str(CHURN).replace('/', ':')}:1:churn@1:", CaptureMode.LIVE, 0.5))
+
+    def line(x: Any, head: bytes = arm.line) -> bytes:
+        return line_of_one(head, 1, "0" * 26, 1, {"x": x}, b"[0.5]", b"[true]")
+
+    noise = line(np.random.default_rng(1).normal(size=(64, 30)))
+    assert prepared(arm, noise * 3) is None
+    for others in (b"", line(np.zeros((64, 30))), noise + line([""], b'{"v":4,"id":"acme:prod:churn:2:churn@1:",')):
+        assert prepared(arm, others) == others
+    assert prepared(arm, noise * 3 + noise[:-1]) == noise * 3
+    assert prepared(arm, noise, share=0.5) == noise  # nothing says by what it would be counted
+    texts = line([f"write to kim{number}@example.org" for number in range(9)])
+    with_texts = replace(arm, target=replace(arm.target, signature=Signature((Tensor("x", "BYTES", (-1,)),), (), "", ("a", "b"))))
+    assert b"kim" not in (prepared(with_texts, texts) or b"kim")
+
+
 def test_a_share_of_the_rows_is_kept_and_all_are_counted(world: World) -> None:
     target = world.target(tabular(1), 7)
     columns: dict[str, Any] = {
@@ -534,7 +574,7 @@ def test_a_share_of_the_rows_is_kept_and_all_are_counted(world: World) -> None:
 
 def test_very_many_deployments_are_shipped_in_turns_the_longest_waiting_first(tmp_path: Path) -> None:
     spool, metrics = Spool(tmp_path / "spool", names().__next__, most_bytes=1 << 20), Metrics()
-    shipper = Shipper(spool, FolderObjects(tmp_path), metrics, list)
+    shipper = Shipper(spool, FolderObjects(tmp_path), metrics, complete_lines)
     for count in (250, 150):  # as many answer again before their next turn
         for number in range(count):
             assert spool.append(f"acme/prod/{number}", b"line\n")
@@ -564,15 +604,15 @@ def test_a_file_that_cannot_be_read_is_told_of_once_and_holds_up_no_other(
     for deployment, line in (("one", b"no line of a capture\n"), ("two", b'{"v":4,"id":"acme:prod:two:"}\n')):
         assert spool.append(f"acme/prod/{deployment}", line)
 
-    def prepare(pieces: Iterator[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
+    def prepare(file: IO[bytes]) -> Iterator[bytes]:
+        for piece in complete_lines(file):
             assert deployment_of(piece).tenant == ACME
             yield piece
 
     shipper = Shipper(spool, objects, metrics, prepare)
     for _ in range(2):
         asyncio.run(shipper.ship())
-    assert [*objects.names("captures/")] == ["captures/acme/b.ndjson.gz"]
+    assert [*objects.names("captures/")] == ["captures/acme/b.ndjson"]
     assert [path.name for path in spool.pending()] == ["a.ndjson"]
     assert (metrics.counts["ship_failures"], metrics.counts["shipped_batches"]) == (2, 1)
     assert caplog.text.count("cannot be shipped") == 1
@@ -592,7 +632,7 @@ def test_a_tenant_whose_keys_are_gone_holds_up_no_other_and_a_store_that_is_away
                 raise Denied("The keys of acme were destroyed.")
             return objects.create(name, body)
 
-    shipper = Shipper(spool, cast("Any", Sealed()), metrics, list)
+    shipper = Shipper(spool, cast("Any", Sealed()), metrics, complete_lines)
     for tenant in (ACME, GLOBEX):
         assert spool.append(f"{tenant}/prod/churn", b"line\n")
     asyncio.run(shipper.ship())

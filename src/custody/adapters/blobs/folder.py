@@ -21,6 +21,8 @@ from custody.core.tenancy import TenantId
 _PARTS = "tmp"
 _LONG = 1024 * 1024  # bytes
 _LEASE_S = 600  # longer than any write takes: a younger file may belong to a writer at work
+_FOR = 0o660  # who may read and write, but for what the process's umask takes away
+_NO_LINK = errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CAUSES = {
     errno.ENOSPC: "The disk is full.",
@@ -100,6 +102,10 @@ class FolderObjects:
         """
         return self._write(document_path(name), body, replace=False, cached=len(body) < _LONG)
 
+    def create_from(self, name: str, file: Path) -> bool:
+        """As `create`, of what stands in a file that nobody writes to any more: it is not copied where it lies on the same disk."""
+        return self._write(document_path(name), file, replace=False, cached=False)
+
     def read(self, name: str) -> bytes | None:
         """Return a document, or None."""
         return self._load(document_path(name))
@@ -140,7 +146,7 @@ class FolderObjects:
             os.fsync(folder)
         return swept
 
-    def _write(self, path: str, body: bytes, *, replace: bool, cached: bool = True) -> bool:
+    def _write(self, path: str, body: bytes | Path, *, replace: bool, cached: bool = True) -> bool:
         above, leaf = _split(path)
         part = secrets.token_hex(16)
         with self._explained(), self._folder(_PARTS, make=True) as parts, self._folder(above, make=True) as folder:
@@ -241,7 +247,7 @@ def _enter(folder: int, segment: str, *, make: bool) -> int:
 
 
 def _within(folder: int) -> Callable[[str, int], int]:
-    return lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o660, dir_fd=folder)
+    return lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, _FOR, dir_fd=folder)
 
 
 def _read(name: str, folder: int) -> bytes:
@@ -249,14 +255,32 @@ def _read(name: str, folder: int) -> bytes:
         return file.read()
 
 
-def _write_through(name: str, body: bytes, folder: int, *, cached: bool) -> None:
-    with open(name, "xb", opener=_within(folder)) as file:
-        file.write(body)
-        file.flush()
+def _write_through(name: str, body: bytes | Path, folder: int, *, cached: bool) -> None:
+    if isinstance(body, Path) and not _linked(body, name, folder):
+        body = body.read_bytes()
+    with open(name, "xb" if isinstance(body, bytes) else "r+b", opener=_within(folder)) as file:
+        if isinstance(body, bytes):
+            file.write(body)
+            file.flush()
+        else:
+            os.fchmod(file.fileno(), os.fstat(folder).st_mode & _FOR)
         os.utime(file.fileno(), ns=(written := time.time_ns(), written))  # finer than the disk's own clock: see stamp
         os.fsync(file.fileno())
         if not cached and hasattr(os, "posix_fadvise"):  # macOS has none
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _linked(file: Path, name: str, folder: int) -> bool:
+    """Give a file another name, in a folder; False where it must be copied: it lies on another disk, or its readers are others."""
+    if file.stat().st_gid != os.fstat(folder).st_gid:
+        return False
+    try:
+        os.link(file, name, dst_dir_fd=folder, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    return True
 
 
 def _files(folder: int, below: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
 
@@ -117,6 +118,10 @@ class S3Objects:
         if not self._creates:
             self._probe()
         return self._put_new(path, body)
+
+    def create_from(self, name: str, file: Path) -> bool:
+        """As `create`, of what stands in a file."""
+        return self.create(name, file.read_bytes())
 
     def read(self, name: str) -> bytes | None:
         """Return a document, or None."""

@@ -8,6 +8,7 @@ Other documents keep their names. What was stored before sealing began is still 
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -137,6 +138,12 @@ class SealedObjects:
         """Write a document only if the name is free; False (and no change) if it is taken."""
         return self._inner.create(name, self._sealed(name, body))
 
+    def create_from(self, name: str, file: Path) -> bool:
+        """As `create`, of what stands in a file."""
+        if self._sealing:
+            return self.create(name, file.read_bytes())
+        return self._inner.create_from(_plain_name(name), file)
+
     def read(self, name: str) -> bytes | None:
         """Return a document, or None."""
         body = self._inner.read(name)
@@ -171,17 +178,19 @@ class SealedObjects:
         return AESSIV(HKDF(SHA256(), 64, None, b"custody object names v1").derive(self._ring.index(tenant)))
 
     def _sealed(self, name: str, body: bytes) -> bytes:
-        if parse_name(name).startswith(f"{FOLDER}/"):
-            raise InvalidInput(
-                "That document name is taken by sealed objects.", fix=f"Choose one that begins not with {FOLDER}/."
-            )
+        owner = _owner(_plain_name(name))
         if not self._sealing:
             return body
-        owner = _owner(name)
         return seal(body, self._ring.current(owner), _place(owner, name))
 
     def _open(self, tenant: TenantId, name: str, body: bytes) -> bytes:
         return unseal(body, lambda id_: self._ring.find(tenant, id_), _place(tenant, name))
+
+
+def _plain_name(name: str) -> str:
+    if parse_name(name).startswith(f"{FOLDER}/"):
+        raise InvalidInput("That document name is taken by sealed objects.", fix=f"Choose one that begins not with {FOLDER}/.")
+    return name
 
 
 def _owner(name: str) -> TenantId:

@@ -509,12 +509,40 @@ append(Text *text, const void *bytes, Py_ssize_t size)
     }
 }
 
-enum { LATENCIES = PIECES, COLUMNS, TEXTS = COLUMNS + MOST_COLUMNS }; /* before them the pieces */
+enum { LATENCIES = PIECES, TEXTS }; /* before them the pieces */
+
+/* A line that is made of frames: its lists, and bytes for its columns with where the next go. */
+typedef struct {
+    Text texts[TEXTS];
+    PyObject *columns;
+    char *at[MOST_COLUMNS];
+    long long rows;
+} Line;
+
+/* Make room for the columns, of so many bytes. Returns -1 with an error. */
+static int
+begin(Line *line, uint32_t count, const Py_ssize_t *sizes)
+{
+    for (int i = 0; i < TEXTS; i++)
+        line->texts[i].size = 0;
+    line->rows = 0;
+    line->columns = PyTuple_New(count);
+    for (uint32_t i = 0; line->columns != NULL && i < count; i++) {
+        PyObject *column = PyBytes_FromStringAndSize(NULL, sizes[i]);
+        line->at[i] = column == NULL ? NULL : PyBytes_AsString(column);
+        if (column == NULL || PyTuple_SetItem(line->columns, i, column) < 0)
+            Py_CLEAR(line->columns);
+    }
+    return line->columns == NULL ? -1 : 0;
+}
 
 /* Add a frame to its line. */
 static void
-join(Text *texts, const Read *read, long long now, int is_first)
+join(Line *line, const Read *read, long long now)
 {
+    Text *texts = line->texts;
+    int is_first = line->rows == 0;
+    line->rows += read->frame.rows;
     append(&texts[LATENCIES], ",", !is_first);
     char letters[20], *last = letters + sizeof letters, *us = digits_of((long long)((uint64_t)now - (uint64_t)read->frame.since) / 1000, last);
     append(&texts[LATENCIES], us, last - us);
@@ -527,28 +555,26 @@ join(Text *texts, const Read *read, long long now, int is_first)
     }
     const char *data = read->data;
     for (uint32_t i = 0; i < read->frame.columns; i++) {
-        append(&texts[COLUMNS + i], data, size_of(read, i));
+        memcpy(line->at[i], data, size_of(read, i));
+        line->at[i] += size_of(read, i);
         data += size_of(read, i);
     }
 }
 
 /* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, ofs, latencies, columns); the three are None if nobody said any. */
 static PyObject *
-joined(const Batch *batch, const Read *first, long long rows, const Text *texts)
+joined(const Batch *batch, const Read *first, Line *line)
 {
-    for (uint32_t i = 0; i < COLUMNS + first->frame.columns; i++)
-        if (texts[i].failed)
+    const Text *texts = line->texts;
+    PyObject *columns = line->columns;
+    line->columns = NULL;
+    for (int i = 0; i < TEXTS; i++)
+        if (texts[i].failed) {
+            Py_DECREF(columns);
             return PyErr_NoMemory();
-    PyObject *columns = PyTuple_New(first->frame.columns);
-    for (uint32_t i = 0; columns != NULL && i < first->frame.columns; i++) {
-        PyObject *column = PyBytes_FromStringAndSize(texts[COLUMNS + i].bytes, texts[COLUMNS + i].size);
-        if (column == NULL || PyTuple_SetItem(columns, i, column) < 0)
-            Py_CLEAR(columns);
-    }
-    if (columns == NULL)
-        return NULL;
+        }
     int said = first->said == PIECES;
-    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#N", (long long)batch->at_ms, first->what, (Py_ssize_t)first->frame.what, rows,
+    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#N", (long long)batch->at_ms, first->what, (Py_ssize_t)first->frame.what, line->rows,
                          texts[UNIQUE].bytes, texts[UNIQUE].size, texts[SCORE].bytes, texts[SCORE].size, texts[DECISION].bytes,
                          texts[DECISION].size, said ? texts[EVENT].bytes : NULL, texts[EVENT].size,
                          said ? texts[KEYS].bytes : NULL, texts[KEYS].size,
@@ -556,9 +582,10 @@ joined(const Batch *batch, const Read *first, long long rows, const Text *texts)
                          texts[LATENCIES].bytes, texts[LATENCIES].size, columns);
 }
 
-/* Append a batch's lines. Returns -1 with an error. frames: room for where they begin. */
+/* Append a batch's lines. Returns -1 with an error. frames, same: room for where frames begin. */
 static int
-append_lines(PyObject *found, uint64_t generation, const Batch *batch, const char *at, const char *end, const char **frames, Text *texts)
+append_lines(PyObject *found, uint64_t generation, const Batch *batch, const char *at, const char *end, const char **frames, const char **same,
+             Line *line)
 {
     Py_ssize_t count = 0;
     Read first, read;
@@ -573,20 +600,25 @@ append_lines(PyObject *found, uint64_t generation, const Batch *batch, const cha
         if (frames[i] == NULL) /* it is in a line before */
             continue;
         read_frame(frames[i], end, &first);
-        for (uint32_t text = 0; text < COLUMNS + first.frame.columns; text++)
-            texts[text].size = 0;
-        long long rows = 0;
+        Py_ssize_t sizes[MOST_COLUMNS] = {0}, alike = 0;
         for (Py_ssize_t other = i; other < count; other++) {
             if (frames[other] == NULL || !is_like(&first, frames[other]))
                 continue;
             read_frame(frames[other], end, &read);
-            join(texts, &read, batch->now, other == i);
-            rows += read.frame.rows;
+            for (uint32_t column = 0; column < read.frame.columns; column++)
+                sizes[column] += size_of(&read, column);
+            same[alike++] = frames[other];
             frames[other] = NULL;
         }
-        PyObject *line = joined(batch, &first, rows, texts);
-        int failed = line == NULL || PyList_Append(found, line) < 0;
-        Py_XDECREF(line);
+        if (begin(line, first.frame.columns, sizes) < 0)
+            return -1;
+        for (Py_ssize_t one = 0; one < alike; one++) {
+            read_frame(same[one], end, &read);
+            join(line, &read, batch->now);
+        }
+        PyObject *told = joined(batch, &first, line);
+        int failed = told == NULL || PyList_Append(found, told) < 0;
+        Py_XDECREF(told);
         if (failed)
             return -1;
     }
@@ -600,8 +632,9 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
     unsigned long long generation;
     if (!PyArg_ParseTuple(args, "y*K", &view, &generation))
         return NULL;
-    Text texts[TEXTS] = {0};
-    const char **frames = PyMem_Malloc((size_t)view.len / sizeof(Frame) * sizeof *frames + 1);
+    Line line = {0};
+    const size_t most = (size_t)view.len / sizeof(Frame);
+    const char **frames = PyMem_Malloc(2 * most * sizeof *frames + 1);
     PyObject *found = frames == NULL ? PyErr_NoMemory() : PyList_New(0);
     const char *at = view.buf, *end = at + view.len;
     while (found != NULL && at < end) {
@@ -613,13 +646,13 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
         if (batch.size <= sizeof batch || batch.size > end - at || sum_of(generation, &batch, sizeof batch, NULL, 0) != sum) {
             PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
             Py_CLEAR(found);
-        } else if (append_lines(found, generation, &batch, at + sizeof batch, at + batch.size, frames, texts) < 0)
+        } else if (append_lines(found, generation, &batch, at + sizeof batch, at + batch.size, frames, frames + most, &line) < 0)
             Py_CLEAR(found);
         else
             at += batch.size;
     }
     for (int text = 0; text < TEXTS; text++)
-        PyMem_Free(texts[text].bytes);
+        PyMem_Free(line.texts[text].bytes);
     PyMem_Free(frames);
     PyBuffer_Release(&view);
     return found;

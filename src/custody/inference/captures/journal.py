@@ -34,16 +34,21 @@ _MAGIC = b"custody journal %d\n" % _FORMAT
 _END_AT, _FIRST = 32, 64
 _END = Struct("<qQ")
 _SIZE = 1024 * 1024
-ENOUGH = 256 * 1024  # bytes after which it is emptied: less than a millisecond's work, and a part of a processor's own cache
+ENOUGH = 512 * 1024  # bytes after which it is emptied: less than a millisecond's work, and a part of a processor's own cache
 _IN_PLACE = {b"ext2", b"ext3", b"ext4", b"xfs", b"tmpfs"}  # file systems that write where room was reserved
 
 
 class Line(NamedTuple):
-    """A line of captures, the deployment that it is of, as `tenant/environment/name`, and its rows."""
+    """A line of captures in parts, the deployment that it is of, as `tenant/environment/name`, and its rows."""
 
     place: str
     rows: int
-    text: bytes
+    parts: list[bytes]
+
+    @property
+    def text(self) -> bytes:
+        """Return the line."""
+        return b"".join(self.parts)
 
 
 class Journal:

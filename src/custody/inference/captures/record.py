@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,7 @@ class Recorder:
         for line in lines:
             places.setdefault(line.place, []).append(line)
         for place, some in places.items():  # at once: that is three times cheaper than line by line
-            self._append(place, sum(line.rows for line in some), b"".join([line.text for line in some]))
+            self._append(place, sum(line.rows for line in some), b"".join(chain.from_iterable(line.parts for line in some)))
 
     def _append(self, place: str, rows: int, lines: bytes) -> None:
         self._count(place, rows, written=self._spool.append(place, lines))

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from custody.core.errors import Unavailable
 from custody.core.objects import Objects
 from custody.core.tenancy import TenantId
 from custody.inference.captures.journal import Line
-from custody.serving import complete_lines, packed
+from custody.serving import is_packed, packed
 
-Prepare = Callable[[Iterator[bytes]], Iterable[bytes]]  # pieces of whole lines, as they were captured and as they are stored
+Prepare = Callable[[IO[bytes]], Iterable[bytes] | None]  # a file's lines as they are to be stored, None if as they are
 _SUFFIX = ".ndjson"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
 _SHARE = 4  # times what is left free: what a tenant may take
@@ -167,25 +168,25 @@ def write_alone(path: Path, lines: bytes) -> bool:
     return True
 
 
-def batch_name(tenant: TenantId, batch_id: str) -> str:
-    """Return where a batch is stored."""
-    return f"captures/{tenant}/{batch_id}.ndjson.gz"
-
-
 def ship(path: Path, objects: Objects, prepare: Prepare) -> int:
-    """Store one closed file as a batch, remove it, and return its size; a name that is taken was shipped before.
+    """Store one closed file as the batch `captures/<tenant>/<its name>`, remove it, and return its size.
 
-    prepare: removes personal data from the lines, and samples them; if it fails, the file stays, and nothing is stored.
+    A name that is taken was shipped before. prepare: removes personal data from the lines, and samples them; if it fails, the file stays,
+    and nothing is stored.
     """
+    name = f"captures/{TenantId(path.parent.name)}/{path.name}"
     with path.open("rb", buffering=0) as file:
         try:
-            batch = packed(prepare(complete_lines(file)))
+            prepared = prepare(file)
+            batch = None if prepared is None else packed(prepared)
         except (Unavailable, OSError):
             raise
         except Exception as error:
             raise ValueError(f"its lines cannot be prepared: {type(error).__name__}") from error
         size = os.fstat(file.fileno()).st_size
-    if batch:
-        objects.create(batch_name(TenantId(path.parent.name), path.name.removesuffix(_SUFFIX)), batch)
+    if batch is None:
+        objects.create_from(name, path)
+    elif batch:
+        objects.create(name + ".gz" * is_packed(batch), batch)
     path.unlink()
     return size
