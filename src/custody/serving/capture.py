@@ -1,9 +1,10 @@
-"""The record of answered requests: JSON lines, shipped in batches (format version 4; 5 where rows are sampled).
+"""The record of answered requests: JSON lines, shipped in batches (format version 6; 7 where rows are sampled).
 
-A line holds the requests that one target answered at the same moment: a column of inputs has the rows of all of them, scores and
-decisions have a list for each. A column is a list of values; one of floats is their bytes, little-endian, in base 64 behind their
-type: `f4:AACAPw==`, where NaN is missing. Version 5 has some of the rows, with their chance and their places. Versions 1 to 3 had a
-line for each request, in version 1 with lists only, null for a missing number; 3 was what 5 is.
+A line holds requests that one target answered: a column of inputs has the rows of all of them, scores and decisions have a list for
+each. A column is a list of values; one of floats is their bytes, little-endian, in base 64 behind their type: `f4:AACAPw==`, where NaN
+is missing. Version 7 has some of the rows, with their chance and their places. In versions 4 and 5, which are else the same, they were
+answered at the same moment. Versions 1 to 3 had a line for each request, in version 1 with lists only, null for a missing number; 3 was
+what 5 was later.
 """
 
 import re
@@ -35,7 +36,7 @@ _TYPES: dict[str, Any] = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "f8": np
 _KINDS = {dtype: b'"%b:' % kind.encode() for kind, dtype in _TYPES.items()}
 _CODES = {dtype.char: kind for dtype, kind in _KINDS.items()}
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
-_LINE = b'%b"at":%d,"unique":%b,"us":%b,%b,"inputs":{%b},"score":[%b],"decision":[%b]}\n'
+_LINE = b'%b"at":%d,"later":null,"unique":%b,"us":%b,%b,"inputs":{%b},"score":[%b],"decision":[%b]}\n'
 _BEGIN = re.compile(rb'\{"v":\d+,"id":"([\w.-]+):([\w.-]+):([\w.-]+):')  # to read a whole line costs a third of storing it
 _SAID_NOTHING = b'"event":null,"keys":null,"of":null'
 
@@ -104,7 +105,10 @@ class _Sampled(_Line, tag=3, kw_only=True):
 
 
 class Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
-    """Requests that one target answered; id: what their ids begin with. event, keys, of: null if that holds for each."""
+    """Requests that one target answered; id: what their ids begin with. event, keys, of: null if that holds for each.
+
+    later: how many ms later than `at` each was answered; null if none was.
+    """
 
     id: str
     at: int
@@ -118,11 +122,12 @@ class Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
     inputs: dict[str, list[Any] | str]
     score: list[list[float]]
     decision: list[list[bool]]
+    later: list[int] | None = None
 
     def counts(self) -> list[int]:
         """Return the rows of each request; ValueError if they are not told alike."""
         counts = [len(scores) for scores in self.score]
-        by_request = (self.unique, self.us, self.decision, self.event, self.keys, self.of)
+        by_request = (self.unique, self.us, self.decision, self.event, self.keys, self.of, self.later)
         if not counts or any(len(values) != len(counts) for values in by_request if values is not None):
             raise ValueError("the requests of a line are not told alike")
         return counts
@@ -139,7 +144,15 @@ class Kept(Together, tag=SAMPLED_VERSION, kw_only=True):
     rows: list[tuple[int, ...]]
 
 
-_decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | Together | Kept)
+class _AtOnce(Together, tag=4):
+    pass
+
+
+class _KeptAtOnce(Kept, tag=5):
+    pass
+
+
+_decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | _AtOnce | _KeptAtOnce | Together | Kept)
 
 
 @lru_cache(4096)
@@ -222,6 +235,7 @@ class Lists(NamedTuple):
     keys: bytes | None
     ofs: bytes | None
     latencies_us: bytes
+    laters_ms: bytes
 
 
 def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]]) -> list[bytes]:
@@ -233,7 +247,16 @@ def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tup
     said = _SAID_NOTHING
     if lists.events is not None and lists.keys is not None and lists.ofs is not None:
         said = b'"event":%b,"keys":%b,"of":%b' % (_listed(lists.events), _listed(lists.keys), _listed(lists.ofs))
-    parts = [head, b'"at":%d,"unique":[' % at_ms, lists.uniques, b'],"us":[', lists.latencies_us, b"],", said, b',"inputs":{']
+    parts = [
+        head,
+        b'"at":%d,"later":%b,"unique":[' % (at_ms, _listed(lists.laters_ms, b"0,")),
+        lists.uniques,
+        b'],"us":[',
+        lists.latencies_us,
+        b"],",
+        said,
+        b',"inputs":{',
+    ]
     for name, code, data in columns:
         if begin := _CODES.get(code):
             parts += name, begin, pybase64.b64encode(data), b'",'
@@ -246,8 +269,8 @@ def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tup
     return parts
 
 
-def _listed(values: bytes) -> bytes:
-    return b"[%b]" % values if values.strip(b"nul,") else b"null"
+def _listed(values: bytes, nothing: bytes = b"nul,") -> bytes:
+    return b"[%b]" % values if values.strip(nothing) else b"null"
 
 
 def _said(told: Sequence[Told]) -> bytes:
@@ -393,12 +416,12 @@ def _captures(line: _Line | Together) -> list[Capture]:
     none = repeat(None)
     share, places = (line.share, line.rows) if isinstance(line, Kept) else (1.0, none)
     told = line.event or none, line.keys or none, line.of or none  # `none` goes on for ever
-    by_one = zip(line.unique, line.us, *told, line.score, line.decision, ends, places, strict=False)
+    by_one = zip(line.unique, line.us, *told, line.score, line.decision, ends, places, line.later or repeat(0), strict=False)
     return [
         _checked(
             Capture(
                 id=PredictionId.parse(line.id + unique),
-                at_ms=line.at,
+                at_ms=line.at + later,
                 event_ms=event,
                 keys=keys,
                 mode=line.mode,
@@ -412,7 +435,7 @@ def _captures(line: _Line | Together) -> list[Capture]:
                 places=rows,
             )
         )
-        for unique, us, event, keys, of, scores, decisions, end, rows in by_one
+        for unique, us, event, keys, of, scores, decisions, end, rows, later in by_one
     ]
 
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, compress
+from itertools import chain, compress, islice, repeat
 from typing import Any
 
 import msgspec
@@ -225,11 +225,11 @@ class _Alike:
             self._parts.setdefault(name, []).append(_where(column, go))
         there = iter(np.logical_or.reduceat(go, [0, *ends[:-1]]).tolist())
         for line in lines:
-            at = line.told.at
-            events = line.told.event or [None] * len(line.counts)
-            gone = [at if event is None else min(event, at) for event in compress(events, there)]  # as the kept rows are read
-            self.at += [at] * bool(gone)
-            self._event += gone
+            told, requests = line.told, [*islice(there, len(line.counts))]
+            at = [told.at + later for later in compress(told.later or repeat(0), requests)]
+            events = compress(told.event or repeat(None), requests)
+            self.at += at
+            self._event += [when if event is None else min(event, when) for event, when in zip(events, at, strict=True)]
 
     def rest(self) -> bytes:
         """Write the counts of the rows that are not kept as a line."""
@@ -291,6 +291,7 @@ def _picked(line: _Line, stay: NDArray[np.bool_], share: float) -> bytes:
         inputs={name: written(_where(column, stay)) for name, column in line.inputs.items()},
         score=each(told.score),
         decision=each(told.decision),
+        later=some(told.later),
         share=share,
         rows=[tuple(rows) for rows in places.values()],
     )

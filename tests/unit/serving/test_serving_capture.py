@@ -157,7 +157,7 @@ def test_the_golden_line_of_format_version_2_is_read() -> None:
     )
 
 
-def test_the_golden_line_of_format_version_4_is_written_and_holds_several_requests() -> None:
+def test_the_golden_line_of_format_version_6_is_written_and_holds_several_requests() -> None:
     head = line_head("acme:prod:churn:3:churn@7:", CaptureMode.LIVE, 0.5)
     ages = np.array([30.5, np.nan, 18], np.float32)
     plans, wide = np.array(["basic", "École", "pro"], object), np.arange(6, dtype=np.int64).reshape(3, 2)
@@ -165,8 +165,9 @@ def test_the_golden_line_of_format_version_4_is_written_and_holds_several_reques
     answered = [b"[0.25,0.75]", b"[0.5]"], [b"[false,true]", b"[true]"]
     uniques = (ID.unique, unique_at(1772366400001, bytes(10)))
     told = [Told(1772366300000, ("a", "b")), Told(of=str(ID))]
-    assert line_after(head, 1772366400009, uniques, (90, 85), parts, *answered, told) == golden(4)
-    first, second = read_batch(write_batch(golden(4)))
+    assert line_after(head, 1772366400009, uniques, (90, 85), parts, *answered, told) == golden(6)
+    first, second = read_batch(write_batch(golden(6)))
+    assert read_batch(write_batch(golden(4))) == [first, second]
     assert (first.id, first.event_ms, first.keys, first.of, first.latency_us) == (ID, 1772366300000, ("a", "b"), None, 90)
     assert first.inputs == {"age": [30.5, None], "plan": ["basic", "École"], "wide": [[0, 1], [2, 3]]}
     assert second == replace(
@@ -185,7 +186,9 @@ def test_the_golden_line_of_format_version_4_is_written_and_holds_several_reques
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b'"v":4', b'"v":5'),
+        (b'"v":6', b'"v":7'),
+        (b'"later":null', b'"later":[1]'),
+        (b'"later":null', b'"later":1'),
         (b'"id":"acme:', b'"id":"acme;'),
         (b'"us":[90,85]', b'"us":[90]'),
         (b'"us":[90,85]', b'"us":90'),
@@ -202,9 +205,9 @@ def test_the_golden_line_of_format_version_4_is_written_and_holds_several_reques
     ],
 )
 def test_a_line_of_several_requests_that_breaks_the_format_is_refused(old: bytes, new: bytes) -> None:
-    assert old in golden(4)
+    assert old in golden(6)
     with pytest.raises(InvalidInput):
-        read_batch(write_batch(golden(4).replace(old, new)))
+        read_batch(write_batch(golden(6).replace(old, new)))
 
 
 @st.composite

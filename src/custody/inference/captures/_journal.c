@@ -26,6 +26,8 @@ enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
 
 enum { FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
+enum { ENOUGH = 64 * 1024 }; /* bytes of a line: a longer one would not be read in one piece */
+
 typedef struct {
     uint32_t size, sum;
     int64_t at_ms, now;
@@ -509,7 +511,15 @@ append(Text *text, const void *bytes, Py_ssize_t size)
     }
 }
 
-enum { LATENCIES = PIECES, TEXTS }; /* before them the pieces */
+enum { LATENCIES = PIECES, LATER, TEXTS }; /* before them the pieces */
+
+/* A frame of those that are read: when it was recorded, which the next one of its line is, and of a line's first one its last, and
+ * the bytes of its columns. */
+typedef struct {
+    const char *at;
+    int64_t at_ms, now;
+    Py_ssize_t next, last, size; /* next: -1 without one; last: -1 of all but the first of a line */
+} Held;
 
 /* A line that is made of frames: its lists, and bytes for its columns with where the next go. */
 typedef struct {
@@ -536,23 +546,29 @@ begin(Line *line, uint32_t count, const Py_ssize_t *sizes)
     return line->columns == NULL ? -1 : 0;
 }
 
-/* Add a frame to its line. */
 static void
-join(Line *line, const Read *read, long long now)
+append_number(Text *text, long long number)
+{
+    char letters[20], *last = letters + sizeof letters, *first = digits_of(number, last);
+    append(text, first, last - first);
+}
+
+/* Add a frame to its line. at_ms: when the line's first one was recorded. */
+static void
+join(Line *line, const Read *read, const Held *held, int64_t at_ms)
 {
     Text *texts = line->texts;
     int is_first = line->rows == 0;
     line->rows += read->frame.rows;
-    append(&texts[LATENCIES], ",", !is_first);
-    char letters[20], *last = letters + sizeof letters, *us = digits_of((long long)((uint64_t)now - (uint64_t)read->frame.since) / 1000, last);
-    append(&texts[LATENCIES], us, last - us);
+    for (int i = SCORE; i < TEXTS; i++)
+        append(&texts[i], ",", !is_first);
+    append_number(&texts[LATENCIES], (long long)((uint64_t)held->now - (uint64_t)read->frame.since) / 1000);
+    append_number(&texts[LATER], held->at_ms - at_ms);
     append(&texts[UNIQUE], ",\"" + is_first, 2 - is_first);
     append(&texts[UNIQUE], read->pieces[UNIQUE], size_of_piece(read, UNIQUE));
     append(&texts[UNIQUE], "\"", 1);
-    for (int i = SCORE; i < read->said; i++) {
-        append(&texts[i], ",", !is_first);
+    for (int i = SCORE; i < read->said; i++)
         append(&texts[i], read->pieces[i], size_of_piece(read, i));
-    }
     const char *data = read->data;
     for (uint32_t i = 0; i < read->frame.columns; i++) {
         memcpy(line->at[i], data, size_of(read, i));
@@ -561,67 +577,93 @@ join(Line *line, const Read *read, long long now)
     }
 }
 
-/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, ofs, latencies, columns); the three are None if nobody said any. */
+/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, ofs, latencies, later, columns) of the line that begins with a
+ * frame; events, keys and ofs are None if nobody said any. */
 static PyObject *
-joined(const Batch *batch, const Read *first, Line *line)
+told(Line *line, const Held *frames, const Held *first, const char *end)
 {
+    Read one, read;
+    Py_ssize_t sizes[MOST_COLUMNS] = {0};
+    read_frame(first->at, end, &one);
+    for (const Held *held = first; held != NULL; held = held->next < 0 ? NULL : frames + held->next) {
+        read_frame(held->at, end, &read);
+        for (uint32_t column = 0; column < one.frame.columns; column++)
+            sizes[column] += size_of(&read, column);
+    }
+    if (begin(line, one.frame.columns, sizes) < 0)
+        return NULL;
+    for (const Held *held = first; held != NULL; held = held->next < 0 ? NULL : frames + held->next) {
+        read_frame(held->at, end, &read);
+        join(line, &read, held, first->at_ms);
+    }
     const Text *texts = line->texts;
-    PyObject *columns = line->columns;
-    line->columns = NULL;
     for (int i = 0; i < TEXTS; i++)
         if (texts[i].failed) {
-            Py_DECREF(columns);
+            Py_DECREF(line->columns);
             return PyErr_NoMemory();
         }
-    int said = first->said == PIECES;
-    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#N", (long long)batch->at_ms, first->what, (Py_ssize_t)first->frame.what, line->rows,
+    int said = one.said == PIECES;
+    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#y#N", (long long)first->at_ms, one.what, (Py_ssize_t)one.frame.what, line->rows,
                          texts[UNIQUE].bytes, texts[UNIQUE].size, texts[SCORE].bytes, texts[SCORE].size, texts[DECISION].bytes,
                          texts[DECISION].size, said ? texts[EVENT].bytes : NULL, texts[EVENT].size,
                          said ? texts[KEYS].bytes : NULL, texts[KEYS].size,
                          said ? texts[OF].bytes : NULL, texts[OF].size,
-                         texts[LATENCIES].bytes, texts[LATENCIES].size, columns);
+                         texts[LATENCIES].bytes, texts[LATENCIES].size, texts[LATER].bytes, texts[LATER].size, line->columns);
 }
 
-/* Append a batch's lines. Returns -1 with an error. frames, same: room for where frames begin. */
-static int
-append_lines(PyObject *found, uint64_t generation, const Batch *batch, const char *at, const char *end, const char **frames, const char **same,
-             Line *line)
+/* Find the frames of batches. Returns how many, or -1 if a part is damaged. */
+static Py_ssize_t
+find(const char *at, const char *end, uint64_t generation, Held *frames)
 {
     Py_ssize_t count = 0;
-    Read first, read;
-    for (; at < end; at = read.end) {
-        if (!read_frame(at, end, &read) || !is_whole(&read, generation)) {
-            PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
+    Read read;
+    while (at < end) {
+        Batch batch = {0};
+        if (end - at > (Py_ssize_t)sizeof batch)
+            memcpy(&batch, at, sizeof batch);
+        uint32_t sum = batch.sum;
+        batch.sum = 0;
+        if (batch.size <= sizeof batch || batch.size > end - at || sum_of(generation, &batch, sizeof batch, NULL, 0) != sum)
             return -1;
+        const char *last = at + batch.size;
+        for (at += sizeof batch; at < last; at = read.end) {
+            if (!read_frame(at, last, &read) || !is_whole(&read, generation))
+                return -1;
+            Held held = {.at = at, .at_ms = batch.at_ms, .now = batch.now, .next = -1, .last = -1, .size = read.frame.size};
+            frames[count++] = held;
         }
-        frames[count++] = at;
     }
+    return count;
+}
+
+/* Chain the frames of each line: of the same target, with inputs of the same types and shapes, until they are `ENOUGH`. Returns -1
+ * if there is no memory. Those who are first are found by what they say, in a table with room for twice as many. */
+static int
+chain(Held *frames, Py_ssize_t count, const char *end)
+{
+    size_t room = 4;
+    while (room < 2 * (size_t)count)
+        room *= 2;
+    Py_ssize_t *table = PyMem_Calloc(room, sizeof *table); /* one more than which frame; 0: none */
+    if (table == NULL)
+        return -1;
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (frames[i] == NULL) /* it is in a line before */
-            continue;
-        read_frame(frames[i], end, &first);
-        Py_ssize_t sizes[MOST_COLUMNS] = {0}, alike = 0;
-        for (Py_ssize_t other = i; other < count; other++) {
-            if (frames[other] == NULL || !is_like(&first, frames[other]))
-                continue;
-            read_frame(frames[other], end, &read);
-            for (uint32_t column = 0; column < read.frame.columns; column++)
-                sizes[column] += size_of(&read, column);
-            same[alike++] = frames[other];
-            frames[other] = NULL;
+        Read read;
+        read_frame(frames[i].at, end, &read);
+        size_t slot = mixed(BASIS, read.what, read.frame.what) & (room - 1);
+        while (table[slot] && !is_like(&read, frames[table[slot] - 1].at))
+            slot = (slot + 1) & (room - 1);
+        Held *first = table[slot] ? frames + table[slot] - 1 : NULL;
+        if (first != NULL && first->size < ENOUGH) {
+            frames[first->last].next = i;
+            first->last = i;
+            first->size += frames[i].size;
+        } else {
+            table[slot] = i + 1;
+            frames[i].last = i;
         }
-        if (begin(line, first.frame.columns, sizes) < 0)
-            return -1;
-        for (Py_ssize_t one = 0; one < alike; one++) {
-            read_frame(same[one], end, &read);
-            join(line, &read, batch->now);
-        }
-        PyObject *told = joined(batch, &first, line);
-        int failed = told == NULL || PyList_Append(found, told) < 0;
-        Py_XDECREF(told);
-        if (failed)
-            return -1;
     }
+    PyMem_Free(table);
     return 0;
 }
 
@@ -633,23 +675,23 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "y*K", &view, &generation))
         return NULL;
     Line line = {0};
-    const size_t most = (size_t)view.len / sizeof(Frame);
-    const char **frames = PyMem_Malloc(2 * most * sizeof *frames + 1);
-    PyObject *found = frames == NULL ? PyErr_NoMemory() : PyList_New(0);
-    const char *at = view.buf, *end = at + view.len;
-    while (found != NULL && at < end) {
-        Batch batch = {0};
-        if (end - at > (Py_ssize_t)sizeof batch)
-            memcpy(&batch, at, sizeof batch);
-        uint32_t sum = batch.sum;
-        batch.sum = 0;
-        if (batch.size <= sizeof batch || batch.size > end - at || sum_of(generation, &batch, sizeof batch, NULL, 0) != sum) {
-            PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
+    const char *end = (const char *)view.buf + view.len;
+    Held *frames = PyMem_Malloc((size_t)view.len / sizeof(Frame) * sizeof *frames + 1);
+    PyObject *found = NULL;
+    Py_ssize_t count = frames == NULL ? 0 : find(view.buf, end, generation, frames);
+    if (count < 0)
+        PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
+    else if (frames == NULL || chain(frames, count, end) < 0)
+        PyErr_NoMemory();
+    else
+        found = PyList_New(0);
+    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
+        if (frames[i].last < 0)
+            continue;
+        PyObject *one = told(&line, frames, frames + i, end);
+        if (one == NULL || PyList_Append(found, one) < 0)
             Py_CLEAR(found);
-        } else if (append_lines(found, generation, &batch, at + sizeof batch, at + batch.size, frames, frames + most, &line) < 0)
-            Py_CLEAR(found);
-        else
-            at += batch.size;
+        Py_XDECREF(one);
     }
     for (int text = 0; text < TEXTS; text++)
         PyMem_Free(line.texts[text].bytes);
