@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 import orjson
 import pybase64
+import simdjson
 from isal import isal_zlib
 from numpy.typing import NDArray
 
@@ -104,7 +105,7 @@ class _Sampled(_Line, tag=3, kw_only=True):
     rows: tuple[int, ...]
 
 
-class Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
+class _Answered(msgspec.Struct, tag_field="v", kw_only=True):
     """Requests that one target answered; id: what their ids begin with. event, keys, of: null if that holds for each.
 
     later: how many ms later than `at` each was answered; null if none was.
@@ -112,6 +113,7 @@ class Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
 
     id: str
     at: int
+    later: list[int] | None = None
     unique: list[str]
     us: list[int]
     event: list[int | None] | None
@@ -120,31 +122,27 @@ class Together(msgspec.Struct, tag_field="v", tag=CAPTURE_VERSION):
     of: list[str | None] | None
     threshold: float
     inputs: dict[str, list[Any] | str]
+
+    def check(self, counts: Sequence[int], decisions: int) -> None:
+        """Refuse requests that are not told alike: ValueError. counts: the rows of each; decisions: of how many there are some."""
+        by_request = (self.unique, self.us, self.event, self.keys, self.of, self.later)
+        if not counts or decisions != len(counts) or any(len(one) != len(counts) for one in by_request if one is not None):
+            raise ValueError("the requests of a line are not told alike")
+
+
+class _Together(_Answered, tag=CAPTURE_VERSION, kw_only=True):
     score: list[list[float]]
     decision: list[list[bool]]
-    later: list[int] | None = None
-
-    def counts(self) -> list[int]:
-        """Return the rows of each request; ValueError if they are not told alike."""
-        counts = [len(scores) for scores in self.score]
-        by_request = (self.unique, self.us, self.decision, self.event, self.keys, self.of, self.later)
-        if not counts or any(len(values) != len(counts) for values in by_request if values is not None):
-            raise ValueError("the requests of a line are not told alike")
-        return counts
-
-    def columns(self, rows: int) -> dict[str, Column]:
-        """Return the inputs of all rows: floats as arrays of shape (rows,) or (rows, width). ValueError if they do not fit."""
-        return _columns(self.inputs, rows)
 
 
-class Kept(Together, tag=SAMPLED_VERSION, kw_only=True):
-    """The same, of which some rows were kept: share is their chance, rows has their places in each request."""
+class Kept(_Together, tag=SAMPLED_VERSION, kw_only=True):
+    """Requests of which some rows were kept: share is their chance, rows has their places in each request."""
 
     share: float
     rows: list[tuple[int, ...]]
 
 
-class _AtOnce(Together, tag=4):
+class _AtOnce(_Together, tag=4):
     pass
 
 
@@ -152,7 +150,14 @@ class _KeptAtOnce(Kept, tag=5):
     pass
 
 
-_decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | _AtOnce | _KeptAtOnce | Together | Kept)
+class _Raw(_Answered, tag=CAPTURE_VERSION, kw_only=True):
+    score: msgspec.Raw
+    decision: msgspec.Raw
+
+
+_decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | _AtOnce | _KeptAtOnce | _Together | Kept)
+_flat_decoder = msgspec.json.Decoder(_Raw)
+_HEAD = b'{"v":%d,' % CAPTURE_VERSION
 
 
 @lru_cache(4096)
@@ -178,14 +183,14 @@ def line_of(capture: Capture) -> bytes:
     line = line_of_one(head, capture.at_ms, *one, None if told == Told() else told)
     if capture.places is None:
         return line
-    whole = msgspec.json.decode(line, type=Together)
+    whole = msgspec.json.decode(line, type=_Together)
     return msgspec.json.encode(Kept(**msgspec.structs.asdict(whole), share=capture.share, rows=[capture.places])) + b"\n"
 
 
 def line_head(start: str, mode: CaptureMode, threshold: float) -> bytes:
     """Write what all lines of a target begin with; start: of its predictions' ids, all but the unique part."""
     written = orjson.dumps({"id": start, "mode": mode, "threshold": threshold})
-    return b'{"v":%d,' % CAPTURE_VERSION + written[1:-1] + b","
+    return _HEAD + written[1:-1] + b","
 
 
 def line_after(
@@ -400,19 +405,45 @@ def unpacked(body: bytes) -> list[bytes]:
     return lines
 
 
-def together(line: bytes) -> Together | None:
-    """Read a line of this version; None for one of sampled rows, or of another version. Raises as `msgspec` does."""
-    read = _decoder.decode(line)
-    return read if type(read) is Together else None
+@dataclass(frozen=True, slots=True, eq=False)
+class Flat:
+    """A line of this version whose numbers are arrays: counts are the rows of its requests, all else has the rows of all of them."""
+
+    written: memoryview
+    told: _Answered
+    counts: list[int]
+    scores: NDArray[np.float64]
+    decisions: NDArray[np.bool_]
+    inputs: dict[str, Column]
 
 
-def _captures(line: _Line | Together) -> list[Capture]:
+def flat(line: memoryview) -> Flat | None:
+    """Read a line without an object for each number; None for one of sampled rows, or of another version. Raises as `read_lines`."""
+    if line[: len(_HEAD)] != _HEAD:
+        _decoder.decode(line)
+        return None
+    told = _flat_decoder.decode(line)
+    nested: Any = simdjson.Parser().parse(bytes(told.score))
+    counts = [len(scores) for scores in nested]
+    letters = np.frombuffer(told.decision, np.uint8)
+    is_true = letters == ord("t")
+    decisions = is_true[is_true | (letters == ord("f"))]
+    told.check(counts, bytes(told.decision).count(b"[") - 1)
+    scores = np.frombuffer(nested.as_buffer(of_type="d"))
+    if len(decisions) != len(scores):
+        raise ValueError("the columns have different lengths")
+    return Flat(line, told, counts, scores, decisions, _columns(told.inputs, len(scores)))
+
+
+def _captures(line: _Line | _Together) -> list[Capture]:
     if isinstance(line, _Line):
         return [_capture(line)]
-    ends = [*accumulate(line.counts())]
+    counts = [*map(len, line.score)]
+    line.check(counts, len(line.decision))
+    ends = [*accumulate(counts)]
     if isinstance(line, Kept) and len(line.rows) != len(ends):
         raise ValueError("the requests of a line are not told alike")
-    inputs = {name: plain(column) for name, column in line.columns(ends[-1]).items()}
+    inputs = {name: plain(column) for name, column in _columns(line.inputs, ends[-1]).items()}
     none = repeat(None)
     share, places = (line.share, line.rows) if isinstance(line, Kept) else (1.0, none)
     told = line.event or none, line.keys or none, line.of or none  # `none` goes on for ever

@@ -5,9 +5,10 @@ at a small share is kept at every larger one.
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import chain, compress, islice, repeat
 from typing import Any
 
@@ -25,18 +26,19 @@ from custody.serving.capture import (
     Capture,
     CaptureMode,
     Column,
+    Flat,
     Kept,
-    Together,
+    flat,
     line_of,
     plain,
     read_lines,
-    together,
     unpacked,
     write_batch,
     written,
 )
 
 _REST = b'{"v":3,"rest":'
+_DAY_MS = 86_400_000
 _ENOUGH = 4096  # rows that are looked at in one step
 
 
@@ -139,40 +141,51 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
     pieces: of whole lines. A shadow's row goes with the answer that it mirrors, so that pairs stay together. Lines of other versions,
     which an older server left, stay as they are.
     """
-    kept: list[bytes] = []
+    kept: list[bytes | memoryview] = []
     alike: dict[tuple[Any, ...], _Alike] = {}
-    for line in chain.from_iterable(piece.splitlines(keepends=True) for piece in pieces):
-        told = together(line)
-        if told is None:
-            kept.append(line)
+    for whole in chain.from_iterable(map(_lines_in, pieces)):
+        line = flat(whole)
+        if line is None:
+            kept.append(whole)
             continue
-        counts = told.counts()
-        first = PredictionId.parse(told.id + told.unique[0])  # the others are of the same target
-        rule = rules.get((first.model, told.threshold))
+        told = line.told
+        key, model = _target_of(told.id)  # the same of all its requests
+        rule = rules.get((model, told.threshold))
         if rule is None or rule.share >= 1:
-            kept.append(line)
+            kept.append(whole)
             continue
-        inputs = told.columns(sum(counts))
-        day = datetime.fromtimestamp(told.at / 1000, UTC).date().isoformat()
-        kinds = ((c.dtype, c.shape[1:]) if isinstance(c, np.ndarray) else None for c in inputs.values())
-        key = first.model, told.threshold, told.mode, day, *kinds
-        some = alike.get(key)
+        day = _day_of(told.at // _DAY_MS)
+        kinds = ((c.dtype, c.shape[1:]) if isinstance(c, np.ndarray) else None for c in line.inputs.values())
+        group = model, told.threshold, told.mode, day, *kinds
+        some = alike.get(group)
         if some is None:
-            some = alike[key] = _Alike(_Group(first.deployment, first.model, told.threshold, told.mode, day), rule)
-        kept += some.add(_Line(line, told, counts, inputs))
+            some = alike[group] = _Alike(_Group(key, model, told.threshold, told.mode, day), rule)
+        kept += some.add(line)
     for some in alike.values():
         kept += some.settle()
     return b"".join([*kept, *(some.rest() for some in alike.values() if some.at)])
 
 
-@dataclass(slots=True, eq=False)
-class _Line:
-    """A line that was read; counts: the rows of its requests. inputs: the columns of all of them."""
+def _lines_in(piece: bytes) -> Iterator[memoryview]:
+    """Return the lines of a piece, which are not copied."""
+    whole, at = memoryview(piece), 0
+    while at < len(piece):
+        end = piece.find(b"\n", at) + 1 or len(piece)
+        yield whole[at:end]
+        at = end
 
-    written: bytes
-    told: Together
-    counts: Sequence[int]
-    inputs: Mapping[str, Column]
+
+@lru_cache(256)
+def _target_of(start: str) -> tuple[DeploymentKey, ModelRef]:
+    """Return the deployment and the model of predictions whose ids begin so."""
+    first = PredictionId.parse(start + "0" * 26)
+    return first.deployment, first.model
+
+
+@lru_cache(2)
+def _day_of(number: int) -> str:
+    """Return a day since 1970 as an ISO date."""
+    return datetime.fromtimestamp(number * _DAY_MS / 1000, UTC).date().isoformat()
 
 
 class _Alike:
@@ -180,23 +193,23 @@ class _Alike:
 
     def __init__(self, group: _Group, rule: Rule) -> None:
         self._group, self._rule = group, rule
-        self._lines: list[_Line] = []
+        self._lines: list[Flat] = []
         self._rows = 0
         self._parts: dict[str, list[Column]] = {}  # of the rows that are not kept
         self.at: list[int] = []
         self._event: list[int] = []
 
-    def add(self, line: _Line) -> list[bytes]:
+    def add(self, line: Flat) -> Sequence[bytes | memoryview]:
         """Take a line; return what is kept of those before, once there are enough."""
         self._lines.append(line)
-        self._rows += sum(line.counts)
-        return self.settle() if self._rows >= _ENOUGH else []
+        self._rows += len(line.scores)
+        return self.settle() if self._rows >= _ENOUGH else ()
 
-    def settle(self) -> list[bytes]:
+    def settle(self) -> Sequence[bytes | memoryview]:
         """Return what is kept of the lines, and count the rest."""
         lines, self._lines, self._rows = self._lines, [], 0
         if not lines:
-            return []
+            return ()
         columns = {name: _concatenated([line.inputs[name] for line in lines]) for name in lines[0].inputs}
         if not self._rule.sources <= {*spread(columns), "score", "decision"}:
             return [line.written for line in lines]
@@ -204,23 +217,20 @@ class _Alike:
         ends = np.cumsum(counts)
         rows = np.arange(ends[-1]) - np.repeat(ends - counts, counts)
         stay = (
-            _points([unique for line in lines for unique in _decided_by(line.told)], rows.astype(np.uint64), counts)
-            < self._rule.share
+            _points([unique for line in lines for unique in _decided_by(line)], rows.astype(np.uint64), counts) < self._rule.share
         )
-        of_lines = np.cumsum([sum(line.counts) for line in lines])
-        masks = np.split(stay, of_lines[:-1])
+        of_lines = np.cumsum([len(line.scores) for line in lines])
         self._count(lines, columns, ~stay, ends)
         there = np.logical_or.reduceat(stay, [0, *of_lines[:-1]])
-        return [
-            _picked(line, mask, self._rule.share) for line, mask, any_ in zip(lines, masks, there.tolist(), strict=True) if any_
-        ]
+        parts = zip(lines, np.split(stay, of_lines[:-1]), np.split(rows, of_lines[:-1]), there.tolist(), strict=True)
+        return [_picked(line, mask, places, self._rule.share) for line, mask, places, any_ in parts if any_]
 
-    def _count(self, lines: Sequence[_Line], columns: dict[str, Column], go: NDArray[np.bool_], ends: NDArray[np.int64]) -> None:
+    def _count(self, lines: Sequence[Flat], columns: dict[str, Column], go: NDArray[np.bool_], ends: NDArray[np.int64]) -> None:
         """Keep the columns of the rows where `go` is true, until they are summarised; ends: where each request's end."""
         if not go.any():
             return
-        columns["score"] = np.array([score for line in lines for scores in line.told.score for score in scores])
-        columns["decision"] = np.array([one for line in lines for decisions in line.told.decision for one in decisions])
+        columns["score"] = np.concatenate([line.scores for line in lines])
+        columns["decision"] = np.concatenate([line.decisions for line in lines])
         for name, column in columns.items():
             self._parts.setdefault(name, []).append(_where(column, go))
         there = iter(np.logical_or.reduceat(go, [0, *ends[:-1]]).tolist())
@@ -229,7 +239,7 @@ class _Alike:
             at = [told.at + later for later in compress(told.later or repeat(0), requests)]
             events = compress(told.event or repeat(None), requests)
             self.at += at
-            self._event += [when if event is None else min(event, when) for event, when in zip(events, at, strict=True)]
+            self._event += [when if event is None else min(event, when) for event, when in zip(events, at, strict=False)]
 
     def rest(self) -> bytes:
         """Write the counts of the rows that are not kept as a line."""
@@ -251,8 +261,9 @@ class _Alike:
         return _REST + msgspec.json.encode(rest) + b"}\n"
 
 
-def _decided_by(told: Together) -> Sequence[str]:
+def _decided_by(line: Flat) -> Sequence[str]:
     """Return the ends of the ids that decide whether the rows of a line stay: a shadow's goes with the answer that it mirrors."""
+    told = line.told
     return (
         told.unique
         if told.of is None
@@ -260,23 +271,24 @@ def _decided_by(told: Together) -> Sequence[str]:
     )
 
 
-def _picked(line: _Line, stay: NDArray[np.bool_], share: float) -> bytes:
-    """Write the rows of a line that stay as a line."""
+def _picked(line: Flat, stay: NDArray[np.bool_], places: NDArray[np.int64], share: float) -> bytes:
+    """Write the rows of a line that stay as a line; places: of each row in its request."""
     told = line.told
-    places: dict[int, list[int]] = {}  # of rows, by the number of their request
-    requests, first = np.repeat(np.arange(len(line.counts)), line.counts), np.cumsum(line.counts) - line.counts
-    for request, row in zip(requests[stay].tolist(), np.flatnonzero(stay).tolist(), strict=True):
-        places.setdefault(request, []).append(row - int(first[request]))
+    of_each = np.bincount(np.repeat(np.arange(len(line.counts)), line.counts)[stay])
+    requests = np.flatnonzero(of_each).tolist()
+    sizes, rows = of_each[requests].tolist(), places[stay].tolist()
 
     def some(values: Sequence[Any] | None) -> Any:
-        return None if values is None else [values[request] for request in places]
+        return None if values is None else [values[request] for request in requests]
 
-    def each(values: Sequence[Sequence[Any]]) -> list[list[Any]]:
-        return [[values[request][place] for place in rows] for request, rows in places.items()]
+    def each(values: Iterable[Any]) -> list[list[Any]]:
+        left = iter(values)
+        return [[*islice(left, size)] for size in sizes]
 
+    its_rows = each(rows)
     keys = told.keys and [
-        None if (names := told.keys[request]) is None else tuple(names[place] for place in rows)
-        for request, rows in places.items()
+        None if (names := told.keys[request]) is None else tuple(names[place] for place in own)
+        for request, own in zip(requests, its_rows, strict=True)
     ]
     kept = Kept(
         id=told.id,
@@ -289,11 +301,11 @@ def _picked(line: _Line, stay: NDArray[np.bool_], share: float) -> bytes:
         of=some(told.of),
         threshold=told.threshold,
         inputs={name: written(_where(column, stay)) for name, column in line.inputs.items()},
-        score=each(told.score),
-        decision=each(told.decision),
+        score=each(line.scores[stay].tolist()),
+        decision=each(line.decisions[stay].tolist()),
         later=some(told.later),
         share=share,
-        rows=[tuple(rows) for rows in places.values()],
+        rows=[*map(tuple, its_rows)],
     )
     return msgspec.json.encode(kept) + b"\n"
 

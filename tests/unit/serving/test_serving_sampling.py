@@ -1,9 +1,10 @@
 """A sampled part of the rows is kept, by a hash of their ids; what is kept and what is summarised make the whole, exactly."""
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import orjson
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from custody.core.digest import Digest
 from custody.core.errors import InvalidInput
 from custody.core.measures.spec import Kind, Spec, specs_of, spread
-from custody.core.measures.summary import Summary, count, count_floats, empty, merge, summarise
+from custody.core.measures.summary import COMPILED, Summary, count, count_floats, count_floats_plainly, empty, merge, summarise
 from custody.core.prediction import ALPHABET, PredictionId, unique_at
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
@@ -46,6 +47,9 @@ SPECS = specs_of(
 REFERENCE = Digest("ab" * 32)
 numbers = st.floats(-1e6, 1e6, width=32) | st.none()
 row = st.tuples(numbers, st.sampled_from(["a", "b", "z"]), st.floats(0, 1), st.booleans())
+
+if COMPILED:
+    from custody.core.measures._buckets import counted
 
 
 def capture(number: int, rows: list[tuple[Any, ...]], **more: Any) -> Capture:
@@ -208,7 +212,27 @@ floats = (
 )
 def test_floats_are_counted_as_they_are_read_from_a_kept_row(values: np.ndarray, scale: float, center: float) -> None:
     spec = Spec("x", Kind.NUMBER, "x", center=center, scale=scale)
-    assert count_floats(spec, values) == count(spec, (plain(values),))
+    expected = count(spec, (plain(values),))
+    assert count_floats(spec, values) == expected
+    assert count_floats(spec, np.repeat(values, 3)[1::3]) == expected
+    assert count_floats_plainly(spec, values) == expected
+
+
+@pytest.mark.parametrize("center", [0.0, 0.37])
+@pytest.mark.parametrize("kind", ["<f4", "<f8"])
+def test_any_floats_are_counted_alike_with_a_c_compiler_and_without(kind: str, center: float) -> None:
+    if not COMPILED:
+        assert os.environ.get("CI") != "true"
+        pytest.skip("Counting is not compiled: there was no C compiler when custody was installed.")
+    spec, rng = Spec("x", Kind.NUMBER, "x", center=center, scale=0.7), np.random.default_rng(3)
+    any_bits = rng.integers(0, 256, 400_000, np.uint8).view(kind)
+    digits = np.round(rng.normal(0, 30, 20_000), 3).astype(kind)
+    for values in (any_bits, digits, np.floor(digits), digits[:0]):
+        with np.errstate(invalid="ignore"):
+            assert count_floats(spec, values) == count_floats_plainly(spec, values)
+    for wrong in (digits.reshape(-1, 2), digits.astype(">f4"), digits.astype(np.int64), [1.5]):
+        with pytest.raises(ValueError, match=r"float32 or float64, of shape \(n,\)"):
+            counted(cast("Any", wrong), 0.0, 1.0)
 
 
 def with_no_warnings(values: list[float], kind: str) -> np.ndarray:

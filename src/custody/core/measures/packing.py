@@ -5,6 +5,7 @@ import binascii
 import zlib
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
@@ -13,10 +14,11 @@ from custody.core.errors import InvalidInput
 def pack(numbers: NDArray[np.int64], *, quickly: bool = False) -> str:
     """Write integers as base64 of their deflated bytes, equal bytes of all numbers side by side.
 
-    quickly: a third longer, in a third of the time.
+    quickly: a twentieth longer, in a seventh of the time.
     """
     planes = np.ascontiguousarray(numbers, dtype="<i8").view(np.uint8).reshape(-1, 8).T
-    return base64.b64encode(zlib.compress(planes.tobytes(), 1 if quickly else -1)).decode()
+    body = planes.tobytes()
+    return base64.b64encode(isal_zlib.compress(body, 1) if quickly else zlib.compress(body)).decode()
 
 
 def unpack(text: str, limit: int) -> NDArray[np.int64]:

@@ -26,4 +26,6 @@ class Frames:
 
 def lines(
     batches: Buffer, generation: int, /
-) -> list[tuple[int, bytes, int, bytes, bytes, bytes, bytes | None, bytes | None, bytes | None, bytes, bytes, tuple[bytes, ...]]]: ...
+) -> list[
+    tuple[int, bytes, int, bytes, bytes, bytes, bytes | None, bytes | None, bytes | None, bytes, bytes, tuple[bytes, ...]]
+]: ...

@@ -1,0 +1,5 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def counted(values: NDArray[Any], center: float, scale: float, /) -> tuple[bytes, bytes, tuple[int, int, int, int], bytes]: ...
