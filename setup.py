@@ -14,6 +14,7 @@ setup(
             name,
             [f"src/{name.replace('.', '/')}.c"],
             include_dirs=[np.get_include()],
+            libraries=["m"],
             define_macros=[("Py_LIMITED_API", "0x030b0000")] if IS_LIMITED else [],
             py_limited_api=IS_LIMITED,
             optional=True,  # without them Python alone writes captures and counts their rows, which costs more

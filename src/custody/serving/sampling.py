@@ -311,7 +311,7 @@ def _picked(line: Flat, stay: NDArray[np.bool_], places: NDArray[np.int64], shar
 
 
 def _where(column: Column, chosen: NDArray[np.bool_]) -> Column:
-    return column[chosen] if isinstance(column, np.ndarray) else [*compress(column, chosen)]
+    return column.compress(chosen, 0) if isinstance(column, np.ndarray) else [*compress(column, chosen)]  # a third of indexing
 
 
 def _concatenated(parts: Sequence[Column]) -> Column:
