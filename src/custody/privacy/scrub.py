@@ -87,13 +87,18 @@ def scrub_all(
     while todo:
         current = [works[index].text if index in works else texts[index] for index in todo]
         answers = [detector.find(current, hint=hint) for detector in asked]
+        if not any(map(any, answers)):
+            break
         changed = []
         for place, index in enumerate(todo):
             found = [one for answer in answers for one in answer[place]]
             if found and works.setdefault(index, _Work(texts[index])).cover(found, policy, token):
                 changed.append(index)
         todo, asked = changed, again
-    return [works[index].scrubbed() if index in works else Scrubbed(text) for index, text in enumerate(texts)]
+    done = [*map(Scrubbed, texts)]
+    for index, work in works.items():
+        done[index] = work.scrubbed()
+    return done
 
 
 class _Work:

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 from custody.privacy.context import near
-from custody.privacy.patterns.loosened import DIGITS, LETTERS, Loosened, loosened, plain, run
+from custody.privacy.patterns.loosened import LETTERS, Loosened, loosened, plain, run
 from custody.privacy.patterns.pattern import Pattern, Tier
 
 MEMORY = 2 << 20  # bytes of a set's states; beyond that they are forgotten and made again
 LONG = 6  # digits with no letter between; few texts have them
-_IS_LONG = -1  # stands among rows for "there is such a number"
+_IS_LONG, _HAS_DIGIT = -1, -2  # stand among rows for "there is such a number", and "there is a digit"
 _BESIDE = (r"[^\W_]", r"[^\W\d_]")  # a number may stand right beside its word
-_NUMERALS = bytes(DIGITS)
 
 
 class RowSet:
@@ -63,8 +62,9 @@ class Prefilter:
     def _named(self, text: bytes, hinted: set[int]) -> Sequence[int]:
         ask = self._sets
         found = ask["any"](text)
-        if len(text.translate(None, _NUMERALS)) == len(text):
-            return sorted(found)
+        if _HAS_DIGIT not in found:
+            return sorted(found) if found else found
+        found.remove(_HAS_DIGIT)
         found += ask["prose"](text)
         found += ask["short"](text)
         heard = hinted.union(ask["words"](text))
@@ -87,6 +87,7 @@ class Prefilter:
             name = self._set_of(row, read)
             sets[name].append((run(row.digits, read.between) if row.digits else read.expression, index))
             between |= read.between if name in {"long", "said_long"} else frozenset()
+        sets["any"].append((run(1, frozenset()), _HAS_DIGIT))
         sets["short"].append((run(LONG, between), _IS_LONG))
         for words, number in self._words.items():
             sets["words"].append((loosened(f"(?i){near(words).pattern.replace(*_BESIDE)}").expression, number))
