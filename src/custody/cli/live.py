@@ -146,12 +146,11 @@ def _candidate(service: dict[str, Any]) -> str:
     return f"{ref(candidate['target']['model'])} {candidate['mode']}{share}"
 
 
-def _handling(service: dict[str, Any]) -> str:
+def _handling(stated: dict[str, Any]) -> str:
     """Say what is not as usual: a rollback keeps it, since it is the deployment's, not the version's."""
-    handling = service["handling"]
-    kept = f"keeps {handling['capture_share']:.3g} of the rows" if handling["capture_share"] < 1 else ""
-    rows = f"up to {handling['max_batch']} rows together within {handling['max_wait_us']} us" if handling["max_batch"] > 1 else ""
-    return "; ".join(filter(None, (kept, rows)))
+    from custody.core.manifest import Handling  # noqa: PLC0415 - no other command needs it
+
+    return Handling(**stated["handling"]).unusual
 
 
 def _revision_text(revision: dict[str, Any]) -> str:
@@ -178,6 +177,7 @@ def _view_text(view: dict[str, Any]) -> str:
                 "state": f"{row['state']}: {row['reason']}",
                 "live": f"{row['model']} at threshold {row['threshold']:g} (revision {row['revision']})",
                 "candidate": row["candidate"],
+                "handling": _handling(row),
                 "beside live": view["beside"] and view["beside"]["sentence"],
                 "measured": estimate(row["metric"]) if row["metric"] else "no window of labels was judged yet",
                 "registered": estimate(row["registered"]) if row["registered"] else None,

@@ -69,6 +69,13 @@ class Handling:
     max_batch: int = 1
     max_wait_us: int = 0
 
+    @property
+    def unusual(self) -> str:
+        """Say what is not as usual; nothing if all is."""
+        kept = f"keeps {self.capture_share:.3g} of the rows" if self.capture_share < 1 else ""
+        rows = f"up to {self.max_batch} rows together within {self.max_wait_us} us" if self.max_batch > 1 else ""
+        return "; ".join(filter(None, (kept, rows)))
+
 
 @dataclass(frozen=True, slots=True)
 class Service:

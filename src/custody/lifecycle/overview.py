@@ -155,6 +155,7 @@ def _row(ports: Ports, head: Revision, now: datetime) -> ServiceRow:
         model=str(live.model),
         threshold=live.threshold,
         candidate=_candidate(head),
+        handling=head.service.handling,
         state=found.state.value,
         reason=found.reason,
         metric=metric,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from custody.core.evidence import Check, Estimate
+from custody.core.manifest import Handling
 from custody.core.measures.value import CostMatrix
 from custody.core.tenancy import TenantId
 from custody.lifecycle.beside import Beside
@@ -31,6 +32,7 @@ class ServiceRow:
     model: str
     threshold: float
     candidate: str | None
+    handling: Handling
     state: str
     reason: str
     metric: Estimate | None

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from custody.core.errors import Denied, NotFound
 from custody.core.evidence import Check, Estimate, Outcome
-from custody.core.manifest import Mode
+from custody.core.manifest import Handling, Mode
 from custody.core.measures.value import CostMatrix
 from custody.core.refs import DatasetRef, DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
@@ -47,6 +47,7 @@ def service(
         model=f"{name}@14",
         threshold=0.72,
         candidate=None,
+        handling=Handling(),
         state=state,
         reason=reason,
         metric=estimate(0.842, 1204),
@@ -77,6 +78,7 @@ WORST = service(
     cost=38_000.0,
     currency="USD",
     candidate="churn-signal@15 as canary, 10 %",
+    handling=Handling(capture_share=0.1),
 )
 SERVICES = (
     WORST,

@@ -102,6 +102,13 @@ def test_the_facts_are_on_the_page_without_scripts(site: Site) -> None:
     assert "as of 2026-11-23 04:14:24 UTC" in text
 
 
+def test_a_deployment_that_keeps_a_part_of_its_rows_says_so(site: Site) -> None:
+    assert "keeps 0.1 of the rows" in site.get(WORST).text
+    assert "of the rows" not in site.get("/deployments/hooli/prod/ad-quality").text
+    rows = list(csv.DictReader(io.StringIO(site.get("/?format=csv").text)))
+    assert {row["handling"] for row in rows} == {"", "keeps 0.1 of the rows"}
+
+
 def test_pages_link_their_json_twin_and_their_csv(site: Site) -> None:
     assert 'href="/api/v1/overview"' in site.get("/").text
     assert 'href="/api/v1/overview?after=a%26b"' in site.get("/?after=a%26b").text

@@ -12,7 +12,19 @@ from custody.web.figures.words import iso
 
 Row = Sequence[str | int | float | None]
 _SERVICE = (
-    *("deployment", "tenant", "environment", "name", "revision", "model", "threshold", "candidate", "state", "reason"),
+    *(
+        "deployment",
+        "tenant",
+        "environment",
+        "name",
+        "revision",
+        "model",
+        "threshold",
+        "candidate",
+        "handling",
+        "state",
+        "reason",
+    ),
     *("metric", "value", "low", "high", "n", "registered", "coverage", "psi", "psi_expected", "drift_level"),
     *("latency_p95_ms", "predictions", "cost", "currency", "last_prediction_at", "deployed_at"),
 )
@@ -33,7 +45,7 @@ def service_table(rows: Iterable[ServiceRow]) -> list[Row]:
         *(
             (
                 *(row.deployment, row.tenant, row.environment, row.name, row.revision, row.model, row.threshold, row.candidate),
-                *(row.state, row.reason),
+                *(row.handling.unusual, row.state, row.reason),
                 *_estimate(row.metric),
                 *(row.registered.value if row.registered else None, row.coverage),
                 *(row.drift[-1] if row.drift else None, row.drift_expected, row.drift_level),
