@@ -148,7 +148,7 @@ def _candidate(service: dict[str, Any]) -> str:
 
 def _handling(stated: dict[str, Any]) -> str:
     """Say what is not as usual: a rollback keeps it, since it is the deployment's, not the version's."""
-    from custody.core.manifest import Handling  # noqa: PLC0415 - no other command needs it
+    from custody.core.manifest import Handling
 
     return Handling(**stated["handling"]).unusual
 

@@ -30,7 +30,7 @@ from custody.core.refs import DeploymentKey
 
 Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the signature's rows are wider than one; or [n, 1]
 _MOST_BYTES = 512 * 1024 * 1024
-_PIECE = 256 * 1024  # of lines, in a processor's own cache while they are looked through and compressed
+_PIECE = 512 * 1024  # of lines, in a processor's own cache while they are looked through and compressed
 _GZIP = b"\x1f\x8b"
 _SAMPLE = 16 * 1024  # of a batch's lines: whether compressing them pays
 _TYPES: dict[str, Any] = {"f2": np.dtype("<f2"), "f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
@@ -321,7 +321,7 @@ def deployment_of(lines: bytes) -> DeploymentKey:
 
 
 def complete_lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Read lines in pieces of about 256 KiB; a torn last line is left out: its requests were never answered, or are in a journal."""
+    """Read lines in pieces of about 512 KiB; a torn last line is left out: its requests were never answered, or are in a journal."""
     at, most, torn = 0, _PIECE, 0  # torn: bytes that were read behind the last line
     while block := file.read(most):
         end = block.rfind(b"\n") + 1

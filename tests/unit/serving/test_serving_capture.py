@@ -74,7 +74,7 @@ def test_a_torn_last_line_is_dropped_and_the_rest_is_kept(capture: Capture, cut:
     assert b"".join(complete_lines(io.BytesIO(line + torn))) == line
 
 
-@given(st.lists(st.integers(1, 300_000), max_size=6), st.integers(0, 300_000))
+@given(st.lists(st.integers(1, 700_000), max_size=6), st.integers(0, 700_000))
 def test_lines_are_read_in_pieces_and_none_is_cut(lengths: list[int], torn: int) -> None:
     lines = b"".join(b"x" * (length - 1) + b"\n" for length in lengths)
     pieces = list(complete_lines(io.BytesIO(lines + b"y" * torn)))

@@ -26,7 +26,7 @@ enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
 
 enum { FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
-enum { ENOUGH = 64 * 1024 }; /* bytes of a line: a longer one would not be read in one piece */
+enum { ENOUGH = 128 * 1024 }; /* bytes of a line: a longer one would not be read in one piece */
 
 typedef struct {
     uint32_t size, sum;
