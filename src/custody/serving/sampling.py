@@ -139,7 +139,7 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
     """Keep each row with its rule's share, and summarise the others in lines behind; rows without a rule are all kept.
 
     pieces: of whole lines. A shadow's row goes with the answer that it mirrors, so that pairs stay together. Lines of other versions,
-    which an older server left, stay as they are.
+    which an older server left, stay as they are, and so does the one that midnight (UTC) falls into.
     """
     kept: list[bytes | memoryview] = []
     alike: dict[tuple[Any, ...], _Alike] = {}
@@ -150,16 +150,15 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
             continue
         told = line.told
         key, model = _target_of(told.id)  # the same of all its requests
-        rule = rules.get((model, told.threshold))
-        if rule is None or rule.share >= 1:
+        rule, later, day = rules.get((model, told.threshold)), told.later or (0,), told.at // _DAY_MS
+        if rule is None or rule.share >= 1 or any((told.at + most) // _DAY_MS != day for most in (min(later), max(later))):
             kept.append(whole)
             continue
-        day = _day_of(told.at // _DAY_MS)
         kinds = ((c.dtype, c.shape[1:]) if isinstance(c, np.ndarray) else None for c in line.inputs.values())
         group = model, told.threshold, told.mode, day, *kinds
         some = alike.get(group)
         if some is None:
-            some = alike[group] = _Alike(_Group(key, model, told.threshold, told.mode, day), rule)
+            some = alike[group] = _Alike(_Group(key, model, told.threshold, told.mode, _day_of(day)), rule)
         kept += some.add(line)
     for some in alike.values():
         kept += some.settle()
@@ -182,7 +181,6 @@ def _target_of(start: str) -> tuple[DeploymentKey, ModelRef]:
     return first.deployment, first.model
 
 
-@lru_cache(2)
 def _day_of(number: int) -> str:
     """Return a day since 1970 as an ISO date."""
     return datetime.fromtimestamp(number * _DAY_MS / 1000, UTC).date().isoformat()

@@ -67,9 +67,9 @@ def lines_of(captures: list[Capture]) -> bytes:
 
 
 def together(captures: list[Capture]) -> bytes:
-    """Write captures of one target in one line, as the server does with those that it answered at the same moment."""
+    """Write captures of one target in one line, as the server does."""
     first = captures[0]
-    return line_after(
+    line = line_after(
         line_head(str(first.id).removesuffix(first.id.unique), first.mode, first.threshold),
         first.at_ms,
         [one.id.unique for one in captures],
@@ -79,6 +79,7 @@ def together(captures: list[Capture]) -> bytes:
         [orjson.dumps(one.decisions) for one in captures],
         [Told(one.event_ms, one.keys) for one in captures],
     )
+    return line.replace(b'"later":null', b'"later":' + orjson.dumps([one.at_ms - first.at_ms for one in captures]))
 
 
 def sampled(lines: bytes, rules: dict[tuple[ModelRef, float], Rule]) -> bytes:
@@ -280,6 +281,19 @@ def test_a_row_s_number_is_that_of_the_published_generator() -> None:
     seed = "".join(ALPHABET[1234567 >> shift & 31] for shift in range(55, -1, -5))
     one = PredictionId(KEY, 1, MODEL, unique_at(AT, bytes(10))[:14] + seed)
     assert [point_of_row(one.of_row(row)) for row in range(5)] == [(number >> 11) / 2**53 for number in numbers]
+
+
+def test_rows_of_a_line_keep_their_own_times_and_the_line_at_midnight_is_kept_whole() -> None:
+    every = [replace(capture(number, [(1.0, "a", 0.5, True)] * 9), at_ms=AT + 100 * number) for number in range(20)]
+    kept, rest = open_batch(write_batch(sampled(together(every), rules(0.3))))
+    times = {str(one.id): one.at_ms for one in every}
+    assert {one.at_ms - times[str(one.id)] for one in kept} == {0}
+    (counted,) = rest
+    assert counted.at == counted.event == (AT, AT + 1900)
+    noon, midnight = AT // 86_400_000 * 86_400_000 + 43_200_000, (AT // 86_400_000 + 1) * 86_400_000
+    for start, whole in ((noon, False), (midnight - 1000, True), (midnight, False)):
+        line = together([replace(one, at_ms=start + 100 * number) for number, one in enumerate(every)])
+        assert (sampled(line, rules(0.3)) == line) is whole
 
 
 def test_lines_of_an_older_server_are_kept_as_they_are() -> None:
