@@ -27,7 +27,7 @@ from custody.serving.sampling import Rest, open_batch
 SEALER = Actor("sealer", Role.ADMIN)
 FOLDER, ASIDE = "captures", "quarantine"
 log = logging.getLogger("custody.worker")
-_MOST, _MOST_BYTES = 1000, 16 * 1024 * 1024  # batches, and their compressed bytes, in one transaction
+_MOST, _MOST_BYTES = 1000, 16 * 1024 * 1024  # batches, and their bytes as they are stored, in one transaction
 _SOON = timedelta(seconds=5)  # labels wait no longer for the predictions that they are about
 
 

@@ -253,7 +253,8 @@ def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tup
     if lists.events is not None and lists.keys is not None and lists.ofs is not None:
         said = b'"event":%b,"keys":%b,"of":%b' % (_listed(lists.events), _listed(lists.keys), _listed(lists.ofs))
     parts = [
-        head,
+        _HEAD,
+        head.partition(b",")[2],
         b'"at":%d,"later":%b,"unique":[' % (at_ms, _listed(lists.laters_ms, b"0,")),
         lists.uniques,
         b'],"us":[',
@@ -418,7 +419,10 @@ class Flat:
 
 
 def flat(line: memoryview) -> Flat | None:
-    """Read a line without an object for each number; None for one of sampled rows, or of another version. Raises as `read_lines`."""
+    """Read a line without an object for each number; None for one of sampled rows, or of another version.
+
+    Raises ValueError, TypeError or a `msgspec.MsgspecError` for a line that is damaged.
+    """
     if line[: len(_HEAD)] != _HEAD:
         _decoder.decode(line)
         return None
@@ -427,10 +431,16 @@ def flat(line: memoryview) -> Flat | None:
     counts = [len(scores) for scores in nested]
     letters = np.frombuffer(told.decision, np.uint8)
     is_true = letters == ord("t")
-    decisions = is_true[is_true | (letters == ord("f"))]
-    told.check(counts, bytes(told.decision).count(b"[") - 1)
-    scores = np.frombuffer(nested.as_buffer(of_type="d"))
-    if len(decisions) != len(scores):
+    places, ends = np.flatnonzero(is_true | (letters == ord("f"))), np.flatnonzero(letters == ord("]"))[:-1]
+    told.check(counts, len(ends))
+    scores, decisions = np.frombuffer(nested.as_buffer(of_type="d")), is_true[places]
+    keys = told.keys or repeat(None)
+    if (
+        0 in counts
+        or len(scores) != len(places)
+        or np.searchsorted(places, ends).tolist() != [*accumulate(counts)]
+        or any(names is not None and len(names) != rows for names, rows in zip(keys, counts, strict=False))
+    ):
         raise ValueError("the columns have different lengths")
     return Flat(line, told, counts, scores, decisions, _columns(told.inputs, len(scores)))
 

@@ -139,7 +139,7 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
     """Keep each row with its rule's share, and summarise the others in lines behind; rows without a rule are all kept.
 
     pieces: of whole lines. A shadow's row goes with the answer that it mirrors, so that pairs stay together. Lines of other versions,
-    which an older server left, stay as they are, and so does the one that midnight (UTC) falls into.
+    which an older server left, stay as they are.
     """
     kept: list[bytes | memoryview] = []
     alike: dict[tuple[Any, ...], _Alike] = {}
@@ -150,10 +150,11 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
             continue
         told = line.told
         key, model = _target_of(told.id)  # the same of all its requests
-        rule, later, day = rules.get((model, told.threshold)), told.later or (0,), told.at // _DAY_MS
-        if rule is None or rule.share >= 1 or any((told.at + most) // _DAY_MS != day for most in (min(later), max(later))):
+        rule = rules.get((model, told.threshold))
+        if rule is None or rule.share >= 1:
             kept.append(whole)
             continue
+        day = told.at // _DAY_MS  # that of all its requests
         kinds = ((c.dtype, c.shape[1:]) if isinstance(c, np.ndarray) else None for c in line.inputs.values())
         group = model, told.threshold, told.mode, day, *kinds
         some = alike.get(group)

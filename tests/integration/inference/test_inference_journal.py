@@ -304,6 +304,22 @@ def summed_frames(body: bytearray) -> None:
         first = end
 
 
+def test_a_line_is_of_one_day_and_says_when_each_was_answered() -> None:
+    buffer, midnight = bytearray(2000), 20_000 * 86_400_000
+    frames = Frames(buffer)
+    ends = [64]
+    for _ in range(3):
+        frames.add("acme/prod/churn", HEAD, UNIQUE, 0, numbers(), WRITTEN, None, None, None)
+        ends.append(frames.commit())
+    for begin, at_ms in zip(ends, (midnight - 1, midnight, midnight + 5), strict=False):
+        struct.pack_into("<q", buffer, begin + 8, at_ms)
+        summed(buffer, begin + 4, begin, begin + 24, begin + 24)
+    assert [(line[0], line[2], line[10]) for line in lines(buffer[64 : ends[3]], 1)] == [
+        (midnight - 1, 1, b"0"),
+        (midnight, 2, b"0,5"),
+    ]
+
+
 @given(st.binary(max_size=60), st.integers(0, 300), st.sampled_from(["", "batch", "all"]))
 def test_whatever_stands_in_a_file_no_more_than_an_error_comes_of_it(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int, right: str
@@ -438,10 +454,10 @@ def test_a_journal_is_emptied_before_it_is_full_and_counts_what_the_spool_refuse
 def test_what_was_killed_while_a_journal_was_emptied_is_in_the_spool_once(tmp_path: Path, written: int) -> None:
     path = tmp_path / "journal"
     journal = Journal(path)
-    for number, (name, rows) in enumerate((("churn", 1), ("fraud", 1), ("churn", 6000), ("churn", 1))):  # a long line is ended
+    for number, (name, rows) in enumerate((("churn", 1), ("fraud", 1), ("churn", 12_000), ("churn", 1))):  # a long line is ended
         assert journal.add(f"acme/prod/{name}", HEAD, f"{number:026d}", 0, numbers(rows), WRITTEN, None, None, None)
         journal.commit()
-    assert [line.rows for line in journal.lines()] == [6001, 1, 1]
+    assert [line.rows for line in journal.lines()] == [12_001, 1, 1]
     dying, spool = recorder(tmp_path, None)
     for line in journal.lines()[:written]:
         spool.append(line.place, line.text)

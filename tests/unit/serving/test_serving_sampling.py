@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import orjson
 import pytest
@@ -283,17 +284,32 @@ def test_a_row_s_number_is_that_of_the_published_generator() -> None:
     assert [point_of_row(one.of_row(row)) for row in range(5)] == [(number >> 11) / 2**53 for number in numbers]
 
 
-def test_rows_of_a_line_keep_their_own_times_and_the_line_at_midnight_is_kept_whole() -> None:
+def test_rows_of_a_line_keep_their_own_times() -> None:
     every = [replace(capture(number, [(1.0, "a", 0.5, True)] * 9), at_ms=AT + 100 * number) for number in range(20)]
     kept, rest = open_batch(write_batch(sampled(together(every), rules(0.3))))
     times = {str(one.id): one.at_ms for one in every}
     assert {one.at_ms - times[str(one.id)] for one in kept} == {0}
     (counted,) = rest
     assert counted.at == counted.event == (AT, AT + 1900)
-    noon, midnight = AT // 86_400_000 * 86_400_000 + 43_200_000, (AT // 86_400_000 + 1) * 86_400_000
-    for start, whole in ((noon, False), (midnight - 1000, True), (midnight, False)):
-        line = together([replace(one, at_ms=start + 100 * number) for number, one in enumerate(every)])
-        assert (sampled(line, rules(0.3)) == line) is whole
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"[true],[true]]", b"[true,true],[]]"),
+        (b"[true],[true]]", b"[true]]"),
+        (b"[0.5],[0.5]]", b"[0.5,0.5],[]]"),
+        (b"[0.5],[0.5]]", b'[0.5],["a"]]'),
+        (b'["x"]]', b'["x","y"]]'),
+        (b'"later":[0,100]', b'"later":[0]'),
+    ],
+)
+def test_a_damaged_line_is_not_sampled(old: bytes, new: bytes) -> None:
+    line = together([capture(number, [(1.0, "a", 0.5, True)], keys=("x",)) for number in range(2)])
+    line = line.replace(b'"later":[0,1]', b'"later":[0,100]')
+    assert line.count(old) == 1
+    with pytest.raises((ValueError, TypeError, msgspec.MsgspecError)):
+        sampled(line.replace(old, new), rules(0.5))
 
 
 def test_lines_of_an_older_server_are_kept_as_they_are() -> None:

@@ -274,6 +274,7 @@ def _linked(file: Path, name: str, folder: int) -> bool:
     """Give a file another name, in a folder; False where it must be copied: it lies on another disk, or its readers are others."""
     if file.stat().st_gid != os.fstat(folder).st_gid:
         return False
+    os.utime(file)  # `sweep` goes by its age
     try:
         os.link(file, name, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:

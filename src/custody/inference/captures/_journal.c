@@ -26,7 +26,7 @@ enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
 
 enum { FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
-enum { ENOUGH = 128 * 1024 }; /* bytes of a line: a longer one would not be read in one piece */
+enum { ENOUGH = 128 * 1024, DAY_MS = 24 * 60 * 60 * 1000 }; /* bytes of a line: a longer one would not be read in one piece */
 
 typedef struct {
     uint32_t size, sum;
@@ -636,8 +636,8 @@ find(const char *at, const char *end, uint64_t generation, Held *frames)
     return count;
 }
 
-/* Chain the frames of each line: of the same target, with inputs of the same types and shapes, until they are `ENOUGH`. Returns -1
- * if there is no memory. Those who are first are found by what they say, in a table with room for twice as many. */
+/* Chain the frames of each line: of the same target, with inputs of the same types and shapes, recorded on one day (UTC), until they
+ * are `ENOUGH`. Returns -1 if there is no memory. Those who are first are found by what they say, in a table with room for twice as many. */
 static int
 chain(Held *frames, Py_ssize_t count, const char *end)
 {
@@ -654,7 +654,7 @@ chain(Held *frames, Py_ssize_t count, const char *end)
         while (table[slot] && !is_like(&read, frames[table[slot] - 1].at))
             slot = (slot + 1) & (room - 1);
         Held *first = table[slot] ? frames + table[slot] - 1 : NULL;
-        if (first != NULL && first->size < ENOUGH) {
+        if (first != NULL && first->size < ENOUGH && first->at_ms / DAY_MS == frames[i].at_ms / DAY_MS) {
             frames[first->last].next = i;
             first->last = i;
             first->size += frames[i].size;

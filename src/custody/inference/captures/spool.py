@@ -17,6 +17,7 @@ from custody.serving import is_packed, packed
 Prepare = Callable[[IO[bytes]], Iterable[bytes] | None]  # a file's lines as they are to be stored, None if as they are
 _SUFFIX = ".ndjson"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+_MOST_PARTS = os.sysconf("SC_IOV_MAX")  # of one write
 _SHARE = 4  # times what is left free: what a tenant may take
 
 
@@ -48,14 +49,18 @@ class Spool:
             self._taken[path.parent.name] += size
         self.size_bytes = self._taken.total()
 
-    def append(self, key: str, lines: bytes) -> bool:
-        """Write lines of a deployment, `tenant/environment/name`; False if the spool is full or the disk refuses: none is kept."""
-        if not self._has_room(key, len(lines)):
+    def append(self, key: str, *parts: bytes) -> bool:
+        """Write lines of a deployment, `tenant/environment/name`; False if the spool is full or the disk refuses: none is kept.
+
+        parts: of the lines, which are not joined first.
+        """
+        size = sum(map(len, parts))
+        if not self._has_room(key, size):
             return False
         try:
             file = self._open.get(key) or self._create(key)
-            written = os.write(file.fd, lines)
-            if written < len(lines):
+            written = os.writev(file.fd, parts if len(parts) <= _MOST_PARTS else [b"".join(parts)])
+            if written < size:
                 os.ftruncate(file.fd, file.size)
                 return False
         except OSError:
