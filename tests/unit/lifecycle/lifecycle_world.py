@@ -37,7 +37,7 @@ from custody.lifecycle.seal import seal
 from custody.lifecycle.stores import Caller, Ports
 from custody.lifecycle.train import begin, keep, log, read, train
 from custody.registry.run import LoggedModel, RunStatus
-from custody.serving.capture import Capture, CaptureMode, line_of, write_batch
+from custody.serving.capture import Capture, CaptureMode, is_packed, line_of, write_batch
 
 ADA = Actor("ada", Role.ADMIN)
 ACME, GLOBEX = TenantId("acme"), TenantId("globex")
@@ -150,7 +150,7 @@ class World:
         return [str(one) for one in ids]
 
     def put(self, name: str, body: bytes, tenant: TenantId = ACME) -> None:
-        assert self.ports.stores.objects.create(f"captures/{tenant}/{name}.ndjson.gz", body)
+        assert self.ports.stores.objects.create(f"captures/{tenant}/{name}.ndjson{'.gz' * is_packed(body)}", body)
 
     def seal(self) -> int:
         return seal(self.ports, self.caller().now)

@@ -1,6 +1,7 @@
 """Rows that were sampled: all traffic counts for drift, and every reader gets a uniform sample."""
 
 import hashlib
+import zlib
 from datetime import timedelta
 
 import msgspec
@@ -90,6 +91,19 @@ def test_a_sampled_look_is_the_same_to_the_bit_as_one_at_all_rows(live: World) -
     columns = [[one.column(name) for name in ("age", "score", "decision")] for one in (first, second)]
     assert {first.rows, second.rows} == {400, 401}  # one waited from the start
     assert [one.quantile(0.9) for one in columns[0][:2]] == [one.quantile(0.9) for one in columns[1][:2]]
+
+
+def test_a_batch_that_is_there_both_plain_and_compressed_is_sealed_once(live: World) -> None:
+    """Its deployment began to keep a part of its rows after it was stored, before its server removed the file."""
+    _, lines = answers(live, "a", 40)
+    before = live.ports.stores.of(ACME).captures.count(CHURN)
+    for suffix, body in ((".ndjson", lines), (".ndjson.gz", zlib.compress(lines, wbits=31))):
+        assert live.ports.stores.objects.create(f"captures/{ACME}/a{suffix}", body)
+    for _ in range(2):
+        live.seal()
+    assert live.ports.stores.of(ACME).captures.count(CHURN) == before + 40
+    assert live.shipped() == []
+    assert "captures.quarantined" not in live.kinds()
 
 
 def test_a_batch_of_which_no_row_was_kept_is_sealed_once_and_counts(live: World) -> None:
