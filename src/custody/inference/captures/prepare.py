@@ -39,10 +39,9 @@ class Preparer:
         if share >= 1 and not pays(first) and _is_whole(file) and all(_begin_with(piece, numbers) for piece in _pieces(file)):
             return None
         rule = CaptureRule() if served is None else served.service.captures
+        # first of all, so that summaries count what is kept
         cleaned = (piece if _begin_with(piece, numbers) else scrubbed(piece, rule) for piece in _pieces(file))
-        return (
-            cleaned if served is None or share >= 1 else self._sampled(cleaned, served, share)
-        )  # so that summaries count what is kept
+        return cleaned if served is None or share >= 1 else self._sampled(cleaned, served, share)
 
     def _sampled(self, pieces: Iterable[bytes], served: Served, share: float) -> Iterable[bytes]:
         """Return the lines that are kept, and summaries of the other rows."""
