@@ -2,12 +2,22 @@
 
 from typing import Any
 
+import msgspec
 import orjson
 
 from custody.core.manifest import CaptureRule
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import ScrubPolicy
 from custody.privacy.scrub import scrub_all
+
+
+class _Inputs(msgspec.Struct):
+    """What a line has of texts."""
+
+    inputs: dict[str, Any]
+
+
+_inputs = msgspec.json.Decoder(_Inputs)
 
 
 def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
@@ -18,15 +28,15 @@ def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
     """
     if not rule.scrub:
         return lines
-    found = [(line, orjson.loads(line)) for line in lines.splitlines()]
+    found = [(line, _inputs.decode(line).inputs) for line in lines.splitlines()]
     texts: dict[str, set[str]] = {}
-    for _, record in found:
-        for name, values in record["inputs"].items():
+    for _, inputs in found:
+        for name, values in inputs.items():
             if isinstance(values, list):  # else numbers, packed as base64
                 texts.setdefault(name, set()).update(_texts(values))
     policy = ScrubPolicy(name="captures", tier=Tier(rule.tier), keep=rule.keep)
     changed = {name: _changed(sorted(some), name, policy) for name, some in texts.items() if some}
-    return b"".join(_line(line, record, changed) for line, record in found)
+    return b"".join(_line(line, inputs, changed) for line, inputs in found)
 
 
 def _texts(values: Any) -> set[str]:
@@ -44,14 +54,14 @@ def _changed(texts: list[str], name: str, policy: ScrubPolicy) -> dict[str, str]
     return {text: one.text for text, one in zip(texts, scrub_all(texts, policy, hint=name), strict=True) if one.spans}
 
 
-def _line(line: bytes, record: dict[str, Any], changed: dict[str, dict[str, str]]) -> bytes:
-    inputs = record["inputs"]
+def _line(line: bytes, inputs: dict[str, Any], changed: dict[str, dict[str, str]]) -> bytes:
     own = {name: _texts(values) for name, values in inputs.items() if isinstance(values, list) and changed.get(name)}
     touched = [name for name, texts in own.items() if not changed[name].keys().isdisjoint(texts)]
     if not touched:
         return line + b"\n"
+    record = orjson.loads(line)
     for name in touched:
-        inputs[name] = _replaced(inputs[name], changed[name])
+        record["inputs"][name] = _replaced(inputs[name], changed[name])
     return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -61,7 +61,7 @@ def test_an_inputs_name_is_the_hint_for_its_values() -> None:
 
 
 def test_what_is_no_line_is_never_passed_on() -> None:
-    with pytest.raises(ValueError, match="unexpected"):
+    with pytest.raises(ValueError, match="malformed"):
         scrubbed(b"ana@example.org\n", RULE)
 
 
