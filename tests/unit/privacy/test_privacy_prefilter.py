@@ -81,6 +81,17 @@ def test_a_row_is_named_wherever_each_of_its_words_touches_its_match(tier: Tier)
                     assert index in named(text, tier), (row.name, word)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(NOISE | st.sampled_from([text for _, text, _ in FOUND]) | st.sampled_from(("word", "long " * 14_000)), max_size=40),
+    st.sampled_from(Tier),
+    st.sampled_from(HINTS),
+)
+def test_rows_are_named_for_texts_together_as_for_each_alone(texts: list[str], tier: Tier, hint: str) -> None:
+    together = [list(rows) for rows in prefilter(tier).candidates(texts, hint=hint)]
+    assert together == [list(named(text, tier, hint)) for text in texts]
+
+
 @pytest.mark.parametrize("text", ["license #D1234567", "My license #D1234567 expired", "licence #A12345678", "dl #B7654321"])
 def test_a_licence_is_found_behind_the_sign_of_its_word(text: str) -> None:
     assert [one.type for one in DETECTORS[Tier.DEFAULT].find([text])[0]] == ["DRIVER_LICENCE"]

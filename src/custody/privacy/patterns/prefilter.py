@@ -13,7 +13,7 @@ from custody.privacy.patterns.pattern import Pattern, Tier
 
 MEMORY = 2 << 20  # bytes of a set's states; beyond that they are forgotten and made again
 LONG = 6  # digits with no letter between; few texts have them
-_TOGETHER = 16  # texts that are looked at in one search first
+_TOGETHER, _SHORT = 16, 64 * 1024  # texts that are looked at in one search first, if they have not more characters
 _IS_LONG, _HAS_DIGIT = -1, -2  # stand among rows for "there is such a number", and "there is a digit"
 _NUMERALS = bytes(DIGITS)
 _BESIDE = (r"[^\W_]", r"[^\W\d_]")  # a number may stand right beside its word
@@ -59,12 +59,16 @@ class Prefilter:
         """Yield, for each text, the ascending indices of the rows to run; words of the hint count as context of all."""
         hinted = {number for words, number in self._words.items() if hint and near(words).search(hint)}
         for start in range(0, len(texts), _TOGETHER):
-            yield from self._named_in([plain(text) for text in texts[start : start + _TOGETHER]], hinted)
+            some = texts[start : start + _TOGETHER]
+            if len(some) > 1 and sum(map(len, some)) < _SHORT:
+                yield from self._named_in([*map(plain, some)], hinted)
+            else:
+                yield from (self._named(plain(text), hinted) for text in some)
 
     def _named_in(self, some: Sequence[bytes], hinted: set[int]) -> Iterable[Sequence[int]]:
         """Look at texts one by one only if something is in them together: to call RE2 costs as much as it takes to search one."""
-        found = self._sets["any"](b"".join(some)) if len(some) > 1 else None
-        if found == []:
+        found = self._sets["any"](b"".join(some))
+        if not found:
             return [()] * len(some)
         if found == [_HAS_DIGIT]:
             return [self._named(text, hinted) if len(text.translate(None, _NUMERALS)) < len(text) else () for text in some]
