@@ -177,7 +177,7 @@ def _view_text(view: dict[str, Any]) -> str:
                 "state": f"{row['state']}: {row['reason']}",
                 "live": f"{row['model']} at threshold {row['threshold']:g} (revision {row['revision']})",
                 "candidate": row["candidate"],
-                "handling": _handling(row),
+                "handling": _handling(row) if "handling" in row else None,  # an older control plane does not say
                 "beside live": view["beside"] and view["beside"]["sentence"],
                 "measured": estimate(row["metric"]) if row["metric"] else "no window of labels was judged yet",
                 "registered": estimate(row["registered"]) if row["registered"] else None,
