@@ -223,16 +223,14 @@ def test_floats_are_counted_as_they_are_read_from_a_kept_row(values: np.ndarray,
 @pytest.mark.parametrize("center", [0.0, 0.37])
 @pytest.mark.parametrize("kind", ["<f4", "<f8"])
 def test_any_floats_are_counted_alike_with_a_c_compiler_and_without(kind: str, center: float) -> None:
-    if not COMPILED:
-        assert os.environ.get("CI") != "true"
-        pytest.skip("Counting is not compiled: there was no C compiler when custody was installed.")
+    assert COMPILED or os.environ.get("CI") != "true", "CI has a C compiler, see .ci/run."
     spec, rng = Spec("x", Kind.NUMBER, "x", center=center, scale=0.7), np.random.default_rng(3)
     any_bits = rng.integers(0, 256, 400_000, np.uint8).view(kind)
     digits = np.round(rng.normal(0, 30, 20_000), 3).astype(kind)
     for values in (any_bits, digits, np.floor(digits), digits[:0]):
         with np.errstate(invalid="ignore"):
             assert count_floats(spec, values) == count_floats_plainly(spec, values)
-    for wrong in (digits.reshape(-1, 2), digits.astype(">f4"), digits.astype(np.int64), [1.5]):
+    for wrong in (digits.reshape(-1, 2), digits.astype(">f4"), digits.astype(np.int64), [1.5]) if COMPILED else ():
         with pytest.raises(ValueError, match=r"float32 or float64, of shape \(n,\)"):
             counted(cast("Any", wrong), 0.0, 1.0)
 
