@@ -7,7 +7,7 @@ at a small share is kept at every larger one.
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, timedelta
 from functools import lru_cache
 from itertools import chain, compress, islice, repeat
 from typing import Any
@@ -38,7 +38,7 @@ from custody.serving.capture import (
 )
 
 _REST = b'{"v":3,"rest":'
-_DAY_MS = 86_400_000
+_DAY_MS, _FIRST = 86_400_000, date(1970, 1, 1)
 _ENOUGH = 4096  # rows that are looked at in one step
 
 
@@ -159,7 +159,9 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
         group = model, told.threshold, told.mode, day, *kinds
         some = alike.get(group)
         if some is None:
-            some = alike[group] = _Alike(_Group(key, model, told.threshold, told.mode, _day_of(day)), rule)
+            some = alike[group] = _Alike(
+                _Group(key, model, told.threshold, told.mode, (_FIRST + timedelta(day)).isoformat()), rule
+            )
         kept += some.add(line)
     for some in alike.values():
         kept += some.settle()
@@ -180,11 +182,6 @@ def _target_of(start: str) -> tuple[DeploymentKey, ModelRef]:
     """Return the deployment and the model of predictions whose ids begin so."""
     first = PredictionId.parse(start + "0" * 26)
     return first.deployment, first.model
-
-
-def _day_of(number: int) -> str:
-    """Return a day since 1970 as an ISO date."""
-    return datetime.fromtimestamp(number * _DAY_MS / 1000, UTC).date().isoformat()
 
 
 class _Alike:
