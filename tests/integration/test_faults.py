@@ -50,7 +50,7 @@ def sealed(ports: Ports) -> list[str]:
 
 def waiting(project: Project, ports: Ports) -> int:
     """Return how many batches were not yet sealed: in the order in which captures go, first those in the data plane's journal."""
-    lines = sum(bool(left(journal)) for journal in left_in(project.folder / "inference"))
+    lines = sum(bool(left(journal)[1]) for journal in left_in(project.folder / "inference"))
     for path in (project.folder / "inference/spool").rglob("*.ndjson"):
         with suppress(FileNotFoundError):  # shipped meanwhile
             lines += path.stat().st_size > 0

@@ -10,13 +10,14 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from custody.bootstrap.inference import main
 from custody.inference.captures import ship
 from custody.inference.captures.record import Recorder
-from custody.inference.captures.spool import ship as _ship
+from custody.inference.captures.sampler import Sampler
 from custody.inference.models.library import Arm
 
 _TURN_S = 0.05
@@ -67,12 +68,15 @@ def _first(self: Recorder, arm: Arm, *args: Any, **more: Any) -> None:
     self.record(arm, *args, **more)
 
 
-def _shipped(*args: Any) -> int:
-    before = time.thread_time()
-    try:
-        return _ship(*args)
-    finally:
-        _shipping_s[0] += time.thread_time() - before
+def _timed(work: Callable[..., Any]) -> Callable[..., Any]:
+    def shipped(*args: Any) -> Any:
+        before = time.thread_time()
+        try:
+            return work(*args)
+        finally:
+            _shipping_s[0] += time.thread_time() - before
+
+    return shipped
 
 
 def _tell(*_: object) -> None:
@@ -84,6 +88,7 @@ def _tell(*_: object) -> None:
 
 if __name__ == "__main__":
     Recorder.record = _first  # type: ignore[method-assign]
-    ship.ship = _shipped  # type: ignore[attr-defined,assignment]  # the name by which the shipper calls it
+    ship.ship = _timed(ship.ship)  # type: ignore[attr-defined]  # the name by which the shipper calls it
+    Sampler._shipped = _timed(Sampler._shipped)  # type: ignore[method-assign]  # noqa: SLF001 - the server's own
     signal.signal(signal.SIGUSR1, _tell)
     main()

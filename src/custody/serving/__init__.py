@@ -3,6 +3,7 @@
 from custody.serving.capture import (
     Capture,
     CaptureMode,
+    Column,
     Lists,
     Told,
     complete_lines,
@@ -31,6 +32,7 @@ __all__ = [
     "Arrays",
     "Capture",
     "CaptureMode",
+    "Column",
     "Decisions",
     "Given",
     "Lists",

@@ -157,7 +157,7 @@ class _Raw(_Answered, tag=CAPTURE_VERSION, kw_only=True):
 
 _decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | _AtOnce | _KeptAtOnce | _Together | Kept)
 _flat_decoder = msgspec.json.Decoder(_Raw)
-_HEAD = b'{"v":%d,' % CAPTURE_VERSION
+_HEAD, _KEPT_HEAD = (b'{"v":%d,' % version for version in (CAPTURE_VERSION, SAMPLED_VERSION))
 
 
 @lru_cache(4096)
@@ -231,7 +231,10 @@ def line_of_one(
 
 
 class Lists(NamedTuple):
-    """What requests have one each of, as JSON, but for the brackets. events, keys, ofs: None if none of them said anything."""
+    """What requests have one each of, as JSON, but for the brackets. events, keys, ofs: None if none of them said anything.
+
+    places: of the rows in their requests; nothing where all rows of them are there.
+    """
 
     uniques: bytes
     scores: bytes
@@ -241,19 +244,22 @@ class Lists(NamedTuple):
     ofs: bytes | None
     latencies_us: bytes
     laters_ms: bytes
+    places: bytes = b""
 
 
-def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]]) -> list[bytes]:
+def line_of_columns(
+    head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]], share: float = 1.0
+) -> list[bytes]:
     """Write a line as `line_after` does, of requests whose columns are joined already; in parts, since long ones cost when they are copied.
 
     columns: what stands before a column, as `"name":`; the type of its numbers, a code of `struct`, and their bytes, or `s` and texts
-    as JSON with a comma behind each.
+    as JSON with a comma behind each. share: the chance with which these rows were kept, where `lists` has their places.
     """
     said = _SAID_NOTHING
     if lists.events is not None and lists.keys is not None and lists.ofs is not None:
         said = b'"event":%b,"keys":%b,"of":%b' % (_listed(lists.events), _listed(lists.keys), _listed(lists.ofs))
     parts = [
-        _HEAD,
+        _KEPT_HEAD if lists.places else _HEAD,
         head.partition(b",")[2],
         b'"at":%d,"later":%b,"unique":[' % (at_ms, _listed(lists.laters_ms, b"0,")),
         lists.uniques,
@@ -271,7 +277,10 @@ def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tup
         else:
             parts += name, orjson.dumps(np.frombuffer(data, code), option=_NUMPY), b","
     parts[-1] = parts[-1][:-1]
-    parts += b'},"score":[', lists.scores, b'],"decision":[', lists.decisions, b"]}\n"
+    parts += b'},"score":[', lists.scores, b'],"decision":[', lists.decisions, b"]"
+    if lists.places:
+        parts.append(b',"share":%b,"rows":[%b]' % (orjson.dumps(share), lists.places))
+    parts.append(b"}\n")
     return parts
 
 

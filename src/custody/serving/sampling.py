@@ -93,15 +93,41 @@ class Rest:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Rows that are summarised together."""
+class Counted:
+    """Rows of one target and day that are not kept, and are counted.
 
-    key: DeploymentKey
-    model: ModelRef
-    threshold: float
-    mode: CaptureMode
-    day: str
+    start: what their ids begin with. day: since 1970.
+    """
+
+    def __init__(self, start: str, mode: CaptureMode, threshold: float, day: int, rule: Rule) -> None:
+        key, model = target_of(start)
+        day_written = (_FIRST + timedelta(day)).isoformat()
+        self._head = str(key), str(model), threshold, mode, day_written, rule.reference, rule.share
+        self._specs = rule.specs
+        self._parts: dict[str, list[Column]] = {}
+        self._at: list[int] = []
+        self._event: list[int] = []
+
+    def add(self, columns: Mapping[str, Column], at: Sequence[int], event: Sequence[int]) -> None:
+        """Take rows: n values of each input, `score` and `decision`; when their requests were answered, and happened, ms since 1970."""
+        for name, column in columns.items():
+            self._parts.setdefault(name, []).append(column)
+        self._at += at
+        self._event += event
+
+    def rest(self) -> bytes:
+        """Write what was counted as a line; nothing if there were no rows."""
+        if not self._at:
+            return b""
+        pieces: dict[str, list[Column]] = {}
+        for name, parts in self._parts.items():
+            for column in map(spread, [{name: part} for part in parts]):
+                for place, values in column.items():
+                    pieces.setdefault(place, []).append(values)
+        summary = joined(_counted(spec, pieces[spec.source]) for spec in self._specs)
+        at, event = ((min(times), max(times)) for times in (self._at, self._event))
+        rest = Rest(*self._head, summary.rows, at, event, [column.to_json(quickly=True) for column in summary.columns])
+        return _REST + msgspec.json.encode(rest) + b"}\n"
 
 
 def point_of_row(id: PredictionId) -> float:  # noqa: A002 - the field's word
@@ -149,7 +175,7 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
             kept.append(whole)
             continue
         told = line.told
-        key, model = _target_of(told.id)  # the same of all its requests
+        _, model = target_of(told.id)  # the same of all its requests
         rule = rules.get((model, told.threshold))
         if rule is None or rule.share >= 1:
             kept.append(whole)
@@ -159,13 +185,11 @@ def sampled(pieces: Iterable[bytes], rules: Mapping[tuple[ModelRef, float], Rule
         group = model, told.threshold, told.mode, day, *kinds
         some = alike.get(group)
         if some is None:
-            some = alike[group] = _Alike(
-                _Group(key, model, told.threshold, told.mode, (_FIRST + timedelta(day)).isoformat()), rule
-            )
+            some = alike[group] = _Alike(rule, Counted(told.id, told.mode, told.threshold, day, rule))
         kept += some.add(line)
     for some in alike.values():
         kept += some.settle()
-    return b"".join([*kept, *(some.rest() for some in alike.values() if some.at)])
+    return b"".join([*kept, *(some.counter.rest() for some in alike.values())])
 
 
 def _lines_in(piece: bytes) -> Iterator[memoryview]:
@@ -178,7 +202,7 @@ def _lines_in(piece: bytes) -> Iterator[memoryview]:
 
 
 @lru_cache(256)
-def _target_of(start: str) -> tuple[DeploymentKey, ModelRef]:
+def target_of(start: str) -> tuple[DeploymentKey, ModelRef]:
     """Return the deployment and the model of predictions whose ids begin so."""
     first = PredictionId.parse(start + "0" * 26)
     return first.deployment, first.model
@@ -187,13 +211,10 @@ def _target_of(start: str) -> tuple[DeploymentKey, ModelRef]:
 class _Alike:
     """Lines of one target, mode and day, with columns of the same types: hundreds of rows are looked at in one step."""
 
-    def __init__(self, group: _Group, rule: Rule) -> None:
-        self._group, self._rule = group, rule
+    def __init__(self, rule: Rule, counter: Counted) -> None:
+        self._rule, self.counter = rule, counter
         self._lines: list[Flat] = []
         self._rows = 0
-        self._parts: dict[str, list[Column]] = {}  # of the rows that are not kept
-        self.at: list[int] = []
-        self._event: list[int] = []
 
     def add(self, line: Flat) -> Sequence[bytes | memoryview]:
         """Take a line; return what is kept of those before, once there are enough."""
@@ -222,39 +243,20 @@ class _Alike:
         return [_picked(line, mask, places, self._rule.share) for line, mask, places, any_ in parts if any_]
 
     def _count(self, lines: Sequence[Flat], columns: dict[str, Column], go: NDArray[np.bool_], ends: NDArray[np.int64]) -> None:
-        """Keep the columns of the rows where `go` is true, until they are summarised; ends: where each request's end."""
+        """Have the rows where `go` is true counted; ends: where each request's end."""
         if not go.any():
             return
         columns["score"] = np.concatenate([line.scores for line in lines])
         columns["decision"] = np.concatenate([line.decisions for line in lines])
-        for name, column in columns.items():
-            self._parts.setdefault(name, []).append(_where(column, go))
         there = iter(np.logical_or.reduceat(go, [0, *ends[:-1]]).tolist())
+        all_at, all_events = list[int](), list[int]()
         for line in lines:
             told, requests = line.told, [*islice(there, len(line.counts))]
             at = [told.at + later for later in compress(told.later or repeat(0), requests)]
             events = compress(told.event or repeat(None), requests)
-            self.at += at
-            self._event += [when if event is None else min(event, when) for event, when in zip(events, at, strict=False)]
-
-    def rest(self) -> bytes:
-        """Write the counts of the rows that are not kept as a line."""
-        group, columns = self._group, spread({name: _concatenated(parts) for name, parts in self._parts.items()})
-        summary = joined(_counted(spec, columns[spec.source]) for spec in self._rule.specs)
-        rest = Rest(
-            str(group.key),
-            str(group.model),
-            group.threshold,
-            group.mode,
-            group.day,
-            self._rule.reference,
-            self._rule.share,
-            summary.rows,
-            (min(self.at), max(self.at)),
-            (min(self._event), max(self._event)),
-            [column.to_json(quickly=True) for column in summary.columns],
-        )
-        return _REST + msgspec.json.encode(rest) + b"}\n"
+            all_at += at
+            all_events += [when if event is None else min(event, when) for event, when in zip(events, at, strict=False)]
+        self.counter.add({name: _where(column, go) for name, column in columns.items()}, all_at, all_events)
 
 
 def _decided_by(line: Flat) -> Sequence[str]:
@@ -315,14 +317,15 @@ def _concatenated(parts: Sequence[Column]) -> Column:
     return np.concatenate(arrays) if len(arrays) == len(parts) else [*chain.from_iterable(parts)]
 
 
-def _counted(spec: Spec, column: Column) -> ColumnSummary:
+def _counted(spec: Spec, pieces: Sequence[Column]) -> ColumnSummary:
     """Count the values of a column."""
-    if isinstance(column, np.ndarray):
-        if column.dtype.kind == "f" and spec.kind is Kind.NUMBER and spec.reading is Reading.VALUE:
-            return count_floats(spec, column)
-        if column.dtype == bool:
-            return count(spec, (column,))
-    return summarise({spec.source: plain(column)}, (spec,)).columns[0]
+    arrays = [piece for piece in pieces if isinstance(piece, np.ndarray)]
+    if len(arrays) == len(pieces):
+        if arrays[0].dtype.kind == "f" and spec.kind is Kind.NUMBER and spec.reading is Reading.VALUE:
+            return count_floats(spec, arrays)
+        if arrays[0].dtype == bool:
+            return count(spec, arrays)
+    return summarise({spec.source: [*chain.from_iterable(map(plain, pieces))]}, (spec,)).columns[0]
 
 
 def open_batch(body: bytes) -> tuple[list[Capture], list[Rest]]:

@@ -236,7 +236,7 @@ class World:
     @property
     def spooled(self) -> list[Path]:
         """Return the journals and spool files that hold captures; the server may remove one while it is looked at."""
-        found = [journal for folder in (self.folder / "state").glob("**/") for journal in left_in(folder) if left(journal)]
+        found = [journal for folder in (self.folder / "state").glob("**/") for journal in left_in(folder) if left(journal)[1]]
         for path in (self.folder / "state").glob("**/spool/*/*.ndjson"):
             with suppress(FileNotFoundError):
                 if path.stat().st_size:

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from custody.core.digest import Digest
 from custody.core.errors import InvalidInput
 from custody.core.measures.spec import Kind, Spec, specs_of, spread
-from custody.core.measures.summary import COMPILED, Summary, count, count_floats, count_floats_plainly, empty, merge, summarise
+from custody.core.measures.summary import (
+    COMPILED,
+    Summary,
+    bucket_ends,
+    count,
+    count_floats,
+    count_floats_plainly,
+    empty,
+    merge,
+    summarise,
+)
 from custody.core.prediction import ALPHABET, PredictionId, unique_at
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
@@ -215,24 +225,30 @@ floats = (
 def test_floats_are_counted_as_they_are_read_from_a_kept_row(values: np.ndarray, scale: float, center: float) -> None:
     spec = Spec("x", Kind.NUMBER, "x", center=center, scale=scale)
     expected = count(spec, (plain(values),))
-    assert count_floats(spec, values) == expected
-    assert count_floats(spec, np.repeat(values, 3)[1::3]) == expected
+    assert count_floats(spec, [values]) == count_floats(spec, [values[:7], values[7:]]) == expected
+    assert count_floats(spec, [np.repeat(values, 3)[1::3]]) == expected
     assert count_floats_plainly(spec, values) == expected
 
 
-@pytest.mark.parametrize("center", [0.0, 0.37])
+@pytest.mark.parametrize(
+    ("center", "scale"), [(0, 0.7), (0.37, 0.7), (1000, 1.5), (-7e8, 1e-3), (0, 1e-20), (0, 1e-40), (3e-39, 1e-38), (1e30, 1e25)]
+)
 @pytest.mark.parametrize("kind", ["<f4", "<f8"])
-def test_any_floats_are_counted_alike_with_a_c_compiler_and_without(kind: str, center: float) -> None:
+def test_any_floats_are_counted_alike_with_a_c_compiler_and_without(kind: str, center: float, scale: float) -> None:
     assert COMPILED or os.environ.get("CI") != "true", "CI has a C compiler, see .ci/run."
-    spec, rng = Spec("x", Kind.NUMBER, "x", center=center, scale=0.7), np.random.default_rng(3)
+    spec, rng = Spec("x", Kind.NUMBER, "x", center=center, scale=scale), np.random.default_rng(3)
     any_bits = rng.integers(0, 256, 400_000, np.uint8).view(kind)
     digits = np.round(rng.normal(0, 30, 20_000), 3).astype(kind)
-    for values in (any_bits, digits, np.floor(digits), digits[:0]):
+    with np.errstate(over="ignore"):
+        around = (center + scale * rng.normal(0, 3, 20_000)).astype(kind)
+        ends = bucket_ends(spec, rng.integers(1, 130_000, 5_000))[0].astype(kind)  # and their neighbours
+        edges = np.concatenate([ends, np.nextafter(ends, np.inf), np.nextafter(ends, -np.inf)])
+    for values in (any_bits, digits, np.floor(digits), around, edges, digits[:0]):
         with np.errstate(invalid="ignore"):
-            assert count_floats(spec, values) == count_floats_plainly(spec, values)
+            assert count_floats(spec, [values]) == count_floats_plainly(spec, values)
     for wrong in (digits.reshape(-1, 2), digits.astype(">f4"), digits.astype(np.int64), [1.5]) if COMPILED else ():
         with pytest.raises(ValueError, match=r"float32 or float64, of shape \(n,\)"):
-            counted(cast("Any", wrong), 0.0, 1.0)
+            counted((cast("Any", wrong),), 0.0, 1.0)
 
 
 def with_no_warnings(values: list[float], kind: str) -> np.ndarray:

@@ -34,17 +34,28 @@ prefix_of(double value, double center, double scale)
     return bits >> BITS;
 }
 
+static inline int32_t
+rank_of(uint32_t prefix)
+{
+    int32_t sign = -(int32_t)(prefix / NEGATIVE);
+    return ZERO + ((int32_t)(prefix % NEGATIVE) ^ sign);
+}
+
+static inline void
+count_rank(int32_t rank)
+{
+    if (rows_of[rank]++ == 0)
+        taken[rank / 64] |= 1ULL << rank % 64;
+}
+
 static void
 count(uint32_t prefix, Special *special)
 {
     uint32_t size = prefix % NEGATIVE;
-    if (size >= INFINITE) {
+    if (size >= INFINITE)
         *(size > INFINITE ? &special->nan : prefix == INFINITE ? &special->high : &special->low) += 1;
-        return;
-    }
-    uint32_t rank = prefix < NEGATIVE ? ZERO + prefix : ZERO - 1 - size;
-    rows_of[rank]++;
-    taken[rank / 64] |= 1ULL << rank % 64;
+    else
+        count_rank(rank_of(prefix));
 }
 
 /* Find the fewest digits behind the point that tell a float32, and set `value` to what they read as. Returns whether there are such:
@@ -61,18 +72,41 @@ shortest(float number, double *value)
     return 0;
 }
 
-/* Set the prefixes of both ends of what is read as a float32: half a step around it, and half a step is half its last bit. */
-static void
-ends_of(const float *numbers, npy_intp size, double center, double scale, uint32_t *low, uint32_t *high)
+/* Return the rank of what is read as a float32, if both ends of it are in one bucket, or else -1: half a step around it, and half a step is
+ * half its last bit. */
+static int32_t
+exact_rank(float number, double center, double scale)
 {
-    for (npy_intp i = 0; i < size; i++) {
-        uint32_t bits;
-        memcpy(&bits, numbers + i, sizeof bits);
-        uint64_t exponent = bits >> 23 & 255, half_bits = ((exponent ? exponent : 1) + 1023 - 127 - 24) << 52;
-        double half;
-        memcpy(&half, &half_bits, sizeof half);
-        low[i] = prefix_of((double)numbers[i] - half, center, scale);
-        high[i] = prefix_of((double)numbers[i] + half, center, scale);
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    uint64_t exponent = bits >> 23 & 255, half_bits = ((exponent ? exponent : 1) + 1023 - 127 - 24) << 52;
+    double half;
+    memcpy(&half, &half_bits, sizeof half);
+    uint32_t low = prefix_of((double)number - half, center, scale), high = prefix_of((double)number + half, center, scale);
+    return low == high && low % NEGATIVE < INFINITE ? rank_of(low) : -1;
+}
+
+/* Set the ranks of float32 numbers, standardised in their own precision, or -1 where that cannot tell.
+ *
+ * With u = 2^-24, what is read lies within |number| u of the number; taking the center away adds (|center| + |difference|) u to that, the
+ * factor and the product 2 |result| u, rounding the exact result |result| u, and the ends |result| u. Where numbers are too small for
+ * that to hold, or the result is, it cannot tell. */
+static void
+rough_ranks(const float *restrict numbers, float center, float factor, int32_t *restrict ranks)
+{
+    const float u = 0x1.01p-24f, least = 0x1p-100f, own = factor * u;
+    for (int i = 0; i < STEP; i++) {
+        float result = (numbers[i] - center) * factor;
+        float around = (fabsf(numbers[i]) + fabsf(center)) * own + fabsf(result) * (6 * u);
+        float ends[2] = {result - around, result + around};
+        int32_t low, high;
+        memcpy(&low, &ends[0], sizeof low);
+        memcpy(&high, &ends[1], sizeof high);
+        low >>= BITS; /* with its sign, as rank_of has it */
+        high >>= BITS;
+        int32_t clear = -((low == high) & (fabsf(numbers[i]) >= least) & (fabsf(result) >= least) & (fabsf(result) <= 0x1p100f));
+        int32_t rank = ZERO + ((low & (NEGATIVE - 1)) ^ low >> 31);
+        ranks[i] = (rank & clear) | ~clear;
     }
 }
 
@@ -81,19 +115,29 @@ static npy_intp
 count_narrow(const char *at, npy_intp stride, npy_intp size, double center, double scale, Special *special, double *unclear)
 {
     npy_intp left = 0;
-    float numbers[STEP];
-    uint32_t low[STEP], high[STEP];
+    float copied[STEP] = {0};
+    int32_t ranks[STEP];
+    int is_packed = stride == sizeof *copied && (uintptr_t)at % sizeof *copied == 0;
+    uint32_t zero = prefix_of(0, center, scale);
+    int is_usual = scale > 0x1p-60 && scale < 0x1p60 && fabs(center) < 0x1p60;
     for (npy_intp start = 0; start < size; start += STEP) {
         npy_intp some = size - start < STEP ? size - start : STEP;
-        for (npy_intp i = 0; i < some; i++)
-            memcpy(numbers + i, at + (start + i) * stride, sizeof *numbers);
-        ends_of(numbers, some, center, scale, low, high);
+        const float *numbers = is_packed && some == STEP ? (const float *)at + start : copied;
+        for (npy_intp i = 0; i < some && numbers == copied; i++)
+            memcpy(copied + i, at + (start + i) * stride, sizeof *copied);
+        if (is_usual)
+            rough_ranks(numbers, (float)center, (float)(1 / scale), ranks);
         for (npy_intp i = 0; i < some; i++) {
             double value;
-            if (!isfinite(numbers[i]))
+            int32_t rank = is_usual ? ranks[i] : -1;
+            if (rank >= 0)
+                count_rank(rank);
+            else if (!isfinite(numbers[i]))
                 special->missing++;
-            else if (low[i] == high[i])
-                count(high[i], special);
+            else if (numbers[i] == 0)
+                count(zero, special);
+            else if ((rank = exact_rank(numbers[i], center, scale)) >= 0)
+                count_rank(rank);
             else if (shortest(numbers[i], &value))
                 count(prefix_of(value, center, scale), special);
             else
@@ -144,33 +188,49 @@ taken_away(void)
     return pair;
 }
 
+/* Return an array of floats that can be counted, or NULL with an error. */
+static PyArrayObject *
+floats_in(PyObject *pieces, Py_ssize_t place)
+{
+    PyObject *values = PyTuple_GetItem(pieces, place);
+    PyArrayObject *array = (PyArrayObject *)values;
+    int type = PyArray_Check(values) ? PyArray_TYPE(array) : NPY_NOTYPE;
+    if ((type == NPY_FLOAT || type == NPY_DOUBLE) && PyArray_NDIM(array) == 1 && PyArray_ISNOTSWAPPED(array) && PyArray_SIZE(array) <= UINT32_MAX)
+        return array;
+    PyErr_SetString(PyExc_ValueError, "pieces must be arrays of float32 or float64, of shape (n,)");
+    return NULL;
+}
+
 static PyObject *
 counted(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *values;
+    PyObject *pieces;
     double center, scale;
-    if (!PyArg_ParseTuple(args, "Odd", &values, &center, &scale))
+    if (!PyArg_ParseTuple(args, "O!dd", &PyTuple_Type, &pieces, &center, &scale))
         return NULL;
-    PyArrayObject *array = (PyArrayObject *)values;
-    int type = PyArray_Check(values) ? PyArray_TYPE(array) : NPY_NOTYPE;
-    if ((type != NPY_FLOAT && type != NPY_DOUBLE) || PyArray_NDIM(array) != 1 || !PyArray_ISNOTSWAPPED(array) ||
-        PyArray_SIZE(array) > UINT32_MAX) {
-        PyErr_SetString(PyExc_ValueError, "values must be an array of float32 or float64, of shape (n,)");
-        return NULL;
+    npy_intp narrow = 0, left = 0;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(pieces); i++) {
+        PyArrayObject *array = floats_in(pieces, i);
+        if (array == NULL)
+            return NULL;
+        narrow += PyArray_TYPE(array) == NPY_FLOAT ? PyArray_SIZE(array) : 0;
     }
-    npy_intp size = PyArray_DIM(array, 0), stride = PyArray_STRIDE(array, 0), left = 0;
-    double *unclear = type == NPY_FLOAT ? PyMem_Malloc((size_t)size * sizeof *unclear + 1) : NULL;
-    if (type == NPY_FLOAT && unclear == NULL)
+    double *unclear = PyMem_Malloc((size_t)narrow * sizeof *unclear + 1);
+    if (unclear == NULL)
         return PyErr_NoMemory();
     Special special = {0};
-    if (type == NPY_FLOAT)
-        left = count_narrow(PyArray_DATA(array), stride, size, center, scale, &special, unclear);
-    else
-        count_wide(PyArray_DATA(array), stride, size, center, scale, &special);
+    for (Py_ssize_t i = 0; i < PyTuple_Size(pieces); i++) {
+        PyArrayObject *array = floats_in(pieces, i);
+        npy_intp size = PyArray_DIM(array, 0), stride = PyArray_STRIDE(array, 0);
+        if (PyArray_TYPE(array) == NPY_FLOAT)
+            left += count_narrow(PyArray_DATA(array), stride, size, center, scale, &special, unclear + left);
+        else
+            count_wide(PyArray_DATA(array), stride, size, center, scale, &special);
+    }
     PyObject *pair = taken_away(), *found = NULL;
     if (pair != NULL)
         found = Py_BuildValue("OO(nnnn)y#", PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1), special.missing, special.nan,
-                              special.high, special.low, left ? (char *)unclear : "", left * (Py_ssize_t)sizeof *unclear);
+                              special.high, special.low, (char *)unclear, left * (Py_ssize_t)sizeof *unclear);
     Py_XDECREF(pair);
     PyMem_Free(unclear);
     return found;

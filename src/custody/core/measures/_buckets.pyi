@@ -2,4 +2,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-def counted(values: NDArray[Any], center: float, scale: float, /) -> tuple[bytes, bytes, tuple[int, int, int, int], bytes]: ...
+def counted(
+    pieces: tuple[NDArray[Any], ...], center: float, scale: float, /
+) -> tuple[bytes, bytes, tuple[int, int, int, int], bytes]: ...

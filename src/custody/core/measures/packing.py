@@ -5,6 +5,7 @@ import binascii
 import zlib
 
 import numpy as np
+import pybase64
 from isal import isal_zlib
 from numpy.typing import NDArray
 
@@ -14,11 +15,12 @@ from custody.core.errors import InvalidInput
 def pack(numbers: NDArray[np.int64], *, quickly: bool = False) -> str:
     """Write integers as base64 of their deflated bytes, equal bytes of all numbers side by side.
 
-    quickly: a twentieth longer, in a seventh of the time.
+    quickly: half as long again, in a tenth of the time.
     """
-    planes = np.ascontiguousarray(numbers, dtype="<i8").view(np.uint8).reshape(-1, 8).T
-    body = planes.tobytes()
-    return base64.b64encode(isal_zlib.compress(body, 1) if quickly else zlib.compress(body)).decode()
+    whole = np.ascontiguousarray(numbers, dtype="<i8")
+    planes, used = whole.view(np.uint8), (int(np.bitwise_or.reduce(whole.view("<u8"))).bit_length() + 7) // 8
+    body = b"".join([*(planes[place::8].tobytes() for place in range(used)), bytes((8 - used) * whole.size)])
+    return pybase64.b64encode(isal_zlib.compress(body, 0) if quickly else zlib.compress(body)).decode()
 
 
 def unpack(text: str, limit: int) -> NDArray[np.int64]:

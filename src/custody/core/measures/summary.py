@@ -103,7 +103,9 @@ class ColumnSummary:
     def to_json(self, *, quickly: bool = False) -> dict[str, Json]:
         """Write the counts compactly: sorted keys as differences, deflated, base64; quickly: what is not kept for long."""
         special: list[Json] = [self.null, self.nan, self.high, self.low]
-        keys, counts = (pack(numbers, quickly=quickly) for numbers in (np.diff(self.keys, prepend=0), self.counts))
+        steps = self.keys.copy()
+        steps[1:] -= self.keys[:-1]
+        keys, counts = (pack(numbers, quickly=quickly) for numbers in (steps, self.counts))
         return {"special": special, "keys": keys, "counts": counts}
 
     @classmethod
@@ -207,16 +209,16 @@ def _few_numbers(spec: Spec, values: Values) -> ColumnSummary:
     return _in_order(spec, present.astype(np.int64), counts.astype(np.int64), null)
 
 
-def count_floats(spec: Spec, values: NDArray[Any]) -> ColumnSummary:
+def count_floats(spec: Spec, pieces: Sequence[NDArray[Any]]) -> ColumnSummary:
     """Count floats by what they are when written with the fewest digits that tell them in their own precision, 0.1 say, and read.
 
-    What is not finite has no value. values: shape (n,). The spec is a number's own.
+    What is not finite has no value. pieces: one or more, of the same type, shape (n,) each. The spec is a number's own.
     """
-    if not COMPILED or values.dtype == np.float16:
-        return count_floats_plainly(spec, values)
-    keys, counts, (missing, *special), unclear = counted(values, spec.center, spec.scale)
+    if not COMPILED or pieces[0].dtype == np.float16:
+        return count_floats_plainly(spec, np.concatenate(pieces))
+    keys, counts, (missing, *special), unclear = counted((*pieces,), spec.center, spec.scale)
     found = ColumnSummary(spec, np.frombuffer(keys, np.int64), np.frombuffer(counts, np.int64), missing, *special)
-    return _merged(found, count_floats_plainly(spec, np.frombuffer(unclear).astype(values.dtype))) if unclear else found
+    return _merged(found, count_floats_plainly(spec, np.frombuffer(unclear).astype(np.float32))) if unclear else found
 
 
 def count_floats_plainly(spec: Spec, values: NDArray[Any]) -> ColumnSummary:

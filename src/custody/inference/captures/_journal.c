@@ -8,8 +8,10 @@
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <float.h>
 #include <numpy/arrayobject.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <structmember.h>
 #include <time.h>
@@ -27,6 +29,8 @@ enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
 enum { FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 enum { ENOUGH = 128 * 1024, DAY_MS = 24 * 60 * 60 * 1000 }; /* bytes of a line: a longer one would not be read in one piece */
+
+enum { SOME = 512 * 1024 }; /* bytes that are sampled at once: in a part of a processor's own cache */
 
 typedef struct {
     uint32_t size, sum;
@@ -224,14 +228,21 @@ static uint64_t
 mixed(uint64_t sum, const void *words, size_t size)
 {
     const uint64_t prime = 0x100000001b3;
-    uint64_t lanes[4] = {sum, BASIS, BASIS, BASIS}, word;
-    for (size_t i = 0; i < size / sizeof word; i++) {
-        memcpy(&word, (const char *)words + i * sizeof word, sizeof word);
-        lanes[i % 4] = (lanes[i % 4] ^ word) * prime;
+    const char *at = words, *end = at + size / 8 * 8;
+    uint64_t a = sum, b = BASIS, c = BASIS, d = BASIS, some[4];
+    for (; end - at >= (Py_ssize_t)sizeof some; at += sizeof some) { /* in registers, which an array of lanes would not be */
+        memcpy(some, at, sizeof some);
+        a = (a ^ some[0]) * prime;
+        b = (b ^ some[1]) * prime;
+        c = (c ^ some[2]) * prime;
+        d = (d ^ some[3]) * prime;
     }
-    for (int i = 1; i < 4; i++)
-        lanes[0] = (lanes[0] ^ lanes[i]) * prime;
-    return lanes[0];
+    if (at < end)
+        memcpy(some, at, (size_t)(end - at));
+    a = at < end ? (a ^ some[0]) * prime : a;
+    b = end - at > 8 ? (b ^ some[1]) * prime : b;
+    c = end - at > 16 ? (c ^ some[2]) * prime : c;
+    return (((((a ^ b) * prime) ^ c) * prime) ^ d) * prime;
 }
 
 /* Return a checksum of a batch's or a frame's head, whose own sum is 0, and of what follows: `mixed`, folded. After a crash of the
@@ -476,14 +487,12 @@ read_frame(const char *at, const char *end, Read *read)
     return rest >= 0;
 }
 
-/* Tell whether the frame at `at` is of the same line. */
+/* Tell whether two frames are of the same line. */
 static int
-is_like(const Read *first, const char *at)
+is_like(const Read *first, const Read *read)
 {
-    Frame frame;
-    memcpy(&frame, at, sizeof frame);
-    return frame.what == first->frame.what && frame.columns == first->frame.columns &&
-           memcmp(at + (first->what - first->sizes) + sizeof frame, first->what, frame.what) == 0;
+    return read->frame.what == first->frame.what && read->frame.columns == first->frame.columns &&
+           memcmp(read->what, first->what, read->frame.what) == 0;
 }
 
 /* Bytes that grow; failed once there was no memory. */
@@ -511,12 +520,12 @@ append(Text *text, const void *bytes, Py_ssize_t size)
     }
 }
 
-enum { LATENCIES = PIECES, LATER, TEXTS }; /* before them the pieces */
+enum { LATENCIES = PIECES, LATER, PLACES, TEXTS }; /* before them the pieces */
 
 /* A frame of those that are read: when it was recorded, which the next one of its line is, and of a line's first one its last, and
  * the bytes of its columns. */
 typedef struct {
-    const char *at;
+    Read read;
     int64_t at_ms, now;
     Py_ssize_t next, last, size; /* next: -1 without one; last: -1 of all but the first of a line */
 } Held;
@@ -529,20 +538,28 @@ typedef struct {
     long long rows;
 } Line;
 
-/* Make room for the columns, of so many bytes. Returns -1 with an error. */
+/* Return a tuple of bytes for columns of so many, and where each begins; NULL with an error. */
+static PyObject *
+room_for(uint32_t count, const Py_ssize_t *sizes, char **at)
+{
+    PyObject *columns = PyTuple_New(count);
+    for (uint32_t i = 0; columns != NULL && i < count; i++) {
+        PyObject *column = PyBytes_FromStringAndSize(NULL, sizes[i]);
+        at[i] = column == NULL ? NULL : PyBytes_AsString(column);
+        if (column == NULL || PyTuple_SetItem(columns, i, column) < 0)
+            Py_CLEAR(columns);
+    }
+    return columns;
+}
+
+/* Begin a line whose columns have so many bytes. Returns -1 with an error. */
 static int
 begin(Line *line, uint32_t count, const Py_ssize_t *sizes)
 {
     for (int i = 0; i < TEXTS; i++)
         line->texts[i].size = 0;
     line->rows = 0;
-    line->columns = PyTuple_New(count);
-    for (uint32_t i = 0; line->columns != NULL && i < count; i++) {
-        PyObject *column = PyBytes_FromStringAndSize(NULL, sizes[i]);
-        line->at[i] = column == NULL ? NULL : PyBytes_AsString(column);
-        if (column == NULL || PyTuple_SetItem(line->columns, i, column) < 0)
-            Py_CLEAR(line->columns);
-    }
+    line->columns = room_for(count, sizes, line->at);
     return line->columns == NULL ? -1 : 0;
 }
 
@@ -553,13 +570,13 @@ append_number(Text *text, long long number)
     append(text, first, last - first);
 }
 
-/* Add a frame to its line. at_ms: when the line's first one was recorded. */
+/* Add to a line what a frame says of its request as a whole. at_ms: when the line's first one was recorded. */
 static void
-join(Line *line, const Read *read, const Held *held, int64_t at_ms)
+join_request(Line *line, const Held *held, int64_t at_ms)
 {
+    const Read *read = &held->read;
     Text *texts = line->texts;
     int is_first = line->rows == 0;
-    line->rows += read->frame.rows;
     for (int i = SCORE; i < TEXTS; i++)
         append(&texts[i], ",", !is_first);
     append_number(&texts[LATENCIES], (long long)((uint64_t)held->now - (uint64_t)read->frame.since) / 1000);
@@ -567,8 +584,21 @@ join(Line *line, const Read *read, const Held *held, int64_t at_ms)
     append(&texts[UNIQUE], ",\"" + is_first, 2 - is_first);
     append(&texts[UNIQUE], read->pieces[UNIQUE], size_of_piece(read, UNIQUE));
     append(&texts[UNIQUE], "\"", 1);
-    for (int i = SCORE; i < read->said; i++)
-        append(&texts[i], read->pieces[i], size_of_piece(read, i));
+    for (int i = EVENT; i < read->said; i++)
+        if (i != KEYS)
+            append(&texts[i], read->pieces[i], size_of_piece(read, i));
+}
+
+/* Add a frame to its line, with all its rows. */
+static void
+join(Line *line, const Held *held, int64_t at_ms)
+{
+    static const int by_row[] = {SCORE, DECISION, KEYS};
+    const Read *read = &held->read;
+    join_request(line, held, at_ms);
+    line->rows += read->frame.rows;
+    for (int i = 0; i < 3 && by_row[i] < read->said; i++)
+        append(&line->texts[by_row[i]], read->pieces[by_row[i]], size_of_piece(read, by_row[i]));
     const char *data = read->data;
     for (uint32_t i = 0; i < read->frame.columns; i++) {
         memcpy(line->at[i], data, size_of(read, i));
@@ -577,46 +607,414 @@ join(Line *line, const Read *read, const Held *held, int64_t at_ms)
     }
 }
 
-/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, ofs, latencies, later, columns) of the line that begins with a
- * frame; events, keys and ofs are None if nobody said any. */
+/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, ofs, latencies, later, columns, places) of a line, whose columns
+ * are given away; events, keys and ofs are None if nobody said any, and places are empty where all rows are there. */
 static PyObject *
-told(Line *line, const Held *frames, const Held *first, const char *end)
+line_told(Line *line, const Read *one, int64_t at_ms)
 {
-    Read one, read;
-    Py_ssize_t sizes[MOST_COLUMNS] = {0};
-    read_frame(first->at, end, &one);
-    for (const Held *held = first; held != NULL; held = held->next < 0 ? NULL : frames + held->next) {
-        read_frame(held->at, end, &read);
-        for (uint32_t column = 0; column < one.frame.columns; column++)
-            sizes[column] += size_of(&read, column);
-    }
-    if (begin(line, one.frame.columns, sizes) < 0)
-        return NULL;
-    for (const Held *held = first; held != NULL; held = held->next < 0 ? NULL : frames + held->next) {
-        read_frame(held->at, end, &read);
-        join(line, &read, held, first->at_ms);
-    }
     const Text *texts = line->texts;
     for (int i = 0; i < TEXTS; i++)
         if (texts[i].failed) {
-            Py_DECREF(line->columns);
+            Py_CLEAR(line->columns);
             return PyErr_NoMemory();
         }
-    int said = one.said == PIECES;
-    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#y#N", (long long)first->at_ms, one.what, (Py_ssize_t)one.frame.what, line->rows,
+    int said = one->said == PIECES;
+    PyObject *columns = line->columns;
+    line->columns = NULL;
+    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#y#Ny#", (long long)at_ms, one->what, (Py_ssize_t)one->frame.what, line->rows,
                          texts[UNIQUE].bytes, texts[UNIQUE].size, texts[SCORE].bytes, texts[SCORE].size, texts[DECISION].bytes,
                          texts[DECISION].size, said ? texts[EVENT].bytes : NULL, texts[EVENT].size,
                          said ? texts[KEYS].bytes : NULL, texts[KEYS].size,
                          said ? texts[OF].bytes : NULL, texts[OF].size,
-                         texts[LATENCIES].bytes, texts[LATENCIES].size, texts[LATER].bytes, texts[LATER].size, line->columns);
+                         texts[LATENCIES].bytes, texts[LATENCIES].size, texts[LATER].bytes, texts[LATER].size, columns,
+                         texts[PLACES].bytes ? texts[PLACES].bytes : "", texts[PLACES].size);
 }
 
-/* Find the frames of batches. Returns how many, or -1 if a part is damaged. */
+static const Held *
+next_of(const Held *frames, const Held *held)
+{
+    return held->next < 0 ? NULL : frames + held->next;
+}
+
+/* Return the line that begins with a frame, see `line_told`. */
+static PyObject *
+told(Line *line, const Held *frames, const Held *first)
+{
+    Py_ssize_t sizes[MOST_COLUMNS] = {0};
+    uint32_t columns = first->read.frame.columns;
+    for (const Held *held = first; held != NULL; held = next_of(frames, held))
+        for (uint32_t column = 0; column < columns; column++)
+            sizes[column] += size_of(&held->read, column);
+    if (begin(line, columns, sizes) < 0)
+        return NULL;
+    for (const Held *held = first; held != NULL; held = next_of(frames, held))
+        join(line, held, first->at_ms);
+    line->texts[PLACES].size = 0; /* all of them */
+    return line_told(line, &first->read, first->at_ms);
+}
+
+/* What becomes of the rows of a line of which a part is kept: which stay, a byte each; and what the others had, to be counted. */
+typedef struct {
+    double share;
+    uint8_t *stay;
+    Py_ssize_t width[MOST_COLUMNS]; /* bytes of a row */
+    int item[MOST_COLUMNS];         /* bytes of one of its values */
+    long long kept, gone, counted;  /* rows; counted: of those that are gone, as far as they were joined */
+    int64_t at[2], event[2];        /* of the requests that rows are gone of, the first and the last */
+    double *scores;                 /* of the rows that are gone, and what was decided */
+    uint8_t *decisions;
+    PyObject *columns;
+    char *to[MOST_COLUMNS];
+} Part;
+
+static uint8_t value_of[256]; /* of Crockford's letters, see prediction.py */
+
+/* Return the number that the last twelve letters of an id are, which end at `end`. */
+static uint64_t
+number_of(const char *end)
+{
+    uint64_t number = 0;
+    for (int i = -12; i < 0; i++)
+        number = number << 5 | value_of[(unsigned char)end[i]];
+    return number;
+}
+
+/* Return the point of a row, see `point_of_row` in sampling.py. Source: splitmix64. */
+static double
+point_of(uint64_t number, uint64_t row)
+{
+    uint64_t state = number + (row + 1) * 0x9E3779B97F4A7C15;
+    state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9;
+    state = (state ^ state >> 27) * 0x94D049BB133111EB;
+    return (double)((state ^ state >> 31) >> 11) / 9007199254740992.0;
+}
+
+static int
+item_size(char type)
+{
+    return strchr("dqQ", type) ? 8 : strchr("fiI", type) ? 4 : strchr("ehH", type) ? 2 : 1;
+}
+
+/* Look at the columns of a line's first frame. Returns -1 if they cannot be sampled: there are texts among them. */
+static int
+set_items(const Read *read, Part *part)
+{
+    const char *at = read->what, *end = at + read->frame.what;
+    for (int i = -2; i < (int)read->frame.columns; i++) { /* behind its place and its head */
+        const char *zero = memchr(at, 0, (size_t)(end - at));
+        if (zero == NULL || zero == at)
+            return -1;
+        if (i >= 0) {
+            if (zero[-1] == TEXTS_AS_JSON || read->frame.rows == 0)
+                return -1;
+            part->item[i] = item_size(zero[-1]);
+            part->width[i] = size_of(read, (uint32_t)i) / read->frame.rows;
+        }
+        at = zero + 1;
+    }
+    return 0;
+}
+
+/* Decide which rows of a frame stay. Returns how many, or -1 if it is not like the others of its line. */
+static long long
+decide(const Read *read, const Part *part, uint8_t *stay)
+{
+    for (uint32_t i = 0; i < read->frame.columns; i++)
+        if (part->width[i] <= 0 || part->width[i] % part->item[i] || size_of(read, i) != part->width[i] * (Py_ssize_t)read->frame.rows)
+            return -1;
+    const char *of = read->said == PIECES ? read->pieces[OF] : "null", *id = read->pieces[UNIQUE], *end = id + size_of_piece(read, UNIQUE);
+    if (*of == '"') { /* a shadow's rows go with the answer that it mirrors */
+        id = of + 1;
+        end = of + size_of_piece(read, OF) - 1;
+    }
+    if (end - id < 12)
+        return -1;
+    uint64_t number = number_of(end);
+    long long kept = 0;
+    for (uint32_t row = 0; row < read->frame.rows; row++)
+        kept += stay[row] = point_of(number, row) < part->share;
+    return kept;
+}
+
+/* Find where a value of a list in JSON ends. Returns NULL if it does not. */
+static const char *
+end_of_value(const char *at, const char *end)
+{
+    if (at < end && *at == '"') {
+        for (at++; at < end && *at != '"'; at++)
+            at += *at == '\\';
+        at++;
+    }
+    else if (end - at > 5)
+        at += *at == 't' ? 4 : *at == 'f' ? 5 : 0;
+    while (at < end && *at != ',' && *at != ']')
+        at++;
+    return at < end ? at : NULL;
+}
+
+/* Divide a whole number by a power of ten below 10^20, and round once, to a double. Returns whether that could be done: up to 2^53 both
+ * are doubles. A long double of 64 bits has all of them, and its quotient is rounded twice, which matters only halfway between two doubles.
+ * Source: Clinger, How to read floating point numbers accurately, 1990, section 2. */
+static int
+divided(uint64_t digits, int power, double *value)
+{
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,
+                                    1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19};
+    if (digits < 1ULL << 53) {
+        *value = (double)digits / powers[power];
+        return 1;
+    }
+#if LDBL_MANT_DIG == 64
+    uint64_t bits;
+    long double quotient = (long double)digits / powers[power];
+    memcpy(&bits, &quotient, sizeof bits);
+    *value = (double)quotient;
+    return (bits & 2047) != 1024;
+#else
+    return 0;
+#endif
+}
+
+/* Read the number in JSON at `at` as a double. Returns where it ends, or NULL if there is none. */
+static const char *
+read_number(const char *at, const char *end, double *value)
+{
+    uint64_t digits = 0;
+    const char *from = at + (*at == '-'), *last = from, *point = NULL;
+    for (; last < end && last - from < 20; last++) {
+        unsigned digit = (unsigned char)*last - (unsigned)'0';
+        if (digit < 10)
+            digits = digits * 10 + digit;
+        else if (*last == '.' && point == NULL)
+            point = last;
+        else
+            break;
+    }
+    int is_short = last - from < 20 || point != NULL; /* of at most 19 digits, which have room */
+    if (last > from && is_short && last < end && (*last == ',' || *last == ']') &&
+        divided(digits, point == NULL ? 0 : (int)(last - point - 1), value)) {
+        *value = *at == '-' ? -*value : *value;
+        return last;
+    }
+    char text[64], *rest;
+    last = end_of_value(at, end);
+    if (last == NULL || last - at >= (Py_ssize_t)sizeof text)
+        return NULL;
+    memcpy(text, at, (size_t)(last - at));
+    text[last - at] = 0;
+    *value = PyOS_string_to_double(text, &rest, NULL);
+    if (!PyErr_Occurred() && rest == text + (last - at))
+        return last;
+    PyErr_Clear();
+    return NULL;
+}
+
+/* Add the values of a list in JSON that stay, one for each row, to `kept`; the others to those that are counted, but for keys. Returns -1
+ * if there is not one for each row. */
+static int
+share_out(const Read *read, int piece, const uint8_t *stay, Text *kept, const Part *part)
+{
+    const char *at = read->pieces[piece], *end = at + size_of_piece(read, piece);
+    long long gone = part->counted;
+    int is_first = 1;
+    if (at == end || *at++ != '[')
+        return -1;
+    for (uint32_t row = 0; row < read->frame.rows; row++) {
+        const char *last = piece == SCORE && !stay[row] ? read_number(at, end, &part->scores[gone]) : end_of_value(at, end);
+        if (last == NULL || *last != (row + 1 < read->frame.rows ? ',' : ']'))
+            return -1;
+        if (stay[row]) {
+            append(kept, is_first ? "[" : ",", 1);
+            append(kept, at, last - at);
+            is_first = 0;
+        } else {
+            if (piece == DECISION)
+                part->decisions[gone] = *at == 't';
+            gone++;
+        }
+        at = last + 1;
+    }
+    if (!is_first)
+        append(kept, "]", 1);
+    return at == end ? 0 : -1;
+}
+
+/* Add the rows of a frame that stay to a line. Returns -1 if it is damaged. */
+static int
+join_kept(Line *line, const Held *held, int64_t at_ms, const uint8_t *stay, long long kept, Part *part)
+{
+    const Read *read = &held->read;
+    static Text nothing; /* is appended to only where rows stay */
+    Text *texts = kept ? line->texts : NULL;
+    if (kept)
+        join_request(line, held, at_ms);
+    line->rows += kept;
+    if (share_out(read, SCORE, stay, kept ? &texts[SCORE] : &nothing, part) < 0 ||
+        share_out(read, DECISION, stay, kept ? &texts[DECISION] : &nothing, part) < 0)
+        return -1;
+    if (kept && read->said == PIECES) {
+        if (*read->pieces[KEYS] == 'n')
+            append(&texts[KEYS], "null", 4);
+        else if (share_out(read, KEYS, stay, &texts[KEYS], part) < 0)
+            return -1;
+    }
+    if (!kept)
+        return 0;
+    int is_first = 1;
+    for (uint32_t row = 0; row < read->frame.rows; row++)
+        if (stay[row]) {
+            append(&texts[PLACES], is_first ? "[" : ",", 1);
+            append_number(&texts[PLACES], row);
+            is_first = 0;
+        }
+    append(&texts[PLACES], "]", 1);
+    const char *data = read->data;
+    for (uint32_t i = 0; i < read->frame.columns; i++) {
+        for (uint32_t row = 0; row < read->frame.rows; row++)
+            if (stay[row]) {
+                memcpy(line->at[i], data + row * part->width[i], (size_t)part->width[i]);
+                line->at[i] += part->width[i];
+            }
+        data += size_of(read, i);
+    }
+    return 0;
+}
+
+/* Put the values of a row into as many columns, which are `apart` bytes from each other: rows are read as they lie in memory. */
+static void
+scatter(char *to, Py_ssize_t apart, const char *row, Py_ssize_t width, int item)
+{
+    if (item == 4) /* most are of this size, which the compiler then knows */
+        for (Py_ssize_t at = 0; at < width; at += 4, to += apart)
+            memcpy(to, row + at, 4);
+    else
+        for (Py_ssize_t at = 0; at < width; at += item, to += apart)
+            memcpy(to, row + at, (size_t)item);
+}
+
+/* Add the rows of a frame that do not stay to those that are counted: their columns value by value, each of all rows. */
+static void
+join_gone(Part *part, const Held *held, const uint8_t *stay)
+{
+    const Read *read = &held->read;
+    Py_ssize_t count = 0;
+    for (uint32_t row = 0; row < read->frame.rows; row++)
+        count += !stay[row];
+    if (!count)
+        return;
+    int64_t event = read->said == PIECES && *read->pieces[EVENT] != 'n' ? strtoll(read->pieces[EVENT], NULL, 10) : held->at_ms;
+    event = event < held->at_ms ? event : held->at_ms;
+    part->at[0] = held->at_ms < part->at[0] ? held->at_ms : part->at[0];
+    part->at[1] = held->at_ms > part->at[1] ? held->at_ms : part->at[1];
+    part->event[0] = event < part->event[0] ? event : part->event[0];
+    part->event[1] = event > part->event[1] ? event : part->event[1];
+    const char *data = read->data;
+    for (uint32_t i = 0; i < read->frame.columns; i++) {
+        char *to = part->to[i] + part->counted * part->item[i];
+        for (uint32_t row = 0; row < read->frame.rows; row++)
+            if (!stay[row]) {
+                scatter(to, part->gone * part->item[i], data + row * part->width[i], part->width[i], part->item[i]);
+                to += part->item[i];
+            }
+        data += size_of(read, i);
+    }
+    part->counted += count;
+}
+
+static void
+free_part(Part *part)
+{
+    PyMem_Free(part->stay);
+    PyMem_Free(part->scores);
+    PyMem_Free(part->decisions);
+}
+
+/* Look through the frames of a line once, and decide about their rows. Returns -1 with an error. */
+static int
+prepare(Part *part, const Held *frames, const Held *first)
+{
+    Py_ssize_t rows = 0;
+    part->kept = part->gone = part->counted = 0;
+    part->at[0] = part->event[0] = INT64_MAX;
+    part->at[1] = part->event[1] = INT64_MIN;
+    for (const Held *held = first; held != NULL; held = next_of(frames, held))
+        rows += held->read.frame.rows;
+    free_part(part);
+    part->stay = PyMem_Malloc((size_t)rows + 1);
+    part->scores = PyMem_Malloc((size_t)rows * sizeof *part->scores + 1);
+    part->decisions = PyMem_Malloc((size_t)rows + 1);
+    if (part->stay == NULL || part->scores == NULL || part->decisions == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    long long kept = set_items(&first->read, part);
+    uint8_t *stay = part->stay;
+    for (const Held *held = first; held != NULL && kept >= 0; held = next_of(frames, held)) {
+        kept = decide(&held->read, part, stay);
+        part->kept += kept;
+        part->gone += held->read.frame.rows - kept;
+        stay += held->read.frame.rows;
+    }
+    if (kept < 0)
+        PyErr_SetString(PyExc_ValueError, "its rows cannot be sampled");
+    return kept < 0 ? -1 : 0;
+}
+
+/* Return (what, line or None, rest or None) of the line that begins with a frame: with the rows that stay, see `line_told`; rest is what
+ * the others had: (rows, first and last at_ms, first and last event, scores, decisions, columns), all but the times as bytes. */
+static PyObject *
+parted(Line *line, Part *part, const Held *frames, const Held *first)
+{
+    const Read *one = &first->read;
+    Py_ssize_t sizes[MOST_COLUMNS];
+    if (part->share >= 1) {
+        PyObject *all = told(line, frames, first);
+        return all == NULL ? NULL : Py_BuildValue("y#NO", one->what, (Py_ssize_t)one->frame.what, all, Py_None);
+    }
+    if (prepare(part, frames, first) < 0)
+        return NULL;
+    for (uint32_t i = 0; i < one->frame.columns; i++)
+        sizes[i] = part->kept * part->width[i];
+    if (begin(line, one->frame.columns, sizes) < 0)
+        return NULL;
+    for (uint32_t i = 0; i < one->frame.columns; i++)
+        sizes[i] = part->gone * part->width[i];
+    part->columns = room_for(one->frame.columns, sizes, part->to);
+    const uint8_t *stay = part->stay;
+    int failed = part->columns == NULL;
+    for (const Held *held = first; held != NULL && !failed; held = next_of(frames, held)) {
+        long long kept = 0;
+        for (uint32_t row = 0; row < held->read.frame.rows; row++)
+            kept += stay[row];
+        failed = join_kept(line, held, first->at_ms, stay, kept, part) < 0;
+        join_gone(part, held, stay);
+        stay += held->read.frame.rows;
+        if (failed)
+            PyErr_SetString(PyExc_ValueError, "its rows cannot be sampled");
+    }
+    PyObject *kept = NULL, *gone = NULL, *parts = NULL;
+    if (!failed)
+        kept = part->kept ? line_told(line, one, first->at_ms) : Py_NewRef(Py_None);
+    if (kept != NULL)
+        gone = part->gone ? Py_BuildValue("LLLLLy#y#O", part->gone, (long long)part->at[0], (long long)part->at[1],
+                                          (long long)part->event[0], (long long)part->event[1], (char *)part->scores,
+                                          (Py_ssize_t)(part->gone * (long long)sizeof(double)), (char *)part->decisions,
+                                          (Py_ssize_t)part->gone, part->columns)
+                          : Py_NewRef(Py_None);
+    if (gone != NULL)
+        parts = Py_BuildValue("y#OO", one->what, (Py_ssize_t)one->frame.what, kept, gone);
+    Py_XDECREF(kept);
+    Py_XDECREF(gone);
+    Py_CLEAR(line->columns);
+    Py_CLEAR(part->columns);
+    return parts;
+}
+
+/* Find the frames of batches; is_own: this process wrote them, and nobody needs to look whether all of them was written. Returns how many, or -1 if a part is damaged. */
 static Py_ssize_t
-find(const char *at, const char *end, uint64_t generation, Held *frames)
+find(const char *at, const char *end, uint64_t generation, Held *frames, int is_own)
 {
     Py_ssize_t count = 0;
-    Read read;
     while (at < end) {
         Batch batch = {0};
         if (end - at > (Py_ssize_t)sizeof batch)
@@ -626,20 +1024,23 @@ find(const char *at, const char *end, uint64_t generation, Held *frames)
         if (batch.size <= sizeof batch || batch.size > end - at || sum_of(generation, &batch, sizeof batch, NULL, 0) != sum)
             return -1;
         const char *last = at + batch.size;
-        for (at += sizeof batch; at < last; at = read.end) {
-            if (!read_frame(at, last, &read) || !is_whole(&read, generation))
+        for (at += sizeof batch; at < last; at = frames[count++].read.end) {
+            Held *held = frames + count;
+            if (!read_frame(at, last, &held->read) || !(is_own || is_whole(&held->read, generation)))
                 return -1;
-            Held held = {.at = at, .at_ms = batch.at_ms, .now = batch.now, .next = -1, .last = -1, .size = read.frame.size};
-            frames[count++] = held;
+            held->at_ms = batch.at_ms;
+            held->now = batch.now;
+            held->next = held->last = -1;
+            held->size = held->read.frame.size;
         }
     }
     return count;
 }
 
 /* Chain the frames of each line: of the same target, with inputs of the same types and shapes, recorded on one day (UTC), until they
- * are `ENOUGH`. Returns -1 if there is no memory. Those who are first are found by what they say, in a table with room for twice as many. */
+ * are `enough` bytes. Returns -1 if there is no memory. Those who are first are found by what they say, in a table with room for twice as many. */
 static int
-chain(Held *frames, Py_ssize_t count, const char *end)
+chain(Held *frames, Py_ssize_t count, Py_ssize_t enough)
 {
     size_t room = 4;
     while (room < 2 * (size_t)count)
@@ -648,13 +1049,12 @@ chain(Held *frames, Py_ssize_t count, const char *end)
     if (table == NULL)
         return -1;
     for (Py_ssize_t i = 0; i < count; i++) {
-        Read read;
-        read_frame(frames[i].at, end, &read);
-        size_t slot = mixed(BASIS, read.what, read.frame.what) & (room - 1);
-        while (table[slot] && !is_like(&read, frames[table[slot] - 1].at))
+        const Read *read = &frames[i].read;
+        size_t slot = mixed(BASIS, read->what, read->frame.what) & (room - 1);
+        while (table[slot] && !is_like(&frames[table[slot] - 1].read, read))
             slot = (slot + 1) & (room - 1);
         Held *first = table[slot] ? frames + table[slot] - 1 : NULL;
-        if (first != NULL && first->size < ENOUGH && first->at_ms / DAY_MS == frames[i].at_ms / DAY_MS) {
+        if (first != NULL && first->size < enough && first->at_ms / DAY_MS == frames[i].at_ms / DAY_MS) {
             frames[first->last].next = i;
             first->last = i;
             first->size += frames[i].size;
@@ -667,6 +1067,46 @@ chain(Held *frames, Py_ssize_t count, const char *end)
     return 0;
 }
 
+/* Return what is made of each line of batches. share_of: tells the share of a target that is kept; NULL where all of it is. */
+static PyObject *
+read_lines(const char *at, const char *end, uint64_t generation, PyObject *share_of)
+{
+    Line line = {0};
+    Part part = {0};
+    Held *frames = PyMem_Malloc((size_t)(end - at) / sizeof(Frame) * sizeof *frames + 1);
+    PyObject *found = NULL;
+    Py_ssize_t count = frames == NULL ? 0 : find(at, end, generation, frames, share_of != NULL);
+    if (count < 0)
+        PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
+    else if (frames == NULL || chain(frames, count, share_of == NULL ? ENOUGH : PY_SSIZE_T_MAX) < 0)
+        PyErr_NoMemory();
+    else
+        found = PyList_New(0);
+    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
+        if (frames[i].last < 0)
+            continue;
+        PyObject *one = NULL, *share = NULL;
+        if (share_of == NULL)
+            one = told(&line, frames, frames + i);
+        else {
+            const Read *first = &frames[i].read;
+            share = PyObject_CallFunction(share_of, "y#", first->what, (Py_ssize_t)first->frame.what);
+            part.share = share == NULL ? -1 : PyFloat_AsDouble(share);
+            if (share != NULL && !PyErr_Occurred())
+                one = parted(&line, &part, frames, frames + i);
+            Py_XDECREF(share);
+        }
+        if (one == NULL || PyList_Append(found, one) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(one);
+    }
+    for (int text = 0; text < TEXTS; text++)
+        PyMem_Free(line.texts[text].bytes);
+    free_part(&part);
+    PyMem_Free(frames);
+    return found;
+}
+
 static PyObject *
 lines(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -674,30 +1114,29 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
     unsigned long long generation;
     if (!PyArg_ParseTuple(args, "y*K", &view, &generation))
         return NULL;
-    Line line = {0};
-    const char *end = (const char *)view.buf + view.len;
-    Held *frames = PyMem_Malloc((size_t)view.len / sizeof(Frame) * sizeof *frames + 1);
-    PyObject *found = NULL;
-    Py_ssize_t count = frames == NULL ? 0 : find(view.buf, end, generation, frames);
-    if (count < 0)
-        PyErr_SetString(PyExc_ValueError, "a part of it is damaged");
-    else if (frames == NULL || chain(frames, count, end) < 0)
-        PyErr_NoMemory();
-    else
-        found = PyList_New(0);
-    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
-        if (frames[i].last < 0)
-            continue;
-        PyObject *one = told(&line, frames, frames + i, end);
-        if (one == NULL || PyList_Append(found, one) < 0)
-            Py_CLEAR(found);
-        Py_XDECREF(one);
-    }
-    for (int text = 0; text < TEXTS; text++)
-        PyMem_Free(line.texts[text].bytes);
-    PyMem_Free(frames);
+    PyObject *found = read_lines(view.buf, (const char *)view.buf + view.len, generation, NULL);
     PyBuffer_Release(&view);
     return found;
+}
+
+static PyObject *
+sampled(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    Py_buffer view;
+    unsigned long long generation;
+    PyObject *share_of;
+    if (!PyArg_ParseTuple(args, "y*KO", &view, &generation, &share_of))
+        return NULL;
+    const char *at = view.buf, *end = at + view.len;
+    Batch batch;
+    while (at < end && at - (const char *)view.buf < SOME && end - at >= (Py_ssize_t)sizeof batch) {
+        memcpy(&batch, at, sizeof batch);
+        at = batch.size > end - at || batch.size == 0 ? end : at + batch.size;
+    }
+    PyObject *found = read_lines(view.buf, at, generation, share_of);
+    Py_ssize_t used = at - (const char *)view.buf;
+    PyBuffer_Release(&view);
+    return found == NULL ? NULL : Py_BuildValue("nN", used, found);
 }
 
 #define METHOD(function) ((PyCFunction)(void (*)(void))(function))
@@ -727,6 +1166,9 @@ static PyType_Spec spec = {
 static int
 execute(PyObject *module)
 {
+    static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    for (uint8_t i = 0; letters[i]; i++)
+        value_of[(unsigned char)letters[i]] = i;
     if (PyArray_ImportNumPyAPI() < 0)
         return -1;
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
@@ -739,6 +1181,8 @@ execute(PyObject *module)
 
 static PyMethodDef functions[] = {
     {"lines", lines, METH_VARARGS, "Return what stands in batches of a generation by line: when it was recorded, the target, rows, and its lists."},
+    {"sampled", sampled, METH_VARARGS,
+     "Return how much of some batches was read, and by line what is kept of it, and of the rows that are not what is counted."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,5 +1,5 @@
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 from typing_extensions import Buffer
@@ -24,8 +24,24 @@ class Frames:
     def commit(self) -> int: ...
     def clear(self) -> None: ...
 
-def lines(
-    batches: Buffer, generation: int, /
-) -> list[
-    tuple[int, bytes, int, bytes, bytes, bytes, bytes | None, bytes | None, bytes | None, bytes, bytes, tuple[bytes, ...]]
-]: ...
+_Line: TypeAlias = tuple[
+    int,
+    bytes,
+    int,
+    bytes,
+    bytes,
+    bytes,
+    bytes | None,
+    bytes | None,
+    bytes | None,
+    bytes,
+    bytes,
+    tuple[bytes, ...],
+    bytes,
+]
+_Rest: TypeAlias = tuple[int, int, int, int, int, bytes, bytes, tuple[bytes, ...]]
+
+def lines(batches: Buffer, generation: int, /) -> list[_Line]: ...
+def sampled(
+    batches: Buffer, generation: int, share_of: Callable[[bytes], float], /
+) -> tuple[int, list[tuple[bytes, _Line | None, _Rest | None]]]: ...

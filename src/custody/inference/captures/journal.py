@@ -3,7 +3,8 @@
 What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
 and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
 
-The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied, which all checksums begin with; from 64 on batches.
+The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied, which all checksums begin with; at 48 the name of the
+batches that are made of it, or zeros; from 64 on batches of another kind, each of what was recorded at once.
 A batch: its size, a checksum, and when it was recorded, by the clock on the wall in ms and by the one that requests come by in ns;
 its frames. A frame is a request: its size; the sizes of two parts; how many inputs it has, and rows; its checksum; when it came; the
 size of each input. Then the parts: its target with the names, types and shapes of its inputs; the unique part of its id, and as JSON
@@ -14,11 +15,19 @@ multiples of 8. They are written, and read, by `_journal.c`.
 import logging
 import mmap
 import os
+from functools import lru_cache
+from itertools import chain
+from math import prod
 from pathlib import Path
 from struct import Struct
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import numpy as np
+import orjson
+
+from custody.core.prediction import PredictionId, unique_at
+from custody.core.refs import ModelRef
 from custody.serving import Lists, line_of_columns
 
 _NAME, _FORMAT = "journal", 3
@@ -31,8 +40,8 @@ except (ImportError, RuntimeError) as error:  # NumPy raises the second where it
     COMPILED, _WHY_NOT = False, f"_journal.c was not compiled where custody was installed ({error})"
 _log = logging.getLogger("custody.inference")
 _MAGIC = b"custody journal %d\n" % _FORMAT
-_END_AT, _FIRST = 32, 64
-_END = Struct("<qQ")
+END_AT, NAMED, FIRST = 32, slice(48, 64), 64
+END = Struct("<qQ")
 _SIZE = 1024 * 1024
 ENOUGH = 512 * 1024  # bytes after which it is emptied: less than a millisecond's work, and a part of a processor's own cache
 _IN_PLACE = {b"ext2", b"ext3", b"ext4", b"xfs", b"tmpfs"}  # file systems that write where room was reserved
@@ -58,12 +67,12 @@ class Journal:
     emptied when that is over `ENOUGH`. clear: begins anew, when what was safe is in the spool.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Make the file. Raises OSError if there is no room for it."""
+    def __init__(self, path: Path, size: int = _SIZE) -> None:
+        """Make the file, of so many bytes. Raises OSError if there is no room for it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.posix_fallocate(fd, 0, _SIZE)  # a full disk is found out here; later, the process would be killed
-            self._map = mmap.mmap(fd, _SIZE)
+            os.posix_fallocate(fd, 0, size)  # a full disk is found out here; later, the process would be killed
+            self._map = mmap.mmap(fd, size)
         except OSError:
             path.unlink()
             raise
@@ -74,6 +83,10 @@ class Journal:
         self.add, self.commit, self.clear = frames.add, frames.commit, frames.clear
         self._map[: len(_MAGIC)] = _MAGIC
 
+    def is_empty(self) -> bool:
+        """Tell whether nothing stands in it."""
+        return self.commit() <= FIRST
+
     def lines(self) -> list[Line]:
         """Return what is safe, as lines."""
         end = self.commit()
@@ -83,6 +96,65 @@ class Journal:
     def close(self) -> None:
         """Remove it."""
         self._path.unlink(missing_ok=True)
+
+
+class Target(NamedTuple):
+    """Who answered, and what the columns are.
+
+    head: how its lines begin, see `line_head`. columns: what stands before each, the type of its numbers, and how many a row has.
+    """
+
+    place: str
+    head: bytes
+    columns: tuple[tuple[bytes, str, int], ...]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Return what its lines begin with: id, mode, threshold."""
+        told: dict[str, Any] = orjson.loads(self.head[:-1] + b"}")
+        return told
+
+    @property
+    def model(self) -> ModelRef:
+        """Return the model."""
+        return PredictionId.parse(self.told["id"] + "0" * 26).model
+
+    @property
+    def threshold(self) -> float:
+        """Return the threshold."""
+        return float(self.told["threshold"])
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the inputs."""
+        return [orjson.loads(name[:-1]) for name, _, _ in self.columns]
+
+    @property
+    def places(self) -> list[str]:
+        """Return the names of the inputs, or of their places where a row has several numbers, see `spread`."""
+        wide = zip(self.names, self.columns, strict=True)
+        return [*chain.from_iterable([f"{n}.{i}" for i in range(w)] if w > 1 else [n] for n, (_, _, w) in wide)]
+
+
+def named(name: bytes) -> str:
+    """Return the id that a journal's name is, 16 bytes."""
+    return unique_at(int.from_bytes(name[:6]), name[6:])
+
+
+@lru_cache(256)
+def target_of(what: bytes) -> Target:
+    """Read what a frame says of its target."""
+    place, head, rest = what.split(b"\0", 2)
+    pieces = []
+    while rest.startswith(b'"'):
+        piece, _, rest = rest.partition(b"\0")
+        pieces.append(piece)
+    columns = []
+    for piece in pieces:
+        end = 1 + 8 * (rest[0] - 1)  # behind how many axes there are the lengths of all but the first
+        columns.append((piece[:-1], chr(piece[-1]), prod(np.frombuffer(rest[1:end], np.int64).tolist())))
+        rest = rest[end:]
+    return Target(place.decode(), head, tuple(columns))
 
 
 def opened(folder: Path) -> Journal | None:
@@ -115,29 +187,34 @@ def given(folder: Path) -> Path:
     return folder / f"{uuid4().hex}.{_NAME}"
 
 
-def left(path: Path) -> list[Line]:
-    """Return what a process left in its journal when it was killed. Raises ValueError if it is of another version, or damaged."""
+def left(path: Path) -> tuple[str | None, list[Line]]:
+    """Return what a process left in its journal when it was killed, and of a `BatchJournal` its id.
+
+    Raises ValueError if it is of another version, or damaged.
+    """
     body = path.read_bytes()
     if not any(body):  # killed as soon as the file was made
-        return []
+        return None, []
     if not body.startswith(_MAGIC):
         raise ValueError("it is of another version")
-    end, _ = _END.unpack_from(body.ljust(_FIRST), _END_AT)
-    if not _FIRST <= end <= len(body):
+    end, _ = END.unpack_from(body.ljust(FIRST), END_AT)
+    if not FIRST <= end <= len(body):
         raise ValueError("a part of it is missing")
-    return _lines(memoryview(body)[:end])
+    name = body[NAMED]
+    return named(name) if any(name) else None, _lines(memoryview(body)[:end])
 
 
 def _lines(safe: memoryview) -> list[Line]:
-    _, generation = _END.unpack_from(safe, _END_AT)
-    return [_line(*line) for line in lines(safe[_FIRST:], generation)]
+    _, generation = END.unpack_from(safe, END_AT)
+    return [line_of_parts(*line) for line in lines(safe[FIRST:], generation)]
 
 
-def _line(at_ms: int, what: bytes, rows: int, *lists_and_columns: Any) -> Line:
-    *lists, columns = lists_and_columns
-    place, head, *names = what.split(b"\0", 2 + len(columns))[: 2 + len(columns)]
-    named = [(name[:-1], chr(name[-1]), column) for name, column in zip(names, columns, strict=True)]
-    return Line(place.decode(), rows, line_of_columns(head, at_ms, Lists(*lists), named))
+def line_of_parts(at_ms: int, what: bytes, rows: int, *lists_and_columns: Any, share: float = 1.0) -> Line:
+    """Return a line from what `_journal.c` tells of it; share: the chance with which its rows were kept, where it has their places."""
+    *lists, columns, places = lists_and_columns
+    target = target_of(what)
+    named = [(name, code, data) for (name, code, _), data in zip(target.columns, columns, strict=True)]
+    return Line(target.place, rows, line_of_columns(target.head, at_ms, Lists(*lists)._replace(places=places), named, share))
 
 
 def _is_written_in_place(folder: Path) -> bool:

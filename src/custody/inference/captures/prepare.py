@@ -9,8 +9,9 @@ import msgspec
 from custody.core.digest import Digest
 from custody.core.manifest import CaptureRule
 from custody.core.objects import Objects
-from custody.core.refs import ModelRef
-from custody.inference.models.library import Arm, Served, State
+from custody.core.refs import DeploymentKey, ModelRef
+from custody.inference.captures.journal import Target
+from custody.inference.models.library import Served, State, has_texts
 from custody.serving import complete_lines, deployment_of, pays, scrubbed
 
 if TYPE_CHECKING:
@@ -35,27 +36,40 @@ class Preparer:
             return ()
         served = self._state().served.get(deployment_of(first))
         share = 1.0 if served is None else served.service.handling.capture_share
-        numbers = () if served is None else tuple(arm.line for arm in served.arms if not _has_texts(arm))
+        numbers = () if served is None else tuple(arm.line for arm in served.arms if not has_texts(arm.target))
         if share >= 1 and not pays(first) and _is_whole(file) and all(_begin_with(piece, numbers) for piece in _pieces(file)):
             return None
         rule = CaptureRule() if served is None else served.service.captures
         # first of all, so that summaries count what is kept
         cleaned = (piece if _begin_with(piece, numbers) else scrubbed(piece, rule) for piece in _pieces(file))
-        return cleaned if served is None or share >= 1 else self._sampled(cleaned, served, share)
+        return cleaned if served is None or share >= 1 else self._sampled(cleaned, served)
 
-    def _sampled(self, pieces: Iterable[bytes], served: Served, share: float) -> Iterable[bytes]:
-        """Return the lines that are kept, and summaries of the other rows."""
+    def rule_of(self, target: Target) -> "Rule | None":
+        """Tell how the rows of a target are sampled; None if all are kept."""
+        served = self._state().served.get(DeploymentKey.parse(target.place))
+        rule = None if served is None else self._rules_of(served).get((target.model, target.threshold))
+        return rule if rule is not None and rule.sources <= {*target.places, "score", "decision"} else None
+
+    def _rules_of(self, served: Served) -> "dict[tuple[ModelRef, float], Rule]":
+        """Return how the rows of each target are sampled that has a reference; nothing where all are kept."""
+        share = served.service.handling.capture_share
+        targets = () if share >= 1 else [arm.target for arm in served.arms]
+        return {(one.model, one.threshold): self._rule(one.reference, share) for one in targets if one.reference is not None}
+
+    def _rule(self, reference: Digest, share: float) -> "Rule":
         from custody.core.measures.summary import Summary  # noqa: PLC0415 - brings pyarrow, which servers that keep all do without
-        from custody.serving.sampling import Rule, sampled  # noqa: PLC0415 - the same
+        from custody.serving.sampling import Rule  # noqa: PLC0415 - the same
 
-        rules: dict[tuple[ModelRef, float], Rule] = {}
-        for target in (arm.target for arm in served.arms if arm.target.reference is not None):
-            assert target.reference is not None
-            name = target.reference, share
-            if name not in self._rules:
-                reference = Summary.from_json(msgspec.json.decode(self._objects.get(target.reference)))
-                self._rules[name] = Rule(share, target.reference, reference.specs)
-            rules[target.model, target.threshold] = self._rules[name]
+        if (reference, share) not in self._rules:
+            found = Summary.from_json(msgspec.json.decode(self._objects.get(reference)))
+            self._rules[reference, share] = Rule(share, reference, found.specs)
+        return self._rules[reference, share]
+
+    def _sampled(self, pieces: Iterable[bytes], served: Served) -> Iterable[bytes]:
+        """Return the lines that are kept, and summaries of the other rows."""
+        from custody.serving.sampling import sampled  # noqa: PLC0415 - as above
+
+        rules = self._rules_of(served)
         return (sampled(pieces, rules),) if rules else pieces
 
 
@@ -77,7 +91,3 @@ def _begin_with(lines: bytes, heads: tuple[bytes, ...]) -> bool:
             return False
         at = lines.find(b"\n", at) + 1 or len(lines)
     return True
-
-
-def _has_texts(arm: Arm) -> bool:
-    return any(tensor.datatype == "BYTES" for tensor in arm.target.signature.inputs)

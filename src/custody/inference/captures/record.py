@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from custody.core.prediction import ALPHABET, PredictionId, time_part
 from custody.inference.captures.journal import COMPILED, ENOUGH, Journal, Line, left, left_in, opened
+from custody.inference.captures.pair import BatchJournal, Pair, nothing
 from custody.inference.captures.spool import Spool, write_alone
 from custody.inference.metrics import Metrics
 from custody.inference.models.library import Arm
@@ -62,12 +63,13 @@ class Recorder:
     """Writes captures to the spool, and counts what was written and what was shed.
 
     On the event loop's thread only. What an arm answered since the last `flush` is one line: alone, each would cost several times
-    as much. Nobody may be told an answer before `flush`. journal: takes the usual capture first, if there is one.
+    as much. Nobody may be told an answer before `flush`. journal: takes the usual capture first, if there is one. sampled: those of
+    arms whose rows are sampled.
     """
 
-    def __init__(self, spool: Spool, metrics: Metrics, journal: Journal | None = None) -> None:
-        self._spool, self._metrics, self._journal = spool, metrics, journal
-        self._add = journal.add if journal is not None else _nothing
+    def __init__(self, spool: Spool, metrics: Metrics, journal: Journal | None = None, sampled: Pair | None = None) -> None:
+        self._spool, self._metrics, self._journal, self._sampled = spool, metrics, journal, sampled
+        self._add = journal.add if journal is not None else nothing
         self._waiting: dict[Arm, list[_Record]] = {}
         self._warned = -_WARN_NS
 
@@ -77,7 +79,8 @@ class Recorder:
         """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
         inputs, written = scored.inputs, scored.written
         mirrored = None if of is None else str(of)
-        if self._add(arm.place, arm.line, unique, since, inputs, written, parameters.event_ms, parameters.key, mirrored):
+        add = self._sampled.add if arm.is_sampled and self._sampled is not None else self._add
+        if add(arm.place, arm.line, unique, since, inputs, written, parameters.event_ms, parameters.key, mirrored):
             return
         said = None if parameters is PLAIN and of is None else (parameters, mirrored)
         record = unique, since, inputs, written, len(scored.scores), said
@@ -135,6 +138,8 @@ class Recorder:
                 self._write(arm, records, now_ms, now)
         if journal is not None and journal.commit() > ENOUGH:
             self.settle()
+        if self._sampled is not None:
+            self._sampled.commit()
 
     def settle(self) -> None:
         """Write what stands in the journal to the spool. A journal that cannot be read any more is left to the next process."""
@@ -144,7 +149,7 @@ class Recorder:
                 lines = journal.lines()
             except Exception:  # noqa: BLE001 - there is no memory, or somebody else wrote there; what comes after may not fail
                 _log.exception("the journal of captures cannot be read; captures are recorded without one until the next start")
-                self._journal, self._add = None, _nothing
+                self._journal, self._add = None, nothing
                 return
             self._append_all(lines)
             journal.clear()  # and not before: whoever finds the journal sees what is in the spool, see `recover`
@@ -152,9 +157,19 @@ class Recorder:
     def close(self) -> None:
         """Remove the journal, when what stands there is in the spool; what is still recorded is written there as it comes."""
         self.settle()
-        journal, self._journal, self._add = self._journal, None, _nothing
+        journal, self._journal, self._add = self._journal, None, nothing
         if journal is not None:
             journal.close()
+
+    def keep(self, journal: BatchJournal, stored: Collection[str]) -> bool:
+        """Write what stands in a journal to the spool, but for deployments whose batches are stored; False if it cannot be read."""
+        try:
+            lines = journal.lines()
+        except Exception:  # noqa: BLE001 - as in `settle`
+            _log.exception("a journal of captures cannot be read; rows are sampled from the spool until the next start")
+            return False
+        self._append_named(journal.id, lines, stored)
+        return True
 
     def recover(self, journal: Path) -> None:
         """Write what another process left in its journal to the spool, but for what it wrote there itself, and remove it.
@@ -165,7 +180,7 @@ class Recorder:
             _log.warning("the captures in %s wait until custody is installed again, where there is a C compiler", journal)
             return
         try:
-            lines = left(journal)
+            name, lines = left(journal)
         except OSError as error:
             _log.error("the last captures of a process that was killed cannot be read: %s: %s", journal, error.strerror)
             return
@@ -173,7 +188,10 @@ class Recorder:
             kept = journal.replace(journal.with_name(f"unreadable-{new_unique()}"))
             _log.error("the last captures of a process that was killed cannot be read, they are kept in %s: %s", kept, error)
             return
-        self._append_all(self._spool.lacking(lines))
+        if name is None:
+            self._append_all(self._spool.lacking(lines))
+        else:
+            self._append_named(name, lines)
         journal.unlink()
 
     def _write(self, arm: Arm, records: list[_Record], now_ms: int, now: int) -> None:
@@ -197,11 +215,15 @@ class Recorder:
             self._append(arm.place, total, line)
 
     def _append_all(self, lines: list[Line]) -> None:
-        places: dict[str, list[Line]] = {}
-        for line in lines:
-            places.setdefault(line.place, []).append(line)
-        for place, some in places.items():  # at once: that is three times cheaper than line by line
-            self._append(place, sum(line.rows for line in some), *chain.from_iterable(line.parts for line in some))
+        for place, rows, parts in _by_place(lines):  # at once: that is three times cheaper than line by line
+            self._append(place, rows, *parts)
+
+    def _append_named(self, name: str, lines: list[Line], stored: Collection[str] = ()) -> None:
+        """Write lines to files whose batches have the names that they have, or would have, where they were shipped from the journal."""
+        for number, (place, rows, parts) in enumerate(_by_place(lines)):
+            if place not in stored:
+                written = self._spool.write(place, f"{name}-{number}", b"".join(parts))
+                self._count(place, rows, written=written)
 
     def _append(self, place: str, rows: int, *parts: bytes) -> None:
         self._count(place, rows, written=self._spool.append(place, *parts))
@@ -227,17 +249,21 @@ class Recorder:
             )
 
 
-def recording(folder: Path, spool: Spool, metrics: Metrics) -> Recorder:
+def recording(folder: Path, spool: Spool, metrics: Metrics, sampled: Pair | None = None) -> Recorder:
     """Return a recorder with a journal in a process's folder, if there can be one, after what others left there is in the spool."""
     recovering = Recorder(spool, metrics)
     for journal in left_in(folder):
         recovering.recover(journal)
-    return Recorder(spool, metrics, opened(folder))
+    return Recorder(spool, metrics, opened(folder), sampled)
 
 
-def _nothing(*_: object) -> bool:
-    """Take nothing, where there is no journal."""
-    return False
+def _by_place(lines: list[Line]) -> Iterator[tuple[str, int, list[bytes]]]:
+    """Return each deployment, as it is first named, with its rows and its lines in parts."""
+    places: dict[str, list[Line]] = {}
+    for line in lines:
+        places.setdefault(line.place, []).append(line)
+    for place, some in places.items():
+        yield place, sum(line.rows for line in some), [*chain.from_iterable(line.parts for line in some)]
 
 
 def _times() -> tuple[int, int]:

@@ -15,7 +15,7 @@ from custody.inference.captures.journal import Line
 from custody.serving import is_packed, packed
 
 Prepare = Callable[[IO[bytes]], Iterable[bytes] | None]  # a file's lines as they are to be stored, None if as they are
-_SUFFIX = ".ndjson"
+_SUFFIX, _DRAFT = ".ndjson", ".new"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
 _MOST_PARTS = os.sysconf("SC_IOV_MAX")  # of one write
 _SHARE = 4  # times what is left free: what a tenant may take
@@ -42,6 +42,8 @@ class Spool:
         self._most_bytes, self._roll_bytes = most_bytes, roll_bytes
         self._open: dict[str, _File] = {}
         folder.mkdir(parents=True, exist_ok=True)
+        for draft in folder.glob(f"*/*{_DRAFT}"):
+            draft.unlink()
         left = sorted(folder.glob(f"*/*{_SUFFIX}"), key=lambda path: path.name)  # by an earlier process
         self._closed = {path: path.stat().st_size for path in left}  # in the order in which they are shipped
         self._taken = Counter[str]()  # bytes of each tenant
@@ -70,6 +72,25 @@ class Spool:
         self.size_bytes += written
         if file.size >= self._roll_bytes:
             self._close(key)
+        return True
+
+    def write(self, key: str, name: str, lines: bytes) -> bool:
+        """Write a deployment's lines to a file of their own, whose name is given; False if there is no room, or the disk refuses.
+
+        True, and no change, if there is such a file.
+        """
+        path = self._folder / key.partition("/")[0] / f"{name}{_SUFFIX}"
+        if path in self._closed:
+            return True
+        if not self._has_room(key, len(lines)):
+            return False
+        with suppress(OSError):
+            path.parent.mkdir(exist_ok=True)
+        if not write_alone(path, lines):
+            return False
+        self._closed[path] = len(lines)
+        self._taken[path.parent.name] += len(lines)
+        self.size_bytes += len(lines)
         return True
 
     def begin(self, key: str, size: int) -> Path | None:
@@ -158,17 +179,20 @@ class Spool:
 
 
 def write_alone(path: Path, lines: bytes) -> bool:
-    """Write lines into a file that was begun; False if the disk refuses: none is kept."""
+    """Write lines into a file that was begun, in one step; False if the disk refuses: none is kept."""
+    draft = path.with_suffix(_DRAFT)
     try:
-        fd = os.open(path, _NEW, 0o600)
+        fd = os.open(draft, _NEW, 0o600)
         try:
             rest = memoryview(lines)
             while rest:
                 rest = rest[os.write(fd, rest) :]
         finally:
             os.close(fd)
+        draft.replace(path)
     except OSError:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         return False
     return True
 

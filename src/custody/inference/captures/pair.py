@@ -1,0 +1,165 @@
+"""Journals of records that are sampled as they stand there: two that take turns, and batches are made of each, without a spool."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from custody.inference.captures.journal import (
+    COMPILED,
+    END,
+    END_AT,
+    FIRST,
+    NAMED,
+    Journal,
+    Line,
+    Target,
+    line_of_parts,
+    named,
+    target_of,
+    why_none,
+)
+from custody.serving import Column
+
+if COMPILED:
+    from custody.inference.captures._journal import sampled
+
+_NAMES, _SIZE, _ENOUGH = ("sampled-0.journal", "sampled-1.journal"), 8 * 1024 * 1024, 7 * 1024 * 1024
+_log = logging.getLogger("custody.inference")
+
+
+class Gone(NamedTuple):
+    """Rows of one target and day that are not kept.
+
+    at, event: when their requests were answered, and happened: the first and the last, ms since 1970. columns: of the inputs, `score` and
+    `decision` n values each, or of shape (n, width).
+    """
+
+    rows: int
+    at: tuple[int, int]
+    event: tuple[int, int]
+    columns: Mapping[str, Column]
+
+
+class BatchJournal(Journal):
+    """A journal of records that are sampled as they stand there: batches are made of it, one of each deployment, without a spool.
+
+    id: what their names begin with, 26 characters that sort by time, until it is cleared.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Make the file, see `Journal`."""
+        super().__init__(path, size)
+        self._clear, self.clear = self.clear, self._begin
+        self._begin()
+
+    def _begin(self) -> None:
+        self._clear()
+        self._map[NAMED] = (time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(
+            10
+        )  # behind it: an old name is never on new records
+        self.id = named(self._map[NAMED])
+
+    def sampled(self, share_of: Callable[[Target], float]) -> Iterator[tuple[Target, Line | None, Gone | None]]:
+        """Return what is safe by target and shape: the rows that are kept as a line, and what the others had; by and by, also in a thread.
+
+        share_of: says what part of a target's rows is kept, see `point_of_row`. Raises ValueError where there are texts, or for what is
+        damaged.
+        """
+        shares: dict[bytes, float] = {}
+
+        def share(what: bytes) -> float:
+            shares[what] = share_of(target_of(what))
+            return shares[what]
+
+        end, generation = END.unpack_from(self._map, END_AT)
+        with memoryview(self._map) as whole, whole[FIRST:end] as batches:
+            at = 0
+            while at < len(batches):
+                with batches[at:] as left_over:
+                    used, found = sampled(left_over, generation, share)
+                at += used
+                for what, line, gone in found:
+                    target = target_of(what)
+                    yield target, line and line_of_parts(*line, share=shares[what]), gone and _gone(target, *gone)
+
+
+def _gone(target: Target, rows: int, *times_and_lists: Any) -> Gone:
+    *times, scores, decisions, columns = times_and_lists
+    named = zip(target.names, target.columns, columns, strict=True)
+    found = {name: _values(data, code, width) for name, (_, code, width), data in named}
+    found |= {"score": np.frombuffer(scores), "decision": np.frombuffer(decisions, bool)}
+    return Gone(rows, (times[0], times[1]), (times[2], times[3]), found)
+
+
+def _values(data: bytes, code: str, width: int) -> Column:
+    """Return the values of a column whose places follow each other."""
+    values = np.frombuffer(data, code)
+    if code not in "efd":
+        found: list[Any] = values.tolist()
+        return found
+    return values.reshape(width, -1).T if width > 1 else values
+
+
+class Pair:
+    """Two journals that take turns: one is written to while the other one is shipped. They are made when they are first needed.
+
+    add: takes a record as `Journal.add` does. full: set where it is time to ship. On the event loop's thread only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._journals: list[BatchJournal] = []
+        self._is_paused = False
+        self.add: Callable[..., bool] = self._first
+        self.full = asyncio.Event()
+
+    def commit(self) -> None:
+        """Make safe what was added."""
+        if self._journals and self._journals[0].commit() > _ENOUGH:
+            self.full.set()
+
+    def turn(self) -> BatchJournal | None:
+        """Return the journal that was written to, from now on it is the other one, which is clear; None if nothing stands in it."""
+        self.full.clear()
+        if not self._journals or self._journals[0].is_empty():
+            return None
+        self._journals.reverse()
+        self.pause(paused=self._is_paused)
+        return self._journals[1]
+
+    def pause(self, *, paused: bool) -> None:
+        """Take nothing for a while, or go on."""
+        self._is_paused = paused
+        self.add = nothing if paused else self._journals[0].add if self._journals else self._first
+
+    def close(self) -> None:
+        """Take nothing any more. What still stands in a journal is left to the next process."""
+        self.pause(paused=True)
+        for journal in self._journals:
+            if journal.is_empty():
+                journal.close()
+        self._journals = []
+
+    def _first(self, *record: object) -> bool:
+        why = why_none(self._folder)
+        try:
+            for name in _NAMES if why is None else ():
+                self._journals.append(BatchJournal(self._folder / name, _SIZE))
+        except OSError as error:
+            why = f"{error.filename or self._folder}: {error.strerror}"
+            self.close()
+        if why is not None:
+            _log.info("rows are sampled from the spool, which costs a few per cent more: %s", why)
+        self.pause(paused=why is not None)
+        return self.add(*record)
+
+
+def nothing(*_: object) -> bool:
+    """Take nothing, where there is no journal."""
+    return False

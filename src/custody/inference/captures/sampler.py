@@ -1,0 +1,131 @@
+"""Records of deployments that keep a part of their rows, on a short way: sampled as they stand in a journal, and shipped, without a spool."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from custody.core.errors import Unavailable
+from custody.core.objects import Objects
+from custody.inference.captures.journal import Target
+from custody.inference.captures.pair import BatchJournal, Pair
+from custody.inference.captures.record import Recorder
+from custody.inference.metrics import Metrics
+from custody.serving import CaptureMode, is_packed, packed
+
+if TYPE_CHECKING:
+    from custody.serving.sampling import Rule
+
+RuleOf = Callable[[Target], "Rule | None"]
+_EVERY_S, _MOST_S = 1.0, 10.0
+_BATCHES_A_SECOND = 100
+_DAY_MS = 86_400_000
+_log = logging.getLogger("custody.inference")
+
+
+class Sampler:
+    """Ships what stands in journals, every second or as soon as one is full; the only one who does.
+
+    What cannot be stored now goes to the spool, and so does what comes in the ten seconds behind it. rule_of: says how a target's
+    rows are sampled, None if all are kept; called in a thread. With over a hundred deployments, what one of them answered waits longer,
+    ten seconds at most.
+    """
+
+    def __init__(self, pair: Pair, recorder: Recorder, objects: Objects, metrics: Metrics, rule_of: RuleOf) -> None:
+        self._pair, self._recorder, self._objects, self._metrics, self._rule_of = pair, recorder, objects, metrics, rule_of
+        self._thread = ThreadPoolExecutor(1, "sample")
+        self._turn = asyncio.Lock()
+        self._again = 0.0  # when a store that failed is tried again, by the loop's clock
+
+    async def work(self) -> None:
+        """Ship what there is, for ever."""
+        while True:
+            batches = await self.ship()
+            with suppress(TimeoutError):
+                seconds = min(max(_EVERY_S, batches / _BATCHES_A_SECOND), _MOST_S)
+                await asyncio.wait_for(self._pair.full.wait(), seconds)
+
+    async def ship(self) -> int:
+        """Ship what there is, once; return how many batches that were."""
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            if self._again and loop.time() >= self._again:
+                self._again = 0.0
+                self._pair.pause(paused=False)
+            journal = self._pair.turn()
+            if journal is None:
+                return 0
+            rows, error = await loop.run_in_executor(self._thread, self._shipped, journal)
+            self._metrics.counts["captured_predictions"] += rows.total()
+            self._metrics.counts["shipped_batches"] += len(rows)
+            if error is not None:
+                self._metrics.counts["ship_failures"] += 1
+                _log.debug("sampled rows were not shipped, they go to the spool: %s: %s", type(error).__name__, error)
+                if not self._recorder.keep(journal, rows):
+                    self._pair.close()
+                    return len(rows)
+                self._again = loop.time() + _MOST_S
+                self._pair.pause(paused=True)
+            journal.clear()
+            return len(rows)
+
+    async def close(self, seconds: float) -> None:
+        """Ship what is left, but not longer; the rest is shipped at the next start."""
+        await asyncio.wait((asyncio.create_task(self.ship()),), timeout=seconds)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._pair.pause(paused=True)
+        if not self._turn.locked():
+            self._pair.close()
+
+    def _shipped(self, journal: BatchJournal) -> tuple[Counter[str], Exception | None]:
+        """Store a batch of each deployment that has records in a journal; return the rows of those that are stored, and what went wrong."""
+        rows = Counter[str]()
+        failed: Exception | None = None
+        try:
+            for number, (place, (size, lines)) in enumerate(_sampled(journal, self._rule_of).items()):
+                name = f"captures/{place.partition('/')[0]}/{journal.id}-{number}.ndjson"
+                batch = packed((lines,))
+                try:
+                    self._objects.create(name + ".gz" * is_packed(batch), batch)
+                    rows[place] = size
+                except (Unavailable, OSError):
+                    raise
+                except Exception as error:  # noqa: BLE001 - its tenant's keys, say: no other waits for it
+                    failed = error
+        except Exception as error:  # noqa: BLE001 - whatever it is: nothing may be lost
+            failed = error
+        return rows, failed
+
+
+def _sampled(journal: BatchJournal, rule_of: RuleOf) -> dict[str, tuple[int, bytes]]:
+    """Return by deployment, as it is first named there, how many rows a journal has of it, and their lines."""
+    from custody.serving.sampling import Counted  # noqa: PLC0415 - brings pyarrow, which servers that keep all do without
+
+    rules: dict[Target, Rule | None] = {}
+
+    def share_of(target: Target) -> float:
+        if target not in rules:
+            rules[target] = rule_of(target)
+        rule = rules[target]
+        return 1.0 if rule is None else rule.share
+
+    rows, parts = Counter[str](), dict[str, list[bytes]]()
+    counted: dict[tuple[Target, int], Counted] = {}
+    for target, line, gone in journal.sampled(share_of):
+        own = parts.setdefault(target.place, [])
+        if line is not None:
+            rows[target.place] += line.rows
+            own += line.parts
+        if gone is not None and (rule := rules[target]) is not None:
+            rows[target.place] += gone.rows
+            day = target, gone.at[0] // _DAY_MS
+            if day not in counted:
+                told = target.told
+                counted[day] = Counted(told["id"], CaptureMode(told["mode"]), target.threshold, day[1], rule)
+            counted[day].add(gone.columns, gone.at, gone.event)
+    for (target, _), some in counted.items():
+        parts[target.place].append(some.rest())
+    return {place: (rows[place], b"".join(own)) for place, own in parts.items()}
