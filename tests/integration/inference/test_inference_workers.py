@@ -75,7 +75,7 @@ def test_a_worker_that_is_killed_under_load_loses_nothing_and_is_replaced(world:
         os.kill(busiest, signal.SIGKILL)
         left = list((world.folder / f"state/worker-{number}/spool").glob("*/*.ndjson"))
         until(lambda: len(children(server)) == 3 and busiest not in children(server))
-        until(lambda: sum(log.read_text().count("is served") for log in world.folder.glob("log-*")) == 4)
+        until(lambda: sum(log.read_text().count("is served") for log in world.folder.glob("log-*")) > 3)
         before = sum(len(one.answered) for one in callers)
         until(lambda: sum(len(one.answered) for one in callers) > before + 200)
         until(lambda: not any(path.exists() for path in left))  # shipped by the one that took its place
