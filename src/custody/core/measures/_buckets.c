@@ -14,6 +14,12 @@
 #error "Bits are read little-endian, and looked for with GCC's or Clang's own functions."
 #endif
 
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define WIDER __attribute__((target_clones("avx2", "default"))) /* chosen when the module is loaded */
+#else
+#define WIDER
+#endif
+
 enum { BITS = 15, NEGATIVE = 65536, ZERO = 65281, BUCKETS = 131072, INFINITE = 65280, STEP = 256, MOST_DIGITS = 8 };
 
 /* Rows of each rank, and which have any; empty between calls, which hold the interpreter's lock. */
@@ -91,7 +97,7 @@ exact_rank(float number, double center, double scale)
  * With u = 2^-24, what is read lies within |number| u of the number; taking the center away adds (|center| + |difference|) u to that, the
  * factor and the product 2 |result| u, rounding the exact result |result| u, and the ends |result| u. Where numbers are too small for
  * that to hold, or the result is, it cannot tell. */
-static void
+WIDER static void
 rough_ranks(const float *restrict numbers, float center, float factor, int32_t *restrict ranks)
 {
     const float u = 0x1.01p-24f, least = 0x1p-100f, own = factor * u;

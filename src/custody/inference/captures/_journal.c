@@ -30,7 +30,7 @@ enum { FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 6
 
 enum { ENOUGH = 128 * 1024, DAY_MS = 24 * 60 * 60 * 1000 }; /* bytes of a line: a longer one would not be read in one piece */
 
-enum { SOME = 512 * 1024 }; /* bytes that are sampled at once: in a part of a processor's own cache */
+enum { SOME = 1024 * 1024 }; /* bytes that are sampled at once, in less than a millisecond */
 
 typedef struct {
     uint32_t size, sum;
