@@ -34,10 +34,10 @@ from custody.core.tenancy import TenantId
 from custody.inference.captures import pair as pair_module
 from custody.inference.captures.journal import COMPILED, Target, left, left_in
 from custody.inference.captures.pair import BatchJournal, Pair
-from custody.inference.captures.record import Recorder, recording
+from custody.inference.captures.record import recording
 from custody.inference.captures.sampler import Sampler, _sampled
 from custody.inference.captures.ship import Shipper
-from custody.inference.captures.spool import Spool
+from custody.inference.captures.spool import Spool, write_alone
 from custody.inference.metrics import Metrics
 from custody.inference.models.scoring import Scored
 from custody.serving import PLAIN, complete_lines, line_head
@@ -200,8 +200,11 @@ class Store(FolderObjects):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.trouble: dict[str, Exception] = {}
+        self.hang: threading.Event | None = None
 
     def create(self, name: str, body: bytes) -> bool:
+        if self.hang is not None:
+            assert self.hang.wait(20)
         for start, error in self.trouble.items():
             if name.startswith(start):
                 raise error
@@ -330,8 +333,10 @@ def test_a_process_that_is_killed_at_any_moment_loses_and_doubles_nothing(
         store.trouble = {}
     if again:  # and the next one while it wrote to the spool
         name, lines = _left(tmp_path / "state")
-        recorder = Recorder(Spool(tmp_path / "state" / "spool", lambda: "x", most_bytes=1 << 24), Metrics())
-        recorder._append_named(name, lines[:1])
+        spool = Spool(tmp_path / "state" / "spool", lambda: "x", most_bytes=1 << 24)
+        path = spool.begin(lines[0].place, len(lines[0].text), f"{name}-0")
+        assert path is not None
+        assert write_alone(path, lines[0].text)
         (tmp_path / "state" / "spool" / "acme").mkdir(exist_ok=True)
         (tmp_path / "state" / "spool" / "acme" / f"{name}-0.new").write_bytes(b"half a li")
     following = Process(tmp_path / "state", store)
@@ -345,6 +350,116 @@ def _left(folder: Path) -> tuple[str, Any]:
     ((name, lines),) = [found for found in map(left, left_in(folder)) if found[1]]
     assert name is not None
     return name, lines
+
+
+def test_a_deployment_whose_reference_is_not_there_waits_alone(tmp_path: Path, store: Store) -> None:
+    process = Process(tmp_path / "state", store)
+    usual = process.rule_of
+
+    def without(target: Target) -> Rule | None:
+        if target.place.startswith("acme/"):
+            raise Denied("Its keys were destroyed.")
+        return usual(target)
+
+    process.rule_of = without
+    for number in range(20):
+        process.answer("acme" if number % 2 else "globex", number)
+    asyncio.run(process.sampler.ship())
+    assert rows_of(store) == {"globex/prod/churn": 100}
+    assert process.counted() == (200, 0)
+    process.answer("globex", 20)
+    assert asyncio.run(process.sampler.ship()) == 1
+    assert process.spool.size_bytes > 0
+    asyncio.run(process.shipper.ship())
+    assert rows_of(store) == {"globex/prod/churn": 110, "acme/prod/churn": 100}
+
+
+@pytest.mark.parametrize("was_away", [False, True])
+def test_a_store_that_hangs_while_the_server_stops_takes_nothing_away(tmp_path: Path, store: Store, was_away: bool) -> None:
+    process = Process(tmp_path / "state", store)
+    go_on = threading.Event()
+
+    async def main() -> None:
+        working = asyncio.create_task(process.sampler.work())
+        process.answer("acme", 1)
+        store.hang = go_on
+        if was_away:
+            process.sampler._again = 1.0
+        process.pair.full.set()
+        await asyncio.sleep(0.1)
+        process.answer("acme", 2)
+        await process.sampler.close(0.1)
+        working.cancel()
+        await asyncio.sleep(0.1)
+        process.answer("acme", 3)
+        process.recorder.settle()
+        go_on.set()
+
+    asyncio.run(main())
+    following = Process(tmp_path / "state", store)
+    asyncio.run(following.shipper.ship())
+    assert rows_of(store) == {"acme/prod/churn": 30}
+
+
+def test_a_stopped_server_takes_nothing_into_its_journals(tmp_path: Path, store: Store) -> None:
+    process = Process(tmp_path / "state", store)
+    process.answer("acme", 1)
+
+    async def main() -> None:
+        await process.sampler.close(5)
+        process.sampler._again = 1.0
+        assert await process.sampler.ship() == 0
+        process.answer("acme", 2)
+
+    asyncio.run(main())
+    assert process.spool.size_bytes > 0
+    assert not list((tmp_path / "state").glob("sampled*"))
+
+
+def test_whatever_goes_wrong_while_records_are_kept_nothing_is_lost(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    process = Process(tmp_path / "state", store)
+    store.trouble = {"": Unavailable("away")}
+    for number in range(3):
+        process.answer("acme", number)
+
+    def failing(*_: object) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(process.spool, "begin", failing)
+    asyncio.run(process.sampler.ship())
+    assert "cannot be read" in caplog.text
+    monkeypatch.undo()
+    process.answer("acme", 3)
+    process.recorder.settle()
+    store.trouble = {}
+    following = Process(tmp_path / "state", store)
+    asyncio.run(following.shipper.ship())
+    assert rows_of(store) == {"acme/prod/churn": 40}
+
+
+def test_a_long_journal_is_sampled_in_several_steps(tmp_path: Path, store: Store) -> None:
+    process = Process(tmp_path / "state", store)
+    inputs = {"x": np.random.default_rng(0).normal(size=5000).astype(np.float32)}
+    for number in range(90):
+        process.answer(f"tenant{number % 7}", number, 5000, inputs)
+    process.recorder.settle()
+    assert process.counted() == (0, 0)
+    assert asyncio.run(process.sampler.ship()) == 7
+    assert rows_of(store).total() == process.counted()[0] == 450_000
+
+
+@pytest.mark.parametrize("more", [1, 8, 23, 24, 100])
+def test_an_end_that_is_damaged_is_found(tmp_path: Path, more: int) -> None:
+    journal = BatchJournal(tmp_path / "journal", 1 << 16)
+    for _ in range(2):
+        assert journal.add("acme/prod/a", head("a"), "0" * 26, 0, {"x": np.zeros(1)}, (b"[0.5]", b"[true]"), None, None, None)
+        end = journal.commit()
+    journal._map[32:40] = (end + more).to_bytes(8, "little")
+    with pytest.raises(ValueError, match="damaged"):
+        list(journal.sampled(lambda _: 0.5))
+    journal.close()
 
 
 def test_full_journals_and_what_does_not_fit_go_the_usual_way(

@@ -166,14 +166,14 @@ count_wide(const char *at, npy_intp stride, npy_intp size, double center, double
     }
 }
 
-/* Return the ranks that have rows, in order, and how many each, as bytes of int64; none has any afterwards. */
+/* Put the ranks that have rows, in order, and how many each into a pair, as bytes of int64; none has any afterwards. Returns the pair,
+ * or NULL with an error. Nothing is made here that could have Python collect, and another thread count, in between. */
 static PyObject *
-taken_away(void)
+taken_away(PyObject *pair)
 {
     Py_ssize_t found = 0;
     for (int word = 0; word < BUCKETS / 64; word++)
         found += __builtin_popcountll(taken[word]);
-    PyObject *pair = PyTuple_New(2);
     int64_t *parts[2] = {NULL, NULL};
     for (int part = 0; pair != NULL && part < 2; part++) {
         PyObject *bytes = PyBytes_FromStringAndSize(NULL, found * (Py_ssize_t)sizeof(int64_t));
@@ -221,9 +221,13 @@ counted(PyObject *Py_UNUSED(module), PyObject *args)
             return NULL;
         narrow += PyArray_TYPE(array) == NPY_FLOAT ? PyArray_SIZE(array) : 0;
     }
+    PyObject *pair = PyTuple_New(2), *found = NULL;
     double *unclear = PyMem_Malloc((size_t)narrow * sizeof *unclear + 1);
-    if (unclear == NULL)
+    if (pair == NULL || unclear == NULL) {
+        Py_XDECREF(pair);
+        PyMem_Free(unclear);
         return PyErr_NoMemory();
+    }
     Special special = {0};
     for (Py_ssize_t i = 0; i < PyTuple_Size(pieces); i++) {
         PyArrayObject *array = floats_in(pieces, i);
@@ -233,7 +237,7 @@ counted(PyObject *Py_UNUSED(module), PyObject *args)
         else
             count_wide(PyArray_DATA(array), stride, size, center, scale, &special);
     }
-    PyObject *pair = taken_away(), *found = NULL;
+    pair = taken_away(pair);
     if (pair != NULL)
         found = Py_BuildValue("OO(nnnn)y#", PyTuple_GetItem(pair, 0), PyTuple_GetItem(pair, 1), special.missing, special.nan,
                               special.high, special.low, (char *)unclear, left * (Py_ssize_t)sizeof *unclear);

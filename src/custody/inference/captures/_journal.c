@@ -1133,6 +1133,8 @@ sampled(PyObject *Py_UNUSED(module), PyObject *args)
         memcpy(&batch, at, sizeof batch);
         at = batch.size > end - at || batch.size == 0 ? end : at + batch.size;
     }
+    if (at == view.buf)
+        at = end; /* which is found to be damaged, where there is anything */
     PyObject *found = read_lines(view.buf, at, generation, share_of);
     Py_ssize_t used = at - (const char *)view.buf;
     PyBuffer_Release(&view);

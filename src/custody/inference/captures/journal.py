@@ -3,8 +3,8 @@
 What is written there outlives this process, as what was handed to the system does, and costs nearly nothing: the pages are there,
 and stay in the processor's caches. Lines are made of hundreds of frames at once, at a third of what few cost.
 
-The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied, which all checksums begin with; at 48 the name of the
-batches that are made of it, or zeros; from 64 on batches of another kind, each of what was recorded at once.
+The file: `_MAGIC`; at 32 where what is safe ends, and how often it was emptied, which all checksums begin with; at 48 of a `BatchJournal` its
+name, and zeros of others; from 64 on batches, of what was made safe at once.
 A batch: its size, a checksum, and when it was recorded, by the clock on the wall in ms and by the one that requests come by in ns;
 its frames. A frame is a request: its size; the sizes of two parts; how many inputs it has, and rows; its checksum; when it came; the
 size of each input. Then the parts: its target with the names, types and shapes of its inputs; the unique part of its id, and as JSON
@@ -40,6 +40,7 @@ except (ImportError, RuntimeError) as error:  # NumPy raises the second where it
     COMPILED, _WHY_NOT = False, f"_journal.c was not compiled where custody was installed ({error})"
 _log = logging.getLogger("custody.inference")
 _MAGIC = b"custody journal %d\n" % _FORMAT
+_BATCH_MAGIC = b"custody batch journal %d\n" % _FORMAT  # versions that know none must not take it for one of the others
 END_AT, NAMED, FIRST = 32, slice(48, 64), 64
 END = Struct("<qQ")
 _SIZE = 1024 * 1024
@@ -67,7 +68,7 @@ class Journal:
     emptied when that is over `ENOUGH`. clear: begins anew, when what was safe is in the spool.
     """
 
-    def __init__(self, path: Path, size: int = _SIZE) -> None:
+    def __init__(self, path: Path, size: int = _SIZE, *, makes_batches: bool = False) -> None:
         """Make the file, of so many bytes. Raises OSError if there is no room for it."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -81,7 +82,8 @@ class Journal:
         self._path = path
         frames = Frames(self._map)
         self.add, self.commit, self.clear = frames.add, frames.commit, frames.clear
-        self._map[: len(_MAGIC)] = _MAGIC
+        magic = _BATCH_MAGIC if makes_batches else _MAGIC
+        self._map[: len(magic)] = magic
 
     def is_empty(self) -> bool:
         """Tell whether nothing stands in it."""
@@ -195,13 +197,12 @@ def left(path: Path) -> tuple[str | None, list[Line]]:
     body = path.read_bytes()
     if not any(body):  # killed as soon as the file was made
         return None, []
-    if not body.startswith(_MAGIC):
+    if not body.startswith((_MAGIC, _BATCH_MAGIC)):
         raise ValueError("it is of another version")
     end, _ = END.unpack_from(body.ljust(FIRST), END_AT)
     if not FIRST <= end <= len(body):
         raise ValueError("a part of it is missing")
-    name = body[NAMED]
-    return named(name) if any(name) else None, _lines(memoryview(body)[:end])
+    return named(body[NAMED]) if body.startswith(_BATCH_MAGIC) else None, _lines(memoryview(body)[:end])
 
 
 def _lines(safe: memoryview) -> list[Line]:

@@ -54,15 +54,14 @@ class BatchJournal(Journal):
 
     def __init__(self, path: Path, size: int) -> None:
         """Make the file, see `Journal`."""
-        super().__init__(path, size)
+        super().__init__(path, size, makes_batches=True)
         self._clear, self.clear = self.clear, self._begin
         self._begin()
 
     def _begin(self) -> None:
         self._clear()
-        self._map[NAMED] = (time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(
-            10
-        )  # behind it: an old name is never on new records
+        # behind it: what is left of the old records never has the new name
+        self._map[NAMED] = (time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(10)
         self.id = named(self._map[NAMED])
 
     def sampled(self, share_of: Callable[[Target], float]) -> Iterator[tuple[Target, Line | None, Gone | None]]:
@@ -125,9 +124,9 @@ class Pair:
             self.full.set()
 
     def turn(self) -> BatchJournal | None:
-        """Return the journal that was written to, from now on it is the other one, which is clear; None if nothing stands in it."""
+        """Return the journal that was written to, from now on it is the other one; None if nothing stands in it, or in the other one something."""
         self.full.clear()
-        if not self._journals or self._journals[0].is_empty():
+        if not self._journals or self._journals[0].is_empty() or not self._journals[1].is_empty():
             return None
         self._journals.reverse()
         self.pause(paused=self._is_paused)
@@ -147,8 +146,8 @@ class Pair:
         self._journals = []
 
     def _first(self, *record: object) -> bool:
-        why = why_none(self._folder)
         try:
+            why = why_none(self._folder)
             for name in _NAMES if why is None else ():
                 self._journals.append(BatchJournal(self._folder / name, _SIZE))
         except OSError as error:

@@ -161,14 +161,24 @@ class Recorder:
         if journal is not None:
             journal.close()
 
-    def keep(self, journal: BatchJournal, stored: Collection[str]) -> bool:
-        """Write what stands in a journal to the spool, but for deployments whose batches are stored; False if it cannot be read."""
+    async def keep(self, away: Away, journal: BatchJournal, stored: Collection[str]) -> bool:
+        """Write what stands in a journal to the spool, but for deployments whose batches are stored; False if that cannot be.
+
+        away: as in `record_long`. Files have the names of the batches that could not be stored, see `recover`.
+        """
         try:
-            lines = journal.lines()
+            for number, (place, rows, parts) in enumerate(_by_place(await away(journal.lines))):
+                if place in stored:
+                    continue
+                line = b"".join(parts)
+                path = self._spool.begin(place, len(line), f"{journal.id}-{number}")
+                written = path is not None and await away(partial(write_alone, path, line))
+                if path is not None:
+                    self._spool.end(path, len(line), written=written)
+                self._count(place, rows, written=written)
         except Exception:  # noqa: BLE001 - as in `settle`
             _log.exception("a journal of captures cannot be read; rows are sampled from the spool until the next start")
             return False
-        self._append_named(journal.id, lines, stored)
         return True
 
     def recover(self, journal: Path) -> None:
@@ -190,8 +200,14 @@ class Recorder:
             return
         if name is None:
             self._append_all(self._spool.lacking(lines))
-        else:
-            self._append_named(name, lines)
+        for number, (place, rows, parts) in enumerate(_by_place(lines if name is not None else [])):
+            if not self._spool.holds(place, batch := f"{name}-{number}"):  # the store knows by it whether it has them
+                line = b"".join(parts)
+                path = self._spool.begin(place, len(line), batch)
+                written = path is not None and write_alone(path, line)
+                if path is not None:
+                    self._spool.end(path, len(line), written=written)
+                self._count(place, rows, written=written)
         journal.unlink()
 
     def _write(self, arm: Arm, records: list[_Record], now_ms: int, now: int) -> None:
@@ -217,13 +233,6 @@ class Recorder:
     def _append_all(self, lines: list[Line]) -> None:
         for place, rows, parts in _by_place(lines):  # at once: that is three times cheaper than line by line
             self._append(place, rows, *parts)
-
-    def _append_named(self, name: str, lines: list[Line], stored: Collection[str] = ()) -> None:
-        """Write lines to files whose batches have the names that they have, or would have, where they were shipped from the journal."""
-        for number, (place, rows, parts) in enumerate(_by_place(lines)):
-            if place not in stored:
-                written = self._spool.write(place, f"{name}-{number}", b"".join(parts))
-                self._count(place, rows, written=written)
 
     def _append(self, place: str, rows: int, *parts: bytes) -> None:
         self._count(place, rows, written=self._spool.append(place, *parts))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from custody.core.errors import Unavailable
@@ -14,7 +15,7 @@ from custody.inference.captures.journal import Target
 from custody.inference.captures.pair import BatchJournal, Pair
 from custody.inference.captures.record import Recorder
 from custody.inference.metrics import Metrics
-from custody.serving import CaptureMode, is_packed, packed
+from custody.serving import CaptureMode
 
 if TYPE_CHECKING:
     from custody.serving.sampling import Rule
@@ -29,9 +30,9 @@ _log = logging.getLogger("custody.inference")
 class Sampler:
     """Ships what stands in journals, every second or as soon as one is full; the only one who does.
 
-    What cannot be stored now goes to the spool, and so does what comes in the ten seconds behind it. rule_of: says how a target's
-    rows are sampled, None if all are kept; called in a thread. With over a hundred deployments, what one of them answered waits longer,
-    ten seconds at most.
+    What cannot be stored now goes to the spool, and so does what comes in the ten seconds behind it where the store is away. rule_of: says
+    how a target's rows are sampled, None if all are kept; called in a thread. With over a hundred deployments, what one of them answered
+    waits longer, ten seconds at most. What is stored may go to the spool as well, if its process is killed in between: it has the same name.
     """
 
     def __init__(self, pair: Pair, recorder: Recorder, objects: Objects, metrics: Metrics, rule_of: RuleOf) -> None:
@@ -39,6 +40,7 @@ class Sampler:
         self._thread = ThreadPoolExecutor(1, "sample")
         self._turn = asyncio.Lock()
         self._again = 0.0  # when a store that failed is tried again, by the loop's clock
+        self._is_closed = False
 
     async def work(self) -> None:
         """Ship what there is, for ever."""
@@ -51,53 +53,71 @@ class Sampler:
     async def ship(self) -> int:
         """Ship what there is, once; return how many batches that were."""
         loop = asyncio.get_running_loop()
+        away = partial(loop.run_in_executor, self._thread)
         async with self._turn:
+            if self._is_closed:
+                return 0
             if self._again and loop.time() >= self._again:
                 self._again = 0.0
                 self._pair.pause(paused=False)
             journal = self._pair.turn()
             if journal is None:
                 return 0
-            rows, error = await loop.run_in_executor(self._thread, self._shipped, journal)
+            rows, error, is_away = await away(partial(self._shipped, journal))
             self._metrics.counts["captured_predictions"] += rows.total()
             self._metrics.counts["shipped_batches"] += len(rows)
             if error is not None:
                 self._metrics.counts["ship_failures"] += 1
                 _log.debug("sampled rows were not shipped, they go to the spool: %s: %s", type(error).__name__, error)
-                if not self._recorder.keep(journal, rows):
+                if is_away:
+                    self._again = loop.time() + _MOST_S
+                    self._pair.pause(paused=True)
+                if not await self._recorder.keep(away, journal, rows):
+                    self._is_closed = True
                     self._pair.close()
                     return len(rows)
-                self._again = loop.time() + _MOST_S
-                self._pair.pause(paused=True)
             journal.clear()
             return len(rows)
 
     async def close(self, seconds: float) -> None:
         """Ship what is left, but not longer; the rest is shipped at the next start."""
         await asyncio.wait((asyncio.create_task(self.ship()),), timeout=seconds)
+        self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._pair.pause(paused=True)
         if not self._turn.locked():
             self._pair.close()
 
-    def _shipped(self, journal: BatchJournal) -> tuple[Counter[str], Exception | None]:
-        """Store a batch of each deployment that has records in a journal; return the rows of those that are stored, and what went wrong."""
-        rows = Counter[str]()
-        failed: Exception | None = None
+    def _shipped(self, journal: BatchJournal) -> tuple[Counter[str], Exception | None, bool]:
+        """Store a batch of each deployment that has records in a journal.
+
+        Returns the rows of those that are stored, what went wrong, and whether that concerns them all.
+        """
+        rows, wrong = Counter[str](), dict[str, Exception]()
+
+        def rule_of(target: Target) -> "Rule | None":
+            try:
+                return self._rule_of(target)
+            except (Unavailable, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - as below
+                wrong[target.place] = error
+                return None
+
         try:
-            for number, (place, (size, lines)) in enumerate(_sampled(journal, self._rule_of).items()):
-                name = f"captures/{place.partition('/')[0]}/{journal.id}-{number}.ndjson"
-                batch = packed((lines,))
+            for number, (place, (size, lines)) in enumerate(_sampled(journal, rule_of).items()):
+                if place in wrong:
+                    continue
                 try:
-                    self._objects.create(name + ".gz" * is_packed(batch), batch)
+                    self._objects.create(f"captures/{place.partition('/')[0]}/{journal.id}-{number}.ndjson", lines)
                     rows[place] = size
                 except (Unavailable, OSError):
                     raise
                 except Exception as error:  # noqa: BLE001 - its tenant's keys, say: no other waits for it
-                    failed = error
+                    wrong[place] = error
         except Exception as error:  # noqa: BLE001 - whatever it is: nothing may be lost
-            failed = error
-        return rows, failed
+            return rows, error, True
+        return rows, next(iter(wrong.values()), None), False
 
 
 def _sampled(journal: BatchJournal, rule_of: RuleOf) -> dict[str, tuple[int, bytes]]:

@@ -15,7 +15,7 @@ from custody.inference.captures.journal import Line
 from custody.serving import is_packed, packed
 
 Prepare = Callable[[IO[bytes]], Iterable[bytes] | None]  # a file's lines as they are to be stored, None if as they are
-_SUFFIX, _DRAFT = ".ndjson", ".new"
+_SUFFIX, _DRAFT, _GIVEN = ".ndjson", ".new", "-"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
 _MOST_PARTS = os.sysconf("SC_IOV_MAX")  # of one write
 _SHARE = 4  # times what is left free: what a tenant may take
@@ -74,34 +74,20 @@ class Spool:
             self._close(key)
         return True
 
-    def write(self, key: str, name: str, lines: bytes) -> bool:
-        """Write a deployment's lines to a file of their own, whose name is given; False if there is no room, or the disk refuses.
+    def holds(self, key: str, name: str) -> bool:
+        """Tell whether there is a closed file of a deployment's tenant with this name."""
+        return self._folder / key.partition("/")[0] / f"{name}{_SUFFIX}" in self._closed
 
-        True, and no change, if there is such a file.
-        """
-        path = self._folder / key.partition("/")[0] / f"{name}{_SUFFIX}"
-        if path in self._closed:
-            return True
-        if not self._has_room(key, len(lines)):
-            return False
-        with suppress(OSError):
-            path.parent.mkdir(exist_ok=True)
-        if not write_alone(path, lines):
-            return False
-        self._closed[path] = len(lines)
-        self._taken[path.parent.name] += len(lines)
-        self.size_bytes += len(lines)
-        return True
-
-    def begin(self, key: str, size: int) -> Path | None:
+    def begin(self, key: str, size: int, name: str | None = None) -> Path | None:
         """Keep room for `size` bytes of a deployment's lines, and return the new file for them, None if there is no room.
 
-        `write_alone` writes it, in any thread; then `end` must be called.
+        `write_alone` writes it, in any thread; then `end` must be called. name: of the batch, with a dash, where it may be stored already;
+        else it gets a new one.
         """
         if not self._has_room(key, size):
             return None
         try:
-            path = self._named(key)
+            path = self._named(key, name)
         except OSError:
             return None
         self._taken[path.parent.name] += size
@@ -161,10 +147,10 @@ class Spool:
         self._taken[path.parent.name] -= size
         self.size_bytes -= size
 
-    def _named(self, key: str) -> Path:
+    def _named(self, key: str, name: str | None = None) -> Path:
         folder = self._folder / key.partition("/")[0]
         folder.mkdir(exist_ok=True)
-        return folder / f"{self._batch_id()}{_SUFFIX}"
+        return folder / f"{name or self._batch_id()}{_SUFFIX}"
 
     def _create(self, key: str) -> _File:
         path = self._named(key)
@@ -200,14 +186,15 @@ def write_alone(path: Path, lines: bytes) -> bool:
 def ship(path: Path, objects: Objects, prepare: Prepare) -> int:
     """Store one closed file as the batch `captures/<tenant>/<its name>`, remove it, and return its size.
 
-    A name that is taken was shipped before. prepare: removes personal data from the lines, and samples them; if it fails, the file stays,
-    and nothing is stored.
+    A name that is taken was shipped before; given names stay as they are, and others tell whether it is compressed. prepare: removes
+    personal data from the lines, and samples them; if it fails, the file stays, and nothing is stored.
     """
     name = f"captures/{TenantId(path.parent.name)}/{path.name}"
     with path.open("rb", buffering=0) as file:
         try:
             prepared = prepare(file)
-            batch = None if prepared is None else packed(prepared)
+            pack = b"".join if _GIVEN in path.stem else packed
+            batch = None if prepared is None else pack(prepared)
         except (Unavailable, OSError):
             raise
         except Exception as error:
