@@ -121,8 +121,9 @@ class Counted:
             return b""
         pieces: dict[str, list[Column]] = {}
         for name, parts in self._parts.items():
-            for column in map(spread, [{name: part} for part in parts]):
-                for place, values in column.items():
+            are_arrays = all(isinstance(part, np.ndarray) for part in parts)  # else one may not tell how wide its rows are
+            for part in parts if are_arrays else [_concatenated(parts)]:
+                for place, values in spread({name: part}).items():
                     pieces.setdefault(place, []).append(values)
         summary = joined(_counted(spec, pieces[spec.source]) for spec in self._specs)
         at, event = ((min(times), max(times)) for times in (self._at, self._event))

@@ -17,7 +17,7 @@ def pack(numbers: NDArray[np.int64], *, quickly: bool = False) -> str:
 
     quickly: half as long again, in a tenth of the time.
     """
-    whole = np.ascontiguousarray(numbers, dtype="<i8")
+    whole = np.ascontiguousarray(numbers, dtype="<i8").ravel()
     planes, used = whole.view(np.uint8), (int(np.bitwise_or.reduce(whole.view("<u8"))).bit_length() + 7) // 8
     body = b"".join([*(planes[place::8].tobytes() for place in range(used)), bytes((8 - used) * whole.size)])
     return pybase64.b64encode(isal_zlib.compress(body, 0) if quickly else zlib.compress(body)).decode()

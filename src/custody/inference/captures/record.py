@@ -164,7 +164,7 @@ class Recorder:
     async def keep(self, away: Away, journal: BatchJournal, stored: Collection[str]) -> bool:
         """Write what stands in a journal to the spool, but for deployments whose batches are stored; False if that cannot be.
 
-        away: as in `record_long`. Files have the names of the batches that could not be stored, see `recover`.
+        away: as in `record_long`. It is written as `recover` does.
         """
         try:
             for number, (place, rows, parts) in enumerate(_by_place(await away(journal.lines))):
@@ -200,14 +200,8 @@ class Recorder:
             return
         if name is None:
             self._append_all(self._spool.lacking(lines))
-        for number, (place, rows, parts) in enumerate(_by_place(lines if name is not None else [])):
-            if not self._spool.holds(place, batch := f"{name}-{number}"):  # the store knows by it whether it has them
-                line = b"".join(parts)
-                path = self._spool.begin(place, len(line), batch)
-                written = path is not None and write_alone(path, line)
-                if path is not None:
-                    self._spool.end(path, len(line), written=written)
-                self._count(place, rows, written=written)
+        else:
+            self._append_named(name, lines)
         journal.unlink()
 
     def _write(self, arm: Arm, records: list[_Record], now_ms: int, now: int) -> None:
@@ -233,6 +227,17 @@ class Recorder:
     def _append_all(self, lines: list[Line]) -> None:
         for place, rows, parts in _by_place(lines):  # at once: that is three times cheaper than line by line
             self._append(place, rows, *parts)
+
+    def _append_named(self, name: str, lines: list[Line]) -> None:
+        """Write lines to files of their own: by the batch's name the store knows whether it has them already."""
+        for number, (place, rows, parts) in enumerate(_by_place(lines)):
+            batch, line = f"{name}-{number}", b"".join(parts)
+            if not self._spool.holds(place, batch):  # written before its process was killed too
+                path = self._spool.begin(place, len(line), batch)
+                written = path is not None and write_alone(path, line)
+                if path is not None:
+                    self._spool.end(path, len(line), written=written)
+                self._count(place, rows, written=written)
 
     def _append(self, place: str, rows: int, *parts: bytes) -> None:
         self._count(place, rows, written=self._spool.append(place, *parts))
