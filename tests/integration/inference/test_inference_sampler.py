@@ -20,7 +20,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inference_world import World, numeric, numeric_body
-from test_inference_captures import asked, shadow_arm, until
+from test_inference_captures import asked, shadow_arm
+from test_inference_manifest import until
 
 from custody.adapters.blobs.folder import FolderObjects
 from custody.core.digest import Digest
@@ -188,7 +189,7 @@ def test_damaged_frames_are_refused_or_read_and_nothing_else(tmp_path_factory: p
     end = journal.commit()
     places = rng.integers(64 + 32, end, 3)
     for place in places:
-        journal._map[int(place)] = int(rng.choice([0, 1, 255, ord('"'), ord(","), rng.integers(256)]))
+        journal._map[int(place)] = int(rng.choice([0, 1, 255, ord('"'), ord(","), int(rng.integers(256))]))
     with contextlib.suppress(Exception):  # but not a signal
         list(journal.sampled(lambda _: 0.5))
     journal.close()
@@ -453,6 +454,7 @@ def test_a_long_journal_is_sampled_in_several_steps(tmp_path: Path, store: Store
 @pytest.mark.parametrize("more", [1, 8, 23, 24, 100])
 def test_an_end_that_is_damaged_is_found(tmp_path: Path, more: int) -> None:
     journal = BatchJournal(tmp_path / "journal", 1 << 16)
+    end = 0
     for _ in range(2):
         assert journal.add("acme/prod/a", head("a"), "0" * 26, 0, {"x": np.zeros(1)}, (b"[0.5]", b"[true]"), None, None, None)
         end = journal.commit()
@@ -513,7 +515,7 @@ def test_a_journal_that_cannot_be_read_is_left_to_the_next_process(
     def failing(*_: object) -> Any:
         raise MemoryError
 
-    journal.lines = journal.sampled = failing  # type: ignore[method-assign]
+    journal.lines = journal.sampled = failing  # type: ignore[method-assign,assignment]
     asyncio.run(process.sampler.ship())
     assert "cannot be read" in caplog.text
     process.answer("acme", 2)
@@ -530,7 +532,7 @@ def test_a_server_that_is_killed_under_load_has_kept_or_counted_each_answer_once
     columns = {"x.0": [0.0, 1.0, 2.0], "score": [0.1, 0.2, 0.7], "decision": [True, False, True]}
     target = world.target(numeric(), 7)
     names = [f"x.{place}" for place in range(3)]
-    known = {**dict.fromkeys(names, columns["x.0"]), "score": columns["score"], "decision": columns["decision"]}
+    known: dict[str, Any] = {**dict.fromkeys(names, columns["x.0"]), "score": columns["score"], "decision": columns["decision"]}
     reference = summarise(known, specs_of(known))
     digest = world.objects.put(msgspec.json.encode(reference.to_json()))
     world.publish([replace(world.service(replace(target, reference=digest)), handling=Handling(capture_share=0.3))])
