@@ -20,8 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inference_world import World, numeric, numeric_body
-from test_inference_captures import asked, shadow_arm
-from test_inference_manifest import until
+from test_inference_captures import answered_until_killed, shadow_arm
 
 from custody.adapters.blobs.folder import FolderObjects
 from custody.core.digest import Digest
@@ -33,7 +32,7 @@ from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
 from custody.inference.captures import pair as pair_module
-from custody.inference.captures.journal import COMPILED, Target, left, left_in
+from custody.inference.captures.journal import Target, left, left_in
 from custody.inference.captures.pair import BatchJournal, Pair
 from custody.inference.captures.record import recording
 from custody.inference.captures.sampler import Sampler, _sampled
@@ -45,8 +44,7 @@ from custody.serving import PLAIN, complete_lines, line_head
 from custody.serving.capture import Capture, CaptureMode
 from custody.serving.sampling import Rest, Rule, open_batch, point_of_row, sampled
 
-if not COMPILED:
-    pytest.skip("The journal is not compiled: there was no C compiler when custody was installed.", allow_module_level=True)
+pytest.importorskip("custody.inference.captures._journal", reason="there was no C compiler when custody was installed")
 
 REFERENCE = Digest("0" * 64)
 FRAMES: dict[str, Any] = {  # what a request of n rows asks
@@ -536,8 +534,6 @@ def test_a_server_that_is_killed_under_load_has_kept_or_counted_each_answer_once
     reference = summarise(known, specs_of(known))
     digest = world.objects.put(msgspec.json.encode(reference.to_json()))
     world.publish([replace(world.service(replace(target, reference=digest)), handling=Handling(capture_share=0.3))])
-    answered: list[str] = []
-    ended = threading.Event()
 
     def found() -> tuple[Counter[PredictionId], int]:
         kept: Counter[PredictionId] = Counter()
@@ -548,22 +544,10 @@ def test_a_server_that_is_killed_under_load_has_kept_or_counted_each_answer_once
             rest += sum(one.rows for one in rests)
         return kept, rest
 
-    for _ in range(2):
-        with world.server() as server:
-            threads = [threading.Thread(target=asked, args=(server, answered, ended, numeric_body())) for _ in range(3)]
-            for thread in threads:
-                thread.start()
-            before = len(answered)
-            until(lambda: found()[1] > 20 and len(answered) > before + 200)  # noqa: B023 - called at once
-            assert list((world.folder / "state").glob("**/sampled-*.journal"))
-            server.process.send_signal(how)
-            server.process.wait(20)
-            for thread in threads:
-                thread.join()
-    if how is signal.SIGTERM:
-        assert world.spooled == []
-    with world.server():
-        until(lambda: not world.spooled)
+    journals = (world.folder / "state").glob
+    answered = answered_until_killed(
+        world, how, numeric_body(), lambda: found()[1] > 20 and bool(list(journals("**/sampled-*.journal")))
+    )
     kept, rest = found()
     assert {one for one in map(PredictionId.parse, answered) if point_of_row(one) < 0.3} <= kept.keys()
     assert all(point_of_row(one) < 0.3 for one in kept)
