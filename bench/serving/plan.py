@@ -20,7 +20,8 @@ class Job:
     """One start of a server in a round.
 
     The job "raw" runs the model in a loop without a server; that of TURNS finds not CPU, but what a request costs with its record
-    over what it costs without. share: of the rows, which is kept; the others are summarised.
+    over what it costs without. share: of the rows, which is kept; the others are summarised. s3: whether the object store is a
+    bucket, and not a folder.
     """
 
     server: str
@@ -29,11 +30,12 @@ class Job:
     deployments: int = 1
     quick: bool = False
     share: float = 1.0
+    s3: bool = False
 
     @property
     def name(self) -> str:
-        kept = f" {self.share:.0%} kept" if self.share < 1 else ""
-        return f"{self.server} {self.model}" + (f" x{self.deployments}" if self.deployments > 1 else "") + kept
+        kept, s3 = f" {self.share:.0%} kept" if self.share < 1 else "", " S3" if self.s3 else ""
+        return f"{self.server} {self.model}" + (f" x{self.deployments}" if self.deployments > 1 else "") + kept + s3
 
     def quantity(self, what: object) -> str:
         """Return the name of something that is measured in this job."""
@@ -48,6 +50,8 @@ JOBS = (
     Job(TURNS, "text", (TEXT,)),
     Job(TURNS, "trees", (MANY, BATCH), share=TENTH),
     Job(TURNS, "columns", (COLUMNS, COLUMNS_BATCH), share=TENTH),
+    Job(TURNS, "trees", (MANY, BATCH, BINARY_BATCH), s3=True),
+    Job(TURNS, "trees", (MANY, BATCH), share=TENTH, s3=True),
     Job("noop", "trees", (ONE, MANY), quick=True),
     Job("bare", "trees", (ONE, MANY, BATCH), quick=True),
     Job("bare-binary", "trees", (BINARY_BATCH,), quick=True),
@@ -184,6 +188,14 @@ ROWS = (
         Row(f"capture on / off, 10% kept, {cell}", _plain(f"{TURNS} {model} 10% kept {cell}"), less=True)
         for model, cells in (("trees", (MANY, BATCH)), ("columns", (COLUMNS, COLUMNS_BATCH)))
         for cell in cells
+    ),
+    *(
+        Row(f"capture on / off, S3, {cell}", _plain(f"{TURNS} trees S3 {cell}"), less=True)
+        for cell in (MANY, BATCH, BINARY_BATCH)
+    ),
+    *(
+        Row(f"capture on / off, 10% kept, S3, {cell}", _plain(f"{TURNS} trees 10% kept S3 {cell}"), less=True)
+        for cell in (MANY, BATCH)
     ),
     Row("30 named columns / one tensor, b=1 c=32", _ratio(f"custody columns {COLUMNS}", _FULL), less=True),
     Row(

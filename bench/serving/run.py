@@ -18,10 +18,12 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bucket import bucket
 from environments import python_of, versions
 from machine import facts
 from models import Model, load
@@ -89,7 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1 if QUICK else 10)
     parser.add_argument("--seconds", type=int, default=1 if QUICK else 2, help="of each load, a whole number")
-    parser.add_argument("--port", type=int, default=18700, help="the first of three that are used")
+    parser.add_argument("--port", type=int, default=18700, help="the first of four that are used")
     parser.add_argument("--only", action="append", default=[], metavar="SERVER", help=f"one of {', '.join((*SERVERS, RAW))}")
     parser.add_argument("--more", action="store_true", help="add rounds to those in .bench/serving.json")
     parser.add_argument("--publish", action="store_true", help="write the table into the documentation")
@@ -142,9 +144,10 @@ def _quantities(job: Job) -> list[str]:
 
 def _job(session: Session, job: Job) -> None:
     server = SERVERS[job.server]
-    with tempfile.TemporaryDirectory(dir=HOME / "serving") as folder:
+    store = bucket(session.port + 3, session.load_core) if job.s3 else nullcontext("")
+    with tempfile.TemporaryDirectory(dir=HOME / "serving") as folder, store as url:
         python, model = session.pythons[server.peer], session.models[job.model]
-        place = Place(python, session.port, model, Path(folder), job.deployments, job.share)
+        place = Place(python, session.port, model, Path(folder), job.deployments, job.share, url)
         with running(server, place, job.cells, session.server_core) as one:
             session.values[job.quantity("ready")].append(one.ready_s)
             session.values[job.quantity("pss")].append(one.pss_mib)

@@ -124,8 +124,11 @@ class Running:
         return Load(spent / answered * 1e6, found["requests"] / found["seconds"], found["median_ms"], found["requests"], void)
 
     def record_cost(self, cell: Cell, seconds: int, core: int) -> float:
-        """Load a server that records in turns, and return what a request costs with its record over what it costs without."""
-        before = self._turns()
+        """Load a server that records in turns, and return what a request costs with its record over what it costs without.
+
+        What its other threads do when nobody asks (they look for a new manifest) is no part of it.
+        """
+        idle, before = self._turns(), self._turns()
         found = self.load(cell, seconds, core)
         if found.void:
             raise Wrong(f"{cell}: {found.void}")
@@ -137,8 +140,9 @@ class Running:
         if after["shed_predictions"] or after["ship_failures"] or recorded < 0.99 * wanted * cell.batch or not wanted:
             raise Wrong(f"{cell}: of {wanted} requests only {recorded} predictions were recorded, or not all were shipped")
         off, on = ((after["cpu_s"][n] - before["cpu_s"][n]) / (after["requests"][n] - before["requests"][n]) for n in (0, 1))
-        shipping = (after["shipping_s"] - before["shipping_s"]) / (after["requests"][1] - before["requests"][1])
-        return float((on + shipping) / off)
+        others, alone = (later["others_s"] - earlier["others_s"] for earlier, later in ((before, after), (idle, before)))
+        alone *= (after["at_s"] - before["at_s"]) / (before["at_s"] - idle["at_s"])
+        return float((on + (others - alone) / wanted) / off)
 
     def _turns(self) -> dict[str, Any]:
         time.sleep(_SHIPPED_S)

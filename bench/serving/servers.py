@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bodies import PLAIN, V2_BINARY, V2_COLUMNS, V2_JSON, Format, Headers
+from bucket import KEYS
 from models import FEATURES, Model
 from world import KEY, PEERS, names, path_of, publish
 
@@ -18,7 +19,7 @@ ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREA
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server is to run: interpreter, first of three ports, model, scratch folder."""
+    """Where a server is to run: interpreter, first of three ports, model, scratch folder; store: see `publish`."""
 
     python: Path
     port: int
@@ -26,6 +27,7 @@ class Place:
     folder: Path
     deployments: int = 1
     share: float = 1.0
+    store: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,9 @@ def environment_of(server: Server, place: Place, launch: Launch) -> dict[str, st
 
 def custody(place: Place, *, in_turns: bool = False) -> Launch:
     """Start the product's inference server, with everything that it does for users; in turns, it records every other 50 ms."""
-    world = publish(place.model, place.folder, place.deployments, place.share)
+    world = publish(place.model, place.folder, place.deployments, place.share, place.store)
     paths = [path_of(name) for name in names(place.deployments)]
-    environment = {"TURNS": str(place.folder / "turns.json")}
+    environment = {"TURNS": str(place.folder / "turns.json"), **KEYS}
     return Launch(world.command(place.port, in_turns=in_turns), paths, environment, {"Authorization": f"Bearer {KEY}"})
 
 

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from bucket import KEYS
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from models import Model
 
-from custody.adapters.blobs.folder import FolderObjects
+from custody.adapters.blobs.open import open_objects
 from custody.core.digest import digest_of
 from custody.core.manifest import Handling, KeyGrant, Manifest, Service, SignedManifest, Target
 from custody.core.measures.spec import specs_of
@@ -25,15 +26,16 @@ PEERS = Path(__file__).parent / "peers"
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A published manifest and the key that it is signed with."""
+    """A published manifest and the key that it is signed with; objects: the URL of the store that holds it."""
 
+    objects: str
     folder: Path
     public_key: bytes
 
     def command(self, port: int, *, in_turns: bool = False) -> list[str]:
         """Return what starts the server; in turns, the same server with its recorder on and off: see its script."""
         start = [str(PEERS / "custody_in_turns.py")] if in_turns else ["-m", "custody.bootstrap.inference"]
-        given = ["--objects", f"file:{self.folder / 'objects'}", "--public-key", self.public_key.hex()]
+        given = ["--objects", self.objects, "--public-key", self.public_key.hex()]
         return [sys.executable, *start, *given, "--port", str(port), "--state-dir", str(self.folder / "state")]
 
 
@@ -47,9 +49,13 @@ def names(deployments: int) -> list[str]:
     return [f"model-{number}" for number in range(deployments)]
 
 
-def publish(model: Model, folder: Path, deployments: int = 1, share: float = 1.0) -> World:
-    """Publish a manifest in which so many deployments serve the same model, and keep a share of their rows."""
-    objects = FolderObjects(folder / "objects")
+def publish(model: Model, folder: Path, deployments: int = 1, share: float = 1.0, store: str = "") -> World:
+    """Publish a manifest in which so many deployments serve the same model, and keep a share of their rows.
+
+    store: the URL of the object store, a folder of its own by default.
+    """
+    store = store or f"file:{folder / 'objects'}"
+    objects = open_objects(store, environ=KEYS)
     parity = objects.put(msgspec.json.encode(model.fixture))
     target = Target(ModelRef(model.name, 1), objects.put(model.path.read_bytes()), model.signature, 0.5, parity)
     if share < 1:
@@ -61,7 +67,7 @@ def publish(model: Model, folder: Path, deployments: int = 1, share: float = 1.0
     key = Ed25519PrivateKey.generate()
     signature = base64.b64encode(key.sign(text.encode())).decode()
     objects.publish("manifest/current", msgspec.json.encode(SignedManifest(text, signature, "bench")))
-    return World(folder, key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
+    return World(store, folder, key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
 
 
 def _reference(model: Model) -> Summary:

@@ -2,7 +2,7 @@
 
 Two processes of the same code differ by more than that (several per cent on a shared machine), and so do two seconds of one. Told
 by SIGUSR1, it writes into the file that TURNS names: requests and CPU seconds of the thread that answers, of turns without and
-with records, and the CPU seconds of shipping. Users cannot turn records off.
+with records, and the CPU seconds of all other threads: they ship. Users cannot turn records off.
 """
 
 import asyncio
@@ -10,14 +10,11 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from custody.bootstrap.inference import main
-from custody.inference.captures import ship
 from custody.inference.captures.record import Recorder
-from custody.inference.captures.sampler import Sampler
 from custody.inference.models.library import Arm
 
 _TURN_S = 0.05
@@ -41,7 +38,8 @@ class _Turns:
         """Return what was counted, and what the server says that it recorded and could not."""
         counts = self._recorder._metrics.counts  # noqa: SLF001 - the server's own
         told = {name: counts[name] for name in ("captured_predictions", "shed_predictions", "ship_failures")}
-        return {"cpu_s": self.cpu_s, "requests": self.requests, "shipping_s": _shipping_s[0], **told}
+        others_s = time.process_time() - time.thread_time()
+        return {"cpu_s": self.cpu_s, "requests": self.requests, "others_s": others_s, "at_s": time.monotonic(), **told}
 
     def _end(self) -> None:
         if self._on:
@@ -59,24 +57,12 @@ class _Turns:
 
 
 _turns: list[_Turns] = []
-_shipping_s = [0.0]
 
 
 def _first(self: Recorder, arm: Arm, *args: Any, **more: Any) -> None:
     Recorder.record = _record  # type: ignore[method-assign]
     _turns.append(_Turns(self, arm))
     self.record(arm, *args, **more)
-
-
-def _timed(work: Callable[..., Any]) -> Callable[..., Any]:
-    def shipped(*args: Any) -> Any:
-        before = time.thread_time()
-        try:
-            return work(*args)
-        finally:
-            _shipping_s[0] += time.thread_time() - before
-
-    return shipped
 
 
 def _tell(*_: object) -> None:
@@ -88,7 +74,5 @@ def _tell(*_: object) -> None:
 
 if __name__ == "__main__":
     Recorder.record = _first  # type: ignore[method-assign]
-    ship.ship = _timed(ship.ship)  # type: ignore[attr-defined]  # the name by which the shipper calls it
-    Sampler._shipped = _timed(Sampler._shipped)  # type: ignore[method-assign]  # noqa: SLF001 - the server's own
     signal.signal(signal.SIGUSR1, _tell)
     main()

@@ -63,7 +63,7 @@ class Objects(Protocol):
         """Write a document, replacing an older one in one step: readers see the old or the new, never a part."""
         ...
 
-    def create(self, name: str, body: bytes) -> bool:
+    def create(self, name: str, body: bytes | memoryview) -> bool:
         """Write a document only if the name is free; False (and no change) if it is taken."""
         ...
 

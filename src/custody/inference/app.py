@@ -11,11 +11,11 @@ from typing import Protocol
 
 from custody.core.objects import Objects
 from custody.inference.asked import Asked
+from custody.inference.captures.batches import BatchShipper
 from custody.inference.captures.lock import locked
 from custody.inference.captures.pair import Pair
 from custody.inference.captures.prepare import Preparer
 from custody.inference.captures.record import new_unique, recording
-from custody.inference.captures.sampler import Sampler
 from custody.inference.captures.shadow import Shadow
 from custody.inference.captures.ship import Shipper
 from custody.inference.captures.spool import Spool
@@ -101,7 +101,7 @@ class InferenceApp:
         pair, cache, preparer = Pair(state_dir), Cache(state_dir), Preparer(lambda: self.view.state, objects)
         self._recorder = recorder = recording(state_dir, self._spool, self.metrics, pair)
         self._shipper = Shipper(self._spool, objects, self.metrics, preparer, recorder.settle)
-        self._sampler = Sampler(pair, recorder, objects, self.metrics, preparer.rule_of)
+        self._batches = BatchShipper(pair, recorder, objects, self.metrics, preparer.rule_of)
         self.outbox = Outbox(recorder)
         library = Library(objects, cache, load, self._loaders, self.metrics, most_bytes=memory_bytes)
         self._shadow = Shadow(recorder, library.memory)
@@ -310,7 +310,7 @@ class InferenceApp:
         await asyncio.wait((follow,), timeout=_FIRST_LOOK_S)  # a slow store must not keep cached models from serving
         for door in self.doors:
             await door.open()
-        works = (self._follow_after(follow), self._shipper.work(), self._sampler.work(), self._note())
+        works = (self._follow_after(follow), self._shipper.work(), self._batches.work(), self._note())
         self._tasks = [asyncio.create_task(work) for work in works]
 
     async def _follow_after(self, first: asyncio.Task[None]) -> None:
@@ -326,7 +326,7 @@ class InferenceApp:
         for door in self.doors:
             await door.close(_DRAIN_S)
         await self._shadow.drain(_DRAIN_S)
-        await self._sampler.close(_DRAIN_S)
+        await self._batches.close(_DRAIN_S)
         await self._shipper.close(_DRAIN_S)
         self._recorder.close()
         for task in self._tasks:

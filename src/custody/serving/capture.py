@@ -1,8 +1,9 @@
-"""The record of answered requests: JSON lines, shipped in batches (format version 6; 7 where rows are sampled).
+"""The record of answered requests: JSON lines, shipped in batches (format version 6; 7 where rows are sampled, 8 with bytes behind it).
 
 A line holds requests that one target answered: a column of inputs has the rows of all of them, scores and decisions have a list for
 each. A column is a list of values; one of floats is their bytes, little-endian, in base 64 behind their type: `f4:AACAPw==`, where NaN
-is missing. Version 7 has some of the rows, with their chance and their places. In versions 4 and 5, which are else the same, they were
+is missing. Version 7 has some of the rows, with their chance and their places. Version 8 is 6 with the bytes of each column behind the
+line, and not in it: `f4:1920` says how many, and where they end the next line begins; it is read as version 6. In versions 4 and 5, which are else the same, they were
 answered at the same moment. Versions 1 to 3 had a line for each request, in version 1 with lists only, null for a missing number; 3 was
 what 5 was later.
 """
@@ -25,7 +26,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
-from custody.core.prediction import CAPTURE_VERSION, SAMPLED_VERSION, PredictionId
+from custody.core.prediction import BYTES_VERSION, CAPTURE_VERSION, SAMPLED_VERSION, PredictionId
 from custody.core.refs import DeploymentKey
 
 Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the signature's rows are wider than one; or [n, 1]
@@ -157,7 +158,8 @@ class _Raw(_Answered, tag=CAPTURE_VERSION, kw_only=True):
 
 _decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | _AtOnce | _KeptAtOnce | _Together | Kept)
 _flat_decoder = msgspec.json.Decoder(_Raw)
-_HEAD, _KEPT_HEAD = (b'{"v":%d,' % version for version in (CAPTURE_VERSION, SAMPLED_VERSION))
+_HEAD, _KEPT_HEAD, _BYTES_HEAD = (b'{"v":%d,' % version for version in (CAPTURE_VERSION, SAMPLED_VERSION, BYTES_VERSION))
+_WHOLE_NUMBERS = {kind: np.dtype(f"<{kind}") for kind in ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")}
 
 
 @lru_cache(4096)
@@ -401,7 +403,7 @@ def read_lines(lines: Callable[[], Sequence[bytes]]) -> list[list[Capture]]:
 
 
 def unpacked(body: bytes) -> list[bytes]:
-    """Return the lines of a batch; ValueError or zlib.error if it is not one whole stream of them."""
+    """Return the lines of a batch, none of version 8; ValueError or zlib.error if it is not one whole stream of them."""
     if is_packed(body):
         unpacker = zlib.decompressobj(wbits=31)
         body = unpacker.decompress(body, _MOST_BYTES)
@@ -409,10 +411,41 @@ def unpacked(body: bytes) -> list[bytes]:
             raise ValueError("the compressed stream is cut, too long, or followed by something else")
     if not body:
         raise ValueError("nothing stands in it")
+    if _BYTES_HEAD in body:
+        return [*_with_their_bytes(body)]
     lines = body.split(b"\n")
     if lines.pop():
         raise ValueError("the last line is torn")
     return lines
+
+
+def _with_their_bytes(body: bytes) -> Iterator[bytes]:
+    """Return lines, those of version 8 as version 6 has them."""
+    at = 0
+    while at < len(body):
+        end = body.find(b"\n", at)
+        if end < 0:
+            raise ValueError("the last line is torn")
+        line, at = body[at:end], end + 1
+        if line.startswith(_BYTES_HEAD):
+            before, begin, rest = line.partition(b',"inputs":{')  # in a text there is a backslash before each quotation mark
+            sizes, behind, rest = rest.partition(b'},"score":[')
+            columns = []
+            for name, told in orjson.loads(b"{%b}" % sizes).items():
+                kind, _, size = str(told).partition(":")
+                end = at + int(size)
+                columns.append(_name(name) + _column_of(kind, body[at:end], int(size)))
+                at = end
+            line = b"".join((_HEAD, before[len(_BYTES_HEAD) :], begin, b",".join(columns), behind, rest))
+        yield line
+
+
+def _column_of(kind: str, data: bytes, size: int) -> bytes:
+    """Write a column of so many bytes."""
+    dtype = _TYPES.get(kind) or _WHOLE_NUMBERS.get(kind)
+    if dtype is None or size <= 0 or len(data) != size:
+        raise ValueError("the bytes behind a line are cut, or of an unknown type")
+    return _column(np.frombuffer(data, dtype))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

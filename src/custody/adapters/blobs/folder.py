@@ -94,7 +94,7 @@ class FolderObjects:
         """Write a document, replacing an older one in one step."""
         self._write(document_path(name), body, replace=True)
 
-    def create(self, name: str, body: bytes) -> bool:
+    def create(self, name: str, body: bytes | memoryview) -> bool:
         """Write a document only if the name is free; False (and no change) if it is taken.
 
         A long one, as a batch of captures, is read once and later: it is not kept in the page cache, where the memory for one
@@ -146,7 +146,7 @@ class FolderObjects:
             os.fsync(folder)
         return swept
 
-    def _write(self, path: str, body: bytes | Path, *, replace: bool, cached: bool = True) -> bool:
+    def _write(self, path: str, body: bytes | memoryview | Path, *, replace: bool, cached: bool = True) -> bool:
         above, leaf = _split(path)
         part = secrets.token_hex(16)
         with self._explained(), self._folder(_PARTS, make=True) as parts, self._folder(above, make=True) as folder:
@@ -255,15 +255,15 @@ def _read(name: str, folder: int) -> bytes:
         return file.read()
 
 
-def _write_through(name: str, body: bytes | Path, folder: int, *, cached: bool) -> None:
+def _write_through(name: str, body: bytes | memoryview | Path, folder: int, *, cached: bool) -> None:
     if isinstance(body, Path) and not _linked(body, name, folder):
         body = body.read_bytes()
-    with open(name, "xb" if isinstance(body, bytes) else "r+b", opener=_within(folder)) as file:
-        if isinstance(body, bytes):
+    with open(name, "r+b" if isinstance(body, Path) else "xb", opener=_within(folder)) as file:
+        if isinstance(body, Path):
+            os.fchmod(file.fileno(), os.fstat(folder).st_mode & _FOR)
+        else:
             file.write(body)
             file.flush()
-        else:
-            os.fchmod(file.fileno(), os.fstat(folder).st_mode & _FOR)
         os.utime(file.fileno(), ns=(written := time.time_ns(), written))  # finer than the disk's own clock: see stamp
         os.fsync(file.fileno())
         if not cached and hasattr(os, "posix_fadvise"):  # macOS has none

@@ -109,7 +109,7 @@ class S3Objects:
         """Write a document, replacing an older one in one step."""
         self._put(document_path(name), body)
 
-    def create(self, name: str, body: bytes) -> bool:
+    def create(self, name: str, body: bytes | memoryview) -> bool:
         """Write a document only if the name is free; False (and no change) if it is taken.
 
         Raises: Unavailable if the server ignores the condition and would overwrite; the first call finds out.
@@ -164,7 +164,7 @@ class S3Objects:
         with self._explained():
             self._obstore.put(self._store, path, body)
 
-    def _put_new(self, path: str, body: bytes) -> bool:
+    def _put_new(self, path: str, body: bytes | memoryview) -> bool:
         with self._explained():
             try:
                 self._obstore.put(self._store, path, body, mode="create")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -25,6 +26,7 @@ from custody.core.objects import Alone, Objects
 from custody.core.tenancy import HOUSE, TenantId
 
 FOLDER = "sealed"
+_Body = TypeVar("_Body", bound=bytes | memoryview)
 _OWNED = re.compile(r"(?:captures|erasures|quarantine|sealed|uploads)/([a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9]))/.+")
 
 
@@ -134,7 +136,7 @@ class SealedObjects:
         """Write a document, replacing an older one in one step."""
         self._inner.publish(name, self._sealed(name, body))
 
-    def create(self, name: str, body: bytes) -> bool:
+    def create(self, name: str, body: bytes | memoryview) -> bool:
         """Write a document only if the name is free; False (and no change) if it is taken."""
         return self._inner.create(name, self._sealed(name, body))
 
@@ -177,7 +179,7 @@ class SealedObjects:
     def _cipher(self, tenant: TenantId) -> AESSIV:
         return AESSIV(HKDF(SHA256(), 64, None, b"custody object names v1").derive(self._ring.index(tenant)))
 
-    def _sealed(self, name: str, body: bytes) -> bytes:
+    def _sealed(self, name: str, body: _Body) -> bytes | _Body:
         owner = _owner(_plain_name(name))
         if not self._sealing:
             return body

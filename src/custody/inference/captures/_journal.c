@@ -26,7 +26,7 @@ enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
 
 #define BASIS 0xcbf29ce484222325 /* of FNV-1a */
 
-enum { FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
+enum { LINE_VERSION = 8, FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 enum { ENOUGH = 128 * 1024, DAY_MS = 24 * 60 * 60 * 1000 }; /* bytes of a line: a longer one would not be read in one piece */
 
@@ -64,6 +64,12 @@ put(Pen *pen, const void *bytes, Py_ssize_t size)
     }
     memcpy(pen->at, bytes, (size_t)size);
     pen->at += size;
+}
+
+static void
+put_literal(Pen *pen, const char *text)
+{
+    put(pen, text, (Py_ssize_t)strlen(text));
 }
 
 /* Put a text as it stands between quotation marks in JSON. Source: RFC 8259, section 7. */
@@ -124,11 +130,17 @@ digits_of(long long number, char *end)
     return end;
 }
 
+static void
+put_digits(Pen *pen, long long number)
+{
+    char letters[20], *end = letters + sizeof letters, *at = digits_of(number, end);
+    put(pen, at, end - at);
+}
+
 /* Put a whole number as JSON, or null for None. */
 static void
 put_number(Pen *pen, PyObject *number)
 {
-    char letters[20], *end = letters + sizeof letters;
     if (number == Py_None) {
         put(pen, "null", 4);
         return;
@@ -139,8 +151,7 @@ put_number(Pen *pen, PyObject *number)
         pen->at = NULL;
         return;
     }
-    char *at = digits_of(value, end);
-    put(pen, at, end - at);
+    put_digits(pen, value);
 }
 
 /* Put a tuple of texts as JSON, or null for None. */
@@ -589,9 +600,9 @@ join_request(Line *line, const Held *held, int64_t at_ms)
             append(&texts[i], read->pieces[i], size_of_piece(read, i));
 }
 
-/* Add a frame to its line, with all its rows. */
+/* Add a frame to the lists of its line, with all its rows. */
 static void
-join(Line *line, const Held *held, int64_t at_ms)
+join_lists(Line *line, const Held *held, int64_t at_ms)
 {
     static const int by_row[] = {SCORE, DECISION, KEYS};
     const Read *read = &held->read;
@@ -599,6 +610,12 @@ join(Line *line, const Held *held, int64_t at_ms)
     line->rows += read->frame.rows;
     for (int i = 0; i < 3 && by_row[i] < read->said; i++)
         append(&line->texts[by_row[i]], read->pieces[by_row[i]], size_of_piece(read, by_row[i]));
+}
+
+/* Add a frame to the columns of its line. */
+static void
+join_columns(Line *line, const Read *read)
+{
     const char *data = read->data;
     for (uint32_t i = 0; i < read->frame.columns; i++) {
         memcpy(line->at[i], data, size_of(read, i));
@@ -636,21 +653,123 @@ next_of(const Held *frames, const Held *held)
     return held->next < 0 ? NULL : frames + held->next;
 }
 
+/* Add up the bytes of a line's columns. */
+static void
+add_up(const Held *frames, const Held *first, Py_ssize_t *sizes)
+{
+    memset(sizes, 0, first->read.frame.columns * sizeof *sizes);
+    for (const Held *held = first; held != NULL; held = next_of(frames, held))
+        for (uint32_t column = 0; column < first->read.frame.columns; column++)
+            sizes[column] += size_of(&held->read, column);
+}
+
 /* Return the line that begins with a frame, see `line_told`. */
 static PyObject *
 told(Line *line, const Held *frames, const Held *first)
 {
-    Py_ssize_t sizes[MOST_COLUMNS] = {0};
-    uint32_t columns = first->read.frame.columns;
-    for (const Held *held = first; held != NULL; held = next_of(frames, held))
-        for (uint32_t column = 0; column < columns; column++)
-            sizes[column] += size_of(&held->read, column);
-    if (begin(line, columns, sizes) < 0)
+    Py_ssize_t sizes[MOST_COLUMNS];
+    add_up(frames, first, sizes);
+    if (begin(line, first->read.frame.columns, sizes) < 0)
         return NULL;
-    for (const Held *held = first; held != NULL; held = next_of(frames, held))
-        join(line, held, first->at_ms);
+    for (const Held *held = first; held != NULL; held = next_of(frames, held)) {
+        join_lists(line, held, first->at_ms);
+        join_columns(line, &held->read);
+    }
     line->texts[PLACES].size = 0; /* all of them */
     return line_told(line, &first->read, first->at_ms);
+}
+
+/* Put a list of a line behind its name; null if it has nothing but these letters. */
+static void
+put_list(Pen *pen, const char *name, const Text *list, const char *nothing)
+{
+    Py_ssize_t at = 0;
+    while (at < list->size && strchr(nothing, list->bytes[at]) != NULL)
+        at++;
+    put_literal(pen, name);
+    put(pen, "[", at < list->size);
+    put(pen, at < list->size ? list->bytes : "null", at < list->size ? list->size : 4);
+    put(pen, "]", at < list->size);
+}
+
+/* Return how NumPy calls a type that `code` returned; NULL for texts. */
+static const char *
+kind_of(char type)
+{
+    static const char kinds[][4] = {"ef2", "ff4", "df8", "?b1", "bi1", "Bu1", "hi2", "Hu2", "ii4", "Iu4", "qi8", "Qu8"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i][0] == type)
+            return kinds[i] + 1;
+    return NULL;
+}
+
+/* Write the line that begins with a frame as version 8 has it, see capture.py: it is followed by the bytes of its columns. Returns -1
+ * with an error. */
+static int
+put_line(Pen *pen, Line *line, const Held *frames, const Held *first)
+{
+    const Read *one = &first->read;
+    const Text *texts = line->texts;
+    Py_ssize_t sizes[MOST_COLUMNS];
+    add_up(frames, first, sizes);
+    for (int i = 0; i < TEXTS; i++)
+        line->texts[i].size = 0;
+    line->rows = 0;
+    for (const Held *held = first; held != NULL; held = next_of(frames, held))
+        join_lists(line, held, first->at_ms);
+    for (int i = 0; i < TEXTS; i++)
+        if (texts[i].failed) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    const char *at = one->what, *end = at + one->frame.what, *zero = NULL; /* behind its place comes its head, then its columns */
+    for (int i = -2; i < (int)one->frame.columns; i++, at = zero + 1) {
+        const char *kind = NULL;
+        zero = memchr(at, 0, (size_t)(end - at));
+        if (zero == NULL || zero == at || (i >= 0 && (kind = kind_of(zero[-1])) == NULL)) {
+            PyErr_SetString(PyExc_ValueError, "its columns are not of numbers");
+            return -1;
+        }
+        if (i == -2)
+            continue;
+        if (i >= 0) {
+            put(pen, ",", i > 0);
+            put(pen, at, zero - 1 - at);
+            put(pen, "\"", 1);
+            put(pen, kind, 2);
+            put(pen, ":", 1);
+            put_digits(pen, sizes[i]);
+            put(pen, "\"", 1);
+            continue;
+        }
+        const char *comma = memchr(at, ',', (size_t)(zero - at)); /* behind the version of other lines */
+        put_literal(pen, "{\"v\":");
+        put_digits(pen, LINE_VERSION);
+        put(pen, comma == NULL ? zero : comma, comma == NULL ? 0 : zero - comma);
+        put_literal(pen, "\"at\":");
+        put_digits(pen, first->at_ms);
+        put_list(pen, ",\"later\":", &texts[LATER], "0,");
+        put_list(pen, ",\"unique\":", &texts[UNIQUE], "");
+        put_list(pen, ",\"us\":", &texts[LATENCIES], "");
+        put_list(pen, ",\"event\":", &texts[EVENT], "nul,");
+        put_list(pen, ",\"keys\":", &texts[KEYS], "nul,");
+        put_list(pen, ",\"of\":", &texts[OF], "nul,");
+        put_literal(pen, ",\"inputs\":{");
+    }
+    put_list(pen, "},\"score\":", &texts[SCORE], "");
+    put_list(pen, ",\"decision\":", &texts[DECISION], "");
+    put_literal(pen, "}\n");
+    for (uint32_t i = 0; i < one->frame.columns && pen->at != NULL; i++) {
+        line->at[i] = pen->at;
+        pen->at = pen->end - pen->at < sizes[i] ? NULL : pen->at + sizes[i];
+    }
+    if (pen->at == NULL) {
+        PyErr_SetString(PyExc_ValueError, "there is no room for its lines");
+        return -1;
+    }
+    for (const Held *held = first; held != NULL; held = next_of(frames, held))
+        join_columns(line, &held->read);
+    return 0;
 }
 
 /* What becomes of the rows of a line of which a part is kept: which stay, a byte each; and what the others had, to be counted. */
@@ -663,6 +782,7 @@ typedef struct {
     int64_t at[2], event[2];        /* of the requests that rows are gone of, the first and the last */
     double *scores;                 /* of the rows that are gone, and what was decided */
     uint8_t *decisions;
+    Py_ssize_t *rows; /* of a frame: where those that are gone begin */
     PyObject *columns;
     char *to[MOST_COLUMNS];
 } Part;
@@ -880,16 +1000,16 @@ join_kept(Line *line, const Held *held, int64_t at_ms, const uint8_t *stay, long
     return 0;
 }
 
-/* Put the values of a row into as many columns, which are `apart` bytes from each other: rows are read as they lie in memory. */
+/* Put a value of each of some rows behind each other. rows: where they begin, in bytes. */
 static void
-scatter(char *to, Py_ssize_t apart, const char *row, Py_ssize_t width, int item)
+gather(char *to, const char *from, const Py_ssize_t *rows, Py_ssize_t count, int item)
 {
     if (item == 4) /* most are of this size, which the compiler then knows */
-        for (Py_ssize_t at = 0; at < width; at += 4, to += apart)
-            memcpy(to, row + at, 4);
+        for (Py_ssize_t i = 0; i < count; i++)
+            memcpy(to + 4 * i, from + rows[i], 4);
     else
-        for (Py_ssize_t at = 0; at < width; at += item, to += apart)
-            memcpy(to, row + at, (size_t)item);
+        for (Py_ssize_t i = 0; i < count; i++)
+            memcpy(to + item * i, from + rows[i], (size_t)item);
 }
 
 /* Add the rows of a frame that do not stay to those that are counted: their columns value by value, each of all rows. */
@@ -910,12 +1030,16 @@ join_gone(Part *part, const Held *held, const uint8_t *stay)
     part->event[1] = event > part->event[1] ? event : part->event[1];
     const char *data = read->data;
     for (uint32_t i = 0; i < read->frame.columns; i++) {
-        char *to = part->to[i] + part->counted * part->item[i];
-        for (uint32_t row = 0; row < read->frame.rows; row++)
-            if (!stay[row]) {
-                scatter(to, part->gone * part->item[i], data + row * part->width[i], part->width[i], part->item[i]);
-                to += part->item[i];
-            }
+        Py_ssize_t item = part->item[i], apart = part->gone * item;
+        if (i == 0 || part->width[i] != part->width[i - 1]) {
+            count = 0;
+            for (uint32_t row = 0; row < read->frame.rows; row++)
+                if (!stay[row])
+                    part->rows[count++] = row * part->width[i];
+        }
+        char *to = part->to[i] + part->counted * item;
+        for (Py_ssize_t at = 0; at < part->width[i]; at += item, to += apart) /* a frame stays in the nearest cache */
+            gather(to, data + at, part->rows, count, part->item[i]);
         data += size_of(read, i);
     }
     part->counted += count;
@@ -927,23 +1051,27 @@ free_part(Part *part)
     PyMem_Free(part->stay);
     PyMem_Free(part->scores);
     PyMem_Free(part->decisions);
+    PyMem_Free(part->rows);
 }
 
 /* Look through the frames of a line once, and decide about their rows. Returns -1 with an error. */
 static int
 prepare(Part *part, const Held *frames, const Held *first)
 {
-    Py_ssize_t rows = 0;
+    Py_ssize_t rows = 0, most = 0;
     part->kept = part->gone = part->counted = 0;
     part->at[0] = part->event[0] = INT64_MAX;
     part->at[1] = part->event[1] = INT64_MIN;
-    for (const Held *held = first; held != NULL; held = next_of(frames, held))
+    for (const Held *held = first; held != NULL; held = next_of(frames, held)) {
         rows += held->read.frame.rows;
+        most = held->read.frame.rows > most ? held->read.frame.rows : most;
+    }
     free_part(part);
     part->stay = PyMem_Malloc((size_t)rows + 1);
     part->scores = PyMem_Malloc((size_t)rows * sizeof *part->scores + 1);
     part->decisions = PyMem_Malloc((size_t)rows + 1);
-    if (part->stay == NULL || part->scores == NULL || part->decisions == NULL) {
+    part->rows = PyMem_Malloc((size_t)most * sizeof *part->rows + 1);
+    if (part->stay == NULL || part->scores == NULL || part->decisions == NULL || part->rows == NULL) {
         PyErr_NoMemory();
         return -1;
     }
@@ -961,15 +1089,19 @@ prepare(Part *part, const Held *frames, const Held *first)
 }
 
 /* Return (what, line or None, rest or None) of the line that begins with a frame: with the rows that stay, see `line_told`; rest is what
- * the others had: (rows, first and last at_ms, first and last event, scores, decisions, columns), all but the times as bytes. */
+ * the others had: (rows, first and last at_ms, first and last event, scores, decisions, columns), all but the times as bytes. If all of
+ * them stay, the line is written in `room`, and told by (rows, where it begins, where it ends). */
 static PyObject *
-parted(Line *line, Part *part, const Held *frames, const Held *first)
+parted(Line *line, Part *part, const Held *frames, const Held *first, Pen *pen, const char *room)
 {
     const Read *one = &first->read;
     Py_ssize_t sizes[MOST_COLUMNS];
     if (part->share >= 1) {
-        PyObject *all = told(line, frames, first);
-        return all == NULL ? NULL : Py_BuildValue("y#NO", one->what, (Py_ssize_t)one->frame.what, all, Py_None);
+        const char *from = pen->at;
+        if (put_line(pen, line, frames, first) < 0)
+            return NULL;
+        return Py_BuildValue("y#(Lnn)O", one->what, (Py_ssize_t)one->frame.what, line->rows, (Py_ssize_t)(from - room),
+                             (Py_ssize_t)(pen->at - room), Py_None);
     }
     if (prepare(part, frames, first) < 0)
         return NULL;
@@ -1067,9 +1199,10 @@ chain(Held *frames, Py_ssize_t count, Py_ssize_t enough)
     return 0;
 }
 
-/* Return what is made of each line of batches. share_of: tells the share of a target that is kept; NULL where all of it is. */
+/* Return what is made of each line of batches. share_of: tells the share of a target that is kept; NULL where lines are told, and not
+ * written in `room`, from `pen` on. */
 static PyObject *
-read_lines(const char *at, const char *end, uint64_t generation, PyObject *share_of)
+read_lines(const char *at, const char *end, uint64_t generation, PyObject *share_of, Pen *pen, const char *room)
 {
     Line line = {0};
     Part part = {0};
@@ -1093,7 +1226,7 @@ read_lines(const char *at, const char *end, uint64_t generation, PyObject *share
             share = PyObject_CallFunction(share_of, "y#", first->what, (Py_ssize_t)first->frame.what);
             part.share = share == NULL ? -1 : PyFloat_AsDouble(share);
             if (share != NULL && !PyErr_Occurred())
-                one = parted(&line, &part, frames, frames + i);
+                one = parted(&line, &part, frames, frames + i, pen, room);
             Py_XDECREF(share);
         }
         if (one == NULL || PyList_Append(found, one) < 0)
@@ -1114,7 +1247,7 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
     unsigned long long generation;
     if (!PyArg_ParseTuple(args, "y*K", &view, &generation))
         return NULL;
-    PyObject *found = read_lines(view.buf, (const char *)view.buf + view.len, generation, NULL);
+    PyObject *found = read_lines(view.buf, (const char *)view.buf + view.len, generation, NULL, NULL, NULL);
     PyBuffer_Release(&view);
     return found;
 }
@@ -1122,10 +1255,11 @@ lines(PyObject *Py_UNUSED(module), PyObject *args)
 static PyObject *
 sampled(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    Py_buffer view;
+    Py_buffer view, room;
     unsigned long long generation;
     PyObject *share_of;
-    if (!PyArg_ParseTuple(args, "y*KO", &view, &generation, &share_of))
+    Py_ssize_t begin;
+    if (!PyArg_ParseTuple(args, "y*KOw*n", &view, &generation, &share_of, &room, &begin))
         return NULL;
     const char *at = view.buf, *end = at + view.len;
     Batch batch;
@@ -1135,10 +1269,13 @@ sampled(PyObject *Py_UNUSED(module), PyObject *args)
     }
     if (at == view.buf)
         at = end; /* which is found to be damaged, where there is anything */
-    PyObject *found = read_lines(view.buf, at, generation, share_of);
-    Py_ssize_t used = at - (const char *)view.buf;
+    char *base = room.buf;
+    Pen pen = {begin < 0 || begin > room.len ? base + room.len : base + begin, base + room.len};
+    PyObject *found = read_lines(view.buf, at, generation, share_of, &pen, base);
+    Py_ssize_t used = at - (const char *)view.buf, written = found == NULL ? 0 : pen.at - base;
     PyBuffer_Release(&view);
-    return found == NULL ? NULL : Py_BuildValue("nN", used, found);
+    PyBuffer_Release(&room);
+    return found == NULL ? NULL : Py_BuildValue("nnN", used, written, found);
 }
 
 #define METHOD(function) ((PyCFunction)(void (*)(void))(function))
@@ -1184,7 +1321,7 @@ execute(PyObject *module)
 static PyMethodDef functions[] = {
     {"lines", lines, METH_VARARGS, "Return what stands in batches of a generation by line: when it was recorded, the target, rows, and its lists."},
     {"sampled", sampled, METH_VARARGS,
-     "Return how much of some batches was read, and by line what is kept of it, and of the rows that are not what is counted."},
+     "Return how much of some batches was read, where in the room the next line goes, and by line what is kept of it, and of the rows that are not what is counted."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -39,9 +39,10 @@ _Line: TypeAlias = tuple[
     tuple[bytes, ...],
     bytes,
 ]
+_Whole: TypeAlias = tuple[int, int, int]
 _Rest: TypeAlias = tuple[int, int, int, int, int, bytes, bytes, tuple[bytes, ...]]
 
 def lines(batches: Buffer, generation: int, /) -> list[_Line]: ...
 def sampled(
-    batches: Buffer, generation: int, share_of: Callable[[bytes], float], /
-) -> tuple[int, list[tuple[bytes, _Line | None, _Rest | None]]]: ...
+    batches: Buffer, generation: int, share_of: Callable[[bytes], float], room: Buffer, begin: int, /
+) -> tuple[int, int, list[tuple[bytes, _Line | _Whole | None, _Rest | None]]]: ...

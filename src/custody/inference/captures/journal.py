@@ -79,7 +79,7 @@ class Journal:
             raise
         finally:
             os.close(fd)
-        self._path = path
+        self._path, self.size = path, size
         frames = Frames(self._map)
         self.add, self.commit, self.clear = frames.add, frames.commit, frames.clear
         magic = _BATCH_MAGIC if makes_batches else _MAGIC

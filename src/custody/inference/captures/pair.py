@@ -1,7 +1,8 @@
-"""Journals of records that are sampled as they stand there: two that take turns, and batches are made of each, without a spool."""
+"""Journals that batches are made of, without a spool: two that take turns. For deployments of numbers."""
 
 import asyncio
 import logging
+import mmap
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -46,8 +47,16 @@ class Gone(NamedTuple):
     columns: Mapping[str, Column]
 
 
+class Whole(NamedTuple):
+    """A line with all rows of its requests, so many, and where it begins and ends in the room that it was written in."""
+
+    rows: int
+    begin: int
+    end: int
+
+
 class BatchJournal(Journal):
-    """A journal of records that are sampled as they stand there: batches are made of it, one of each deployment, without a spool.
+    """A journal that batches are made of, one of each deployment, without a spool.
 
     id: what their names begin with, 26 characters that sort by time, until it is cleared.
     """
@@ -64,11 +73,13 @@ class BatchJournal(Journal):
         self._map[NAMED] = (time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(10)
         self.id = named(self._map[NAMED])
 
-    def sampled(self, share_of: Callable[[Target], float]) -> Iterator[tuple[Target, Line | None, Gone | None]]:
+    def sampled(
+        self, share_of: Callable[[Target], float], room: mmap.mmap
+    ) -> Iterator[tuple[Target, Whole | Line | None, Gone | None]]:
         """Return what is safe by target and shape: the rows that are kept as a line, and what the others had; by and by, also in a thread.
 
-        share_of: says what part of a target's rows is kept, see `point_of_row`. Raises ValueError where there are texts, or for what is
-        damaged.
+        share_of: says what part of a target's rows is kept, see `point_of_row`. room: for lines of which all rows are, one behind the
+        other; twice the journal's bytes are enough. Raises ValueError where there are texts, or for what is damaged.
         """
         shares: dict[bytes, float] = {}
 
@@ -78,14 +89,15 @@ class BatchJournal(Journal):
 
         end, generation = END.unpack_from(self._map, END_AT)
         with memoryview(self._map) as whole, whole[FIRST:end] as batches:
-            at = 0
+            at = written = 0
             while at < len(batches):
                 with batches[at:] as left_over:
-                    used, found = sampled(left_over, generation, share)
+                    used, written, found = sampled(left_over, generation, share, room, written)
                 at += used
                 for what, line, gone in found:
-                    target = target_of(what)
-                    yield target, line and line_of_parts(*line, share=shares[what]), gone and _gone(target, *gone)
+                    target, part = target_of(what), shares[what]
+                    told = line and (Whole(*line) if part >= 1 else line_of_parts(*line, share=part))
+                    yield target, told, gone and _gone(target, *gone)
 
 
 def _gone(target: Target, rows: int, *times_and_lists: Any) -> Gone:
@@ -103,6 +115,11 @@ def _values(data: bytes, code: str, width: int) -> Column:
         found: list[Any] = values.tolist()
         return found
     return values.reshape(width, -1).T if width > 1 else values
+
+
+def room_for(journal: BatchJournal) -> mmap.mmap:
+    """Return room for the lines of a journal: memory that is taken when it is written to."""
+    return mmap.mmap(-1, 2 * journal.size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 class Pair:
@@ -154,7 +171,7 @@ class Pair:
             why = f"{error.filename or self._folder}: {error.strerror}"
             self.close()
         if why is not None:
-            _log.info("rows are sampled from the spool, which costs a few per cent more: %s", why)
+            _log.info("what deployments of numbers answer goes to the spool first, which costs a few per cent more: %s", why)
         self.pause(paused=why is not None)
         return self.add(*record)
 

@@ -63,12 +63,12 @@ class Recorder:
     """Writes captures to the spool, and counts what was written and what was shed.
 
     On the event loop's thread only. What an arm answered since the last `flush` is one line: alone, each would cost several times
-    as much. Nobody may be told an answer before `flush`. journal: takes the usual capture first, if there is one. sampled: those of
-    arms whose rows are sampled.
+    as much. Nobody may be told an answer before `flush`. journal: takes the usual capture first, if there is one. pair: those of
+    arms whose inputs are numbers.
     """
 
-    def __init__(self, spool: Spool, metrics: Metrics, journal: Journal | None = None, sampled: Pair | None = None) -> None:
-        self._spool, self._metrics, self._journal, self._sampled = spool, metrics, journal, sampled
+    def __init__(self, spool: Spool, metrics: Metrics, journal: Journal | None = None, pair: Pair | None = None) -> None:
+        self._spool, self._metrics, self._journal, self._pair = spool, metrics, journal, pair
         self._add = journal.add if journal is not None else nothing
         self._waiting: dict[Arm, list[_Record]] = {}
         self._warned = -_WARN_NS
@@ -79,7 +79,7 @@ class Recorder:
         """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
         inputs, written = scored.inputs, scored.written
         mirrored = None if of is None else str(of)
-        add = self._sampled.add if arm.is_sampled and self._sampled is not None else self._add
+        add = self._pair.add if arm.is_numeric and self._pair is not None else self._add
         if add(arm.place, arm.line, unique, since, inputs, written, parameters.event_ms, parameters.key, mirrored):
             return
         said = None if parameters is PLAIN and of is None else (parameters, mirrored)
@@ -138,8 +138,8 @@ class Recorder:
                 self._write(arm, records, now_ms, now)
         if journal is not None and journal.commit() > ENOUGH:
             self.settle()
-        if self._sampled is not None:
-            self._sampled.commit()
+        if self._pair is not None:
+            self._pair.commit()
 
     def settle(self) -> None:
         """Write what stands in the journal to the spool. A journal that cannot be read any more is left to the next process."""
@@ -177,7 +177,7 @@ class Recorder:
                     self._spool.end(path, len(line), written=written)
                 self._count(place, rows, written=written)
         except Exception:  # noqa: BLE001 - as in `settle`
-            _log.exception("a journal of captures cannot be read; rows are sampled from the spool until the next start")
+            _log.exception("a journal of captures cannot be read; they go to the spool until the next start")
             return False
         return True
 
@@ -263,12 +263,12 @@ class Recorder:
             )
 
 
-def recording(folder: Path, spool: Spool, metrics: Metrics, sampled: Pair | None = None) -> Recorder:
+def recording(folder: Path, spool: Spool, metrics: Metrics, pair: Pair | None = None) -> Recorder:
     """Return a recorder with a journal in a process's folder, if there can be one, after what others left there is in the spool."""
     recovering = Recorder(spool, metrics)
     for journal in left_in(folder):
         recovering.recover(journal)
-    return Recorder(spool, metrics, opened(folder), sampled)
+    return Recorder(spool, metrics, opened(folder), pair)
 
 
 def _by_place(lines: list[Line]) -> Iterator[tuple[str, int, list[bytes]]]:

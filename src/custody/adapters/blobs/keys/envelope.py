@@ -46,7 +46,7 @@ def key_id_of(body: bytes) -> bytes:
     return body[len(MAGIC) : len(MAGIC) + _ID]
 
 
-def seal(body: bytes, key: DataKey, place: bytes) -> bytes:
+def seal(body: bytes | memoryview, key: DataKey, place: bytes) -> bytes:
     """Seal bytes for one place; sealing the same bytes again gives others."""
     header = MAGIC + key.id + os.urandom(_SALT)
     cipher = _cipher(key, header)

@@ -1,4 +1,4 @@
-"""Records of deployments that keep a part of their rows, on a short way: sampled as they stand in a journal, and shipped, without a spool."""
+"""Records of deployments of numbers on a short way: batches are made of journals, and shipped, without a spool."""
 
 import asyncio
 import logging
@@ -7,18 +7,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from mmap import mmap
 from typing import TYPE_CHECKING
 
 from custody.core.errors import Unavailable
 from custody.core.objects import Objects
 from custody.inference.captures.journal import Target
-from custody.inference.captures.pair import BatchJournal, Pair
+from custody.inference.captures.pair import BatchJournal, Pair, Whole, room_for
 from custody.inference.captures.record import Recorder
 from custody.inference.metrics import Metrics
 from custody.serving import CaptureMode
 
 if TYPE_CHECKING:
-    from custody.serving.sampling import Rule
+    from custody.serving.sampling import Counted, Rule
 
 RuleOf = Callable[[Target], "Rule | None"]
 _EVERY_S, _MOST_S = 1.0, 10.0
@@ -27,7 +28,7 @@ _DAY_MS = 86_400_000
 _log = logging.getLogger("custody.inference")
 
 
-class Sampler:
+class BatchShipper:
     """Ships what stands in journals, every second or as soon as one is full; the only one who does.
 
     What cannot be stored now goes to the spool, and so does what comes in the ten seconds behind it where the store is away. rule_of: says
@@ -37,10 +38,11 @@ class Sampler:
 
     def __init__(self, pair: Pair, recorder: Recorder, objects: Objects, metrics: Metrics, rule_of: RuleOf) -> None:
         self._pair, self._recorder, self._objects, self._metrics, self._rule_of = pair, recorder, objects, metrics, rule_of
-        self._thread = ThreadPoolExecutor(1, "sample")
+        self._thread = ThreadPoolExecutor(1, "batches")
         self._turn = asyncio.Lock()
         self._again = 0.0  # when a store that failed is tried again, by the loop's clock
         self._is_closed = False
+        self._room: mmap | None = None  # for lines, which stays: new memory costs more than what is written there
 
     async def work(self) -> None:
         """Ship what there is, for ever."""
@@ -68,7 +70,7 @@ class Sampler:
             self._metrics.counts["shipped_batches"] += len(rows)
             if error is not None:
                 self._metrics.counts["ship_failures"] += 1
-                _log.debug("sampled rows were not shipped, they go to the spool: %s: %s", type(error).__name__, error)
+                _log.debug("captures were not shipped, they go to the spool: %s: %s", type(error).__name__, error)
                 if is_away:
                     self._again = loop.time() + _MOST_S
                     self._pair.pause(paused=True)
@@ -105,7 +107,8 @@ class Sampler:
                 return None
 
         try:
-            for number, (place, (size, lines)) in enumerate(_sampled(journal, rule_of).items()):
+            room, self._room = self._room or room_for(journal), None
+            for number, (place, (size, lines)) in enumerate(_batches(journal, rule_of, room).items()):
                 if place in wrong:
                     continue
                 try:
@@ -117,13 +120,13 @@ class Sampler:
                     wrong[place] = error
         except Exception as error:  # noqa: BLE001 - whatever it is: nothing may be lost
             return rows, error, True
+        if not wrong:  # an upload that was cut off may still read the old one
+            self._room = room
         return rows, next(iter(wrong.values()), None), False
 
 
-def _sampled(journal: BatchJournal, rule_of: RuleOf) -> dict[str, tuple[int, bytes]]:
-    """Return by deployment, as it is first named there, how many rows a journal has of it, and their lines."""
-    from custody.serving.sampling import Counted  # noqa: PLC0415 - brings pyarrow, which servers that keep all do without
-
+def _batches(journal: BatchJournal, rule_of: RuleOf, room: mmap) -> dict[str, tuple[int, bytes | memoryview]]:
+    """Return by deployment, as it is first named there, how many rows a journal has of it, and their lines, which may stand in the room."""
     rules: dict[Target, Rule | None] = {}
 
     def share_of(target: Target) -> float:
@@ -132,20 +135,38 @@ def _sampled(journal: BatchJournal, rule_of: RuleOf) -> dict[str, tuple[int, byt
         rule = rules[target]
         return 1.0 if rule is None else rule.share
 
-    rows, parts = Counter[str](), dict[str, list[bytes]]()
+    rows, parts = Counter[str](), dict[str, list[bytes | slice]]()
     counted: dict[tuple[Target, int], Counted] = {}
-    for target, line, gone in journal.sampled(share_of):
+    for target, line, gone in journal.sampled(share_of, room):
         own = parts.setdefault(target.place, [])
-        if line is not None:
+        if isinstance(line, Whole):
+            rows[target.place] += line.rows
+            begin = line.begin
+            if own and isinstance(last := own[-1], slice) and last.stop == begin:  # they are one piece
+                own.pop()
+                begin = last.start
+            own.append(slice(begin, line.end))
+        elif line is not None:
             rows[target.place] += line.rows
             own += line.parts
         if gone is not None and (rule := rules[target]) is not None:
             rows[target.place] += gone.rows
             day = target, gone.at[0] // _DAY_MS
             if day not in counted:
-                told = target.told
-                counted[day] = Counted(told["id"], CaptureMode(told["mode"]), target.threshold, day[1], rule)
+                counted[day] = _counted(target, day[1], rule)
             counted[day].add(gone.columns, gone.at, gone.event)
     for (target, _), some in counted.items():
         parts[target.place].append(some.rest())
-    return {place: (rows[place], b"".join(own)) for place, own in parts.items()}
+    return {place: (rows[place], _joined(own, memoryview(room))) for place, own in parts.items()}
+
+
+def _counted(target: Target, day: int, rule: "Rule") -> "Counted":
+    from custody.serving.sampling import Counted  # noqa: PLC0415 - brings pyarrow, which servers that keep all do without
+
+    told = target.told
+    return Counted(told["id"], CaptureMode(told["mode"]), target.threshold, day, rule)
+
+
+def _joined(parts: list[bytes | slice], room: memoryview) -> bytes | memoryview:
+    pieces = [room[part] if isinstance(part, slice) else part for part in parts]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -32,10 +32,10 @@ from custody.core.prediction import PredictionId
 from custody.core.refs import DeploymentKey, ModelRef
 from custody.core.tenancy import TenantId
 from custody.inference.captures import pair as pair_module
+from custody.inference.captures.batches import BatchShipper, _batches
 from custody.inference.captures.journal import Target, left, left_in
-from custody.inference.captures.pair import BatchJournal, Pair
+from custody.inference.captures.pair import BatchJournal, Pair, room_for
 from custody.inference.captures.record import recording
-from custody.inference.captures.sampler import Sampler, _sampled
 from custody.inference.captures.ship import Shipper
 from custody.inference.captures.spool import Spool, write_alone
 from custody.inference.metrics import Metrics
@@ -112,8 +112,8 @@ def test_rows_are_sampled_from_a_journal_as_they_are_from_lines(
     for line in journal.lines():
         files.setdefault(line.place, []).append(line.text)
     expected = kept_and_counted([sampled(lines, {(ModelRef("m", 1), 0.5): rule}) for lines in files.values()], rule.specs)
-    batches = _sampled(journal, lambda _: rule if share < 1 else None)
-    found = kept_and_counted([body for _, body in batches.values()], rule.specs)
+    batches = _batches(journal, lambda _: rule if share < 1 else None, room_for(journal))
+    found = kept_and_counted([bytes(body) for _, body in batches.values()], rule.specs)
     assert found == expected
     assert sum(rows for rows, _ in batches.values()) == sum(rows for _, rows, _ in requests)
     journal.close()
@@ -145,7 +145,7 @@ def test_scores_are_read_as_python_reads_them(tmp_path_factory: pytest.TempPathF
     inputs = {"x": np.zeros(len(texts), np.float32)}
     assert journal.add("acme/prod/a", head("a"), "0" * 26, 0, inputs, written, None, None, None)
     journal.commit()
-    ((_, line, gone),) = journal.sampled(lambda _: 1e-12)
+    ((_, line, gone),) = journal.sampled(lambda _: 1e-12, room_for(journal))
     assert line is None
     assert gone is not None
     assert gone.columns["score"].tobytes() == np.array([float(text) for text in texts]).tobytes()  # type: ignore[union-attr]
@@ -170,9 +170,9 @@ def test_what_cannot_be_sampled_is_refused(tmp_path: Path, written: tuple[bytes,
     assert journal.add("acme/prod/a", head("a"), "0" * 26, 0, inputs, written, None, None, None)
     journal.commit()
     with pytest.raises(ValueError, match="cannot be sampled"):
-        list(journal.sampled(lambda _: 1e-12))
+        list(journal.sampled(lambda _: 1e-12, room_for(journal)))
     with pytest.raises(ZeroDivisionError):
-        list(journal.sampled(lambda _: 1 / 0))
+        list(journal.sampled(lambda _: 1 / 0, room_for(journal)))
     journal.close()
 
 
@@ -188,8 +188,9 @@ def test_damaged_frames_are_refused_or_read_and_nothing_else(tmp_path_factory: p
     places = rng.integers(64 + 32, end, 3)
     for place in places:
         journal._map[int(place)] = int(rng.choice([0, 1, 255, ord('"'), ord(","), int(rng.integers(256))]))
-    with contextlib.suppress(Exception):  # but not a signal
-        list(journal.sampled(lambda _: 0.5))
+    for share in (0.5, 1.0):
+        with contextlib.suppress(Exception):  # but not a signal
+            list(journal.sampled(lambda _: share, room_for(journal)))  # noqa: B023 - called at once
     journal.close()
 
 
@@ -201,7 +202,7 @@ class Store(FolderObjects):
         self.trouble: dict[str, Exception] = {}
         self.hang: threading.Event | None = None
 
-    def create(self, name: str, body: bytes) -> bool:
+    def create(self, name: str, body: bytes | memoryview) -> bool:
         if self.hang is not None:
             assert self.hang.wait(20)
         for start, error in self.trouble.items():
@@ -220,7 +221,7 @@ class Process:
         self.spool = Spool(folder / "spool", lambda: f"{os.urandom(4).hex()}{next(numbers)}", most_bytes=1 << 24)
         self.pair = Pair(folder)
         self.recorder = recording(folder, self.spool, self.metrics, self.pair)
-        self.sampler = Sampler(self.pair, self.recorder, objects, self.metrics, self.rule)
+        self.batches = BatchShipper(self.pair, self.recorder, objects, self.metrics, self.rule)
         self.shipper = Shipper(self.spool, objects, self.metrics, complete_lines, self.recorder.settle)
         self.rule_of: Callable[[Target], Rule | None] = lambda _: rule_for({"x": [0.0, 1.0, 2.0]}, 0.5)
 
@@ -229,7 +230,7 @@ class Process:
 
     def answer(self, name: str, number: int, rows: int = 10, inputs: Any = None) -> None:
         key = DeploymentKey(TenantId(name), "prod", "churn")
-        arm = replace(shadow_arm(key, None), is_sampled=True)
+        arm = replace(shadow_arm(key, None), is_numeric=True)
         written = orjson.dumps([0.5] * rows), orjson.dumps([True] * rows)
         values = {"x": np.zeros(rows, np.float32)} if inputs is None else inputs
         found = Scored(values, np.full(rows, 0.5), np.full(rows, fill_value=True), {}, written)
@@ -262,15 +263,15 @@ def store(tmp_path: Path) -> Store:
 
 def test_what_is_answered_is_in_a_batch_and_no_line_is_in_the_spool(tmp_path: Path, store: Store) -> None:
     process = Process(tmp_path / "state", store)
-    assert asyncio.run(process.sampler.ship()) == 0
+    assert asyncio.run(process.batches.ship()) == 0
     for number in range(20):
         process.answer("acme" if number % 3 else "globex", number)
     assert process.counted() == (0, 0)
-    assert asyncio.run(process.sampler.ship()) == 2
+    assert asyncio.run(process.batches.ship()) == 2
     assert process.counted() == (200, 0)
     assert rows_of(store) == {"acme/prod/churn": 130, "globex/prod/churn": 70}
     process.answer("acme", 99)
-    asyncio.run(process.sampler.close(5))
+    asyncio.run(process.batches.close(5))
     assert rows_of(store).total() == 210
     process.answer("acme", 100)  # what ends late goes to the spool
     assert process.spool.size_bytes > 0
@@ -282,7 +283,7 @@ def test_a_deployment_that_cannot_be_stored_goes_to_the_spool_alone_and_is_sampl
     store.trouble = {"captures/acme": Denied("Its keys were destroyed.")}
     for number in range(20):
         process.answer("acme" if number % 2 else "globex", number)
-    asyncio.run(process.sampler.ship())
+    asyncio.run(process.batches.ship())
     assert rows_of(store) == {"globex/prod/churn": 100}
     assert process.counted() == (200, 0)
     assert process.metrics.counts["ship_failures"] == 1
@@ -299,17 +300,17 @@ def test_while_the_store_is_away_records_go_to_the_spool_and_afterwards_straight
 
     async def main() -> None:
         process.answer("acme", 1)
-        await process.sampler.ship()
+        await process.batches.ship()
         assert process.counted() == (10, 0)
         process.answer("acme", 2)
         process.recorder.settle()
         assert process.counted() == (20, 0)
-        assert await process.sampler.ship() == 0
+        assert await process.batches.ship() == 0
         store.trouble = {}
         monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 1e12)
-        await process.sampler.ship()
+        await process.batches.ship()
         process.answer("acme", 3)
-        assert await process.sampler.ship() == 1
+        assert await process.batches.ship() == 1
 
     asyncio.run(main())
     asyncio.run(process.shipper.ship())
@@ -328,7 +329,7 @@ def test_a_process_that_is_killed_at_any_moment_loses_and_doubles_nothing(
         store.trouble = {"captures/acme": Unavailable("away")} if stored == "one" else {}
         journal = process.pair.turn()
         assert journal is not None
-        process.sampler._shipped(journal)
+        process.batches._shipped(journal)
         store.trouble = {}
     if again:  # and the next one while it wrote to the spool
         name, lines = _left(tmp_path / "state")
@@ -363,11 +364,11 @@ def test_a_deployment_whose_reference_is_not_there_waits_alone(tmp_path: Path, s
     process.rule_of = without
     for number in range(20):
         process.answer("acme" if number % 2 else "globex", number)
-    asyncio.run(process.sampler.ship())
+    asyncio.run(process.batches.ship())
     assert rows_of(store) == {"globex/prod/churn": 100}
     assert process.counted() == (200, 0)
     process.answer("globex", 20)
-    assert asyncio.run(process.sampler.ship()) == 1
+    assert asyncio.run(process.batches.ship()) == 1
     assert process.spool.size_bytes > 0
     asyncio.run(process.shipper.ship())
     assert rows_of(store) == {"globex/prod/churn": 110, "acme/prod/churn": 100}
@@ -379,15 +380,15 @@ def test_a_store_that_hangs_while_the_server_stops_takes_nothing_away(tmp_path: 
     go_on = threading.Event()
 
     async def main() -> None:
-        working = asyncio.create_task(process.sampler.work())
+        working = asyncio.create_task(process.batches.work())
         process.answer("acme", 1)
         store.hang = go_on
         if was_away:
-            process.sampler._again = 1.0
+            process.batches._again = 1.0
         process.pair.full.set()
         await asyncio.sleep(0.1)
         process.answer("acme", 2)
-        await process.sampler.close(0.1)
+        await process.batches.close(0.1)
         working.cancel()
         await asyncio.sleep(0.1)
         process.answer("acme", 3)
@@ -405,9 +406,9 @@ def test_a_stopped_server_takes_nothing_into_its_journals(tmp_path: Path, store:
     process.answer("acme", 1)
 
     async def main() -> None:
-        await process.sampler.close(5)
-        process.sampler._again = 1.0
-        assert await process.sampler.ship() == 0
+        await process.batches.close(5)
+        process.batches._again = 1.0
+        assert await process.batches.ship() == 0
         process.answer("acme", 2)
 
     asyncio.run(main())
@@ -427,7 +428,7 @@ def test_whatever_goes_wrong_while_records_are_kept_nothing_is_lost(
         raise MemoryError
 
     monkeypatch.setattr(process.spool, "begin", failing)
-    asyncio.run(process.sampler.ship())
+    asyncio.run(process.batches.ship())
     assert "cannot be read" in caplog.text
     monkeypatch.undo()
     process.answer("acme", 3)
@@ -445,7 +446,7 @@ def test_a_long_journal_is_sampled_in_several_steps(tmp_path: Path, store: Store
         process.answer(f"tenant{number % 7}", number, 5000, inputs)
     process.recorder.settle()
     assert process.counted() == (0, 0)
-    assert asyncio.run(process.sampler.ship()) == 7
+    assert asyncio.run(process.batches.ship()) == 7
     assert rows_of(store).total() == process.counted()[0] == 450_000
 
 
@@ -458,7 +459,7 @@ def test_an_end_that_is_damaged_is_found(tmp_path: Path, more: int) -> None:
         end = journal.commit()
     journal._map[32:40] = (end + more).to_bytes(8, "little")
     with pytest.raises(ValueError, match="damaged"):
-        list(journal.sampled(lambda _: 0.5))
+        list(journal.sampled(lambda _: 0.5, room_for(journal)))
     journal.close()
 
 
@@ -474,10 +475,10 @@ def test_full_journals_and_what_does_not_fit_go_the_usual_way(
     assert process.pair.full.is_set()
     process.recorder.settle()
     assert 0 < process.counted()[0] < 30_000
-    asyncio.run(process.sampler.ship())
+    asyncio.run(process.batches.ship())
     assert process.counted() == (30_000, 0)
     process.answer("acme", 300, 100, {"x": np.array(["a"] * 100, object)})  # of texts, which an arm that is sampled never has
-    asyncio.run(process.sampler.ship())
+    asyncio.run(process.batches.ship())
     assert process.counted() == (30_100, 0)
     asyncio.run(process.shipper.ship())
     assert rows_of(store) == {"acme/prod/churn": 30_100}
@@ -495,8 +496,8 @@ def test_where_there_is_no_room_for_the_journals_rows_are_recorded_all_the_same(
     monkeypatch.setattr(os, "posix_fallocate", full)
     for number in range(3):
         process.answer("acme", number)
-    asyncio.run(process.sampler.ship())
-    asyncio.run(process.sampler.close(1))
+    asyncio.run(process.batches.ship())
+    asyncio.run(process.batches.close(1))
     process.recorder.settle()
     assert process.counted() == (30, 0)
     assert caplog.text.count("No space left on device") == 1
@@ -514,7 +515,7 @@ def test_a_journal_that_cannot_be_read_is_left_to_the_next_process(
         raise MemoryError
 
     journal.lines = journal.sampled = failing  # type: ignore[method-assign,assignment]
-    asyncio.run(process.sampler.ship())
+    asyncio.run(process.batches.ship())
     assert "cannot be read" in caplog.text
     process.answer("acme", 2)
     process.recorder.settle()
