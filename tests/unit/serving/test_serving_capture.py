@@ -35,6 +35,7 @@ from custody.serving import (
     write_batch,
 )
 from custody.serving.capture import unpacked
+from custody.serving.sampling import without
 
 GOLDEN = Path(__file__).parent / "capture_v1.ndjson"
 ID = PredictionId(DeploymentKey(TenantId("acme"), "prod", "churn"), 3, ModelRef("churn", 7), unique_at(1772366400000, bytes(10)))
@@ -208,6 +209,57 @@ def test_a_line_of_several_requests_that_breaks_the_format_is_refused(old: bytes
     assert old in golden(6)
     with pytest.raises(InvalidInput):
         read_batch(write_batch(golden(6).replace(old, new)))
+
+
+INPUTS_8 = b'{"age":"f4:12","wide":"i8:24","paid":"b1:3"}'
+BYTES_8 = np.array([30.5, np.nan, 18], "<f4").tobytes() + np.array([10, 0, 2570], "<i8").tobytes() + b"\1\0\1"
+
+
+def with_inputs(version: int, inputs: bytes, behind: bytes = b"") -> bytes:
+    """Return the golden line with other inputs, as another version, and what stands behind it."""
+    before, rest = golden(6).split(b'"inputs":')
+    return before.replace(b'"v":6', b'"v":%d' % version) + b'"inputs":' + inputs + rest[rest.index(b',"score"') :] + behind
+
+
+def test_lines_of_version_8_have_the_bytes_of_their_columns_behind_them() -> None:
+    plain = with_inputs(6, b'{"age":[30.5,null,18.0],"wide":[10,0,2570],"paid":[true,false,true]}')
+    bare = with_inputs(8, INPUTS_8, BYTES_8)
+    assert b"\n" in BYTES_8
+    first, second = read_batch(bare)
+    assert [first, second] == read_batch(plain)
+    for packed_or_not in (bytes, write_batch):
+        assert read_batch(packed_or_not(bare + golden(6) + bare + plain)) == [
+            first,
+            second,
+            *read_batch(golden(6)),
+            *[first, second] * 2,
+        ]
+    assert read_batch(without(bare + golden(6), lambda one: one == first) or b"") == [second, *read_batch(golden(6))]
+    assert without(bare + golden(6), lambda _: False) is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "behind"),
+    [
+        (INPUTS_8, BYTES_8[:-1]),
+        (INPUTS_8, BYTES_8 + b"\0"),
+        (INPUTS_8, b""),
+        (INPUTS_8[:-1], BYTES_8),
+        (b"[1]", BYTES_8),
+        (b'{"age":[1,2,3]}', b""),
+        (b'{"age":12}', BYTES_8),
+        (b'{"age":"f4:-12"}', BYTES_8),
+        (b'{"age":"f4:0"}', b""),
+        (b'{"age":"f4:11"}', BYTES_8[:11]),
+        (b'{"age":"f4:8"}', BYTES_8[:8]),
+        (b'{"age":"i4:8"}', BYTES_8[:8]),
+        (b'{"age":"O8:24"}', b"\0" * 24),
+        (b'{"age":"f4:99999999999999999999999"}', BYTES_8),
+    ],
+)
+def test_a_line_whose_bytes_are_not_as_it_says_is_refused(inputs: bytes, behind: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        read_batch(with_inputs(8, inputs, behind))
 
 
 @st.composite
