@@ -133,6 +133,18 @@ def test_a_document_is_created_once(objects: Objects) -> None:
     assert objects.create("batches/1", b"third")
 
 
+@pytest.mark.parametrize("size", [0, 5, 3_000_000])
+def test_a_document_is_created_from_memory_that_is_used_again(objects: Objects, size: int) -> None:
+    room = bytearray(b"w" + secrets.token_bytes(size) + b"x")
+    expected = bytes(room[1:-1])
+    with memoryview(room)[1:-1] as part:
+        assert objects.create("batches/1", part)
+        assert not objects.create("batches/1", part)
+    room[:] = bytes(len(room))
+    room.clear()  # nothing holds it any more
+    assert objects.read("batches/1") == expected
+
+
 def test_a_document_is_created_from_a_file_once_and_the_file_may_go(objects: Objects, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for path in (first, second):

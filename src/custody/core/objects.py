@@ -64,7 +64,10 @@ class Objects(Protocol):
         ...
 
     def create(self, name: str, body: bytes | memoryview) -> bool:
-        """Write a document only if the name is free; False (and no change) if it is taken."""
+        """Write a document only if the name is free; False (and no change) if it is taken.
+
+        Memory that it stood in may be used again afterwards, unless this raised: a part of it may then still be on its way.
+        """
         ...
 
     def create_from(self, name: str, file: Path) -> bool:
