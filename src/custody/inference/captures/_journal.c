@@ -895,6 +895,23 @@ divided(uint64_t digits, int power, double *value)
 #endif
 }
 
+/* Add eight digits to those before them. Returns whether all eight letters are. Source: Lemire, Number parsing at a gigabyte per second,
+ * 2021. */
+static int
+eight_digits(const char *at, uint64_t *digits)
+{
+    const uint64_t high = 0xF0F0F0F0F0F0F0F0, every_fourth = 0x000000FF000000FF;
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    if ((word & high) != 0x3030303030303030 || ((word + 0x0606060606060606) & high) != 0x3030303030303030)
+        return 0;
+    word -= 0x3030303030303030;
+    word = word * 10 + (word >> 8);
+    word = (word & every_fourth) * (100 + (1000000ULL << 32)) + (word >> 16 & every_fourth) * (1 + (10000ULL << 32));
+    *digits = *digits * 100000000 + (word >> 32);
+    return 1;
+}
+
 /* Read the number in JSON at `at` as a double. Returns where it ends, or NULL if there is none. */
 static const char *
 read_number(const char *at, const char *end, double *value)
@@ -902,6 +919,10 @@ read_number(const char *at, const char *end, double *value)
     uint64_t digits = 0;
     const char *from = at + (*at == '-'), *last = from, *point = NULL;
     for (; last < end && last - from < 20; last++) {
+        if (point != NULL && last - from <= 12 && end - last > 8 && eight_digits(last, &digits)) {
+            last += 7;
+            continue;
+        }
         unsigned digit = (unsigned char)*last - (unsigned)'0';
         if (digit < 10)
             digits = digits * 10 + digit;
