@@ -22,6 +22,7 @@ from servers import Place, Server, environment_of
 READY_S = 120.0
 TOLERANCE = 1e-4
 _SHIPPED_S = 1.5  # until what was recorded is shipped
+_WARM_S = 1
 _CHECKED = 8
 _LEAST = 20  # requests per connection that a load should hold: those in flight at its end then weigh little
 ROTATE = Path(__file__).parent / "rotate.lua"
@@ -126,8 +127,10 @@ class Running:
     def record_cost(self, cell: Cell, seconds: int, core: int) -> float:
         """Load a server that records in turns, and return what a request costs with its record over what it costs without.
 
-        What its other threads do when nobody asks (they look for a new manifest) is no part of it.
+        What its other threads do when nobody asks (they look for a new manifest) is no part of it, nor is the first use of memory that
+        it keeps: it is loaded before.
         """
+        self.load(cell, _WARM_S, core)
         idle, before = self._turns(), self._turns()
         found = self.load(cell, seconds, core)
         if found.void:
