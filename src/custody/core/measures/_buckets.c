@@ -5,6 +5,7 @@
 #define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <float.h>
 #include <math.h>
 #include <numpy/arrayobject.h>
 #include <stdint.h>
@@ -78,6 +79,31 @@ shortest(float number, double *value)
     return 0;
 }
 
+/* As `shortest`, of any float32 but powers of two, above which there is more room than below, so that the nearest number of so many digits
+ * need not be the one that tells it. Nor is it said of what lies so close to the middle of two floats that a double cannot tell which side. */
+static int
+shortest_of_any(float number, double *value)
+{
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    if ((bits & 0x7FFFFF) == 0)
+        return 0;
+    double half = (double)(nextafterf(fabsf(number), 0) - fabsf(number)) / -2;
+    for (int digits = 1; digits <= FLT_DECIMAL_DIG; digits++) {
+        char *text = PyOS_double_to_string(number, 'g', digits, 0, NULL);
+        *value = text == NULL ? -1 : PyOS_string_to_double(text, NULL, NULL);
+        PyMem_Free(text);
+        double away = fabs(*value - (double)number);
+        if (PyErr_Occurred() || fabs(away - half) < 1e-6 * half) {
+            PyErr_Clear();
+            return 0;
+        }
+        if (away < half)
+            return 1;
+    }
+    return 0;
+}
+
 /* Return the rank of what is read as a float32, if both ends of it are in one bucket, or else -1: half a step around it, and half a step is
  * half its last bit. */
 static int32_t
@@ -144,7 +170,7 @@ count_narrow(const char *at, npy_intp stride, npy_intp size, double center, doub
                 count(zero, special);
             else if ((rank = exact_rank(numbers[i], center, scale)) >= 0)
                 count_rank(rank);
-            else if (shortest(numbers[i], &value))
+            else if (shortest(numbers[i], &value) || shortest_of_any(numbers[i], &value))
                 count(prefix_of(value, center, scale), special);
             else
                 unclear[left++] = numbers[i];
