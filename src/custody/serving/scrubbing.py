@@ -26,16 +26,18 @@ def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
     An input's name is the hint for its values. Tags stand for what was found: the data plane holds no key for pseudonyms.
     Raises: ValueError for a line that is not JSON; nothing may be stored then.
     """
-    if not rule.scrub:
+    if not rule.scrub or not lines:
         return lines
-    found = [(line, _inputs.decode(line).inputs) for line in lines.splitlines()]
+    found = [(line, _inputs.decode(line).inputs) for line in lines.removesuffix(b"\n").split(b"\n")]
     texts: dict[str, set[str]] = {}
     for _, inputs in found:
         for name, values in inputs.items():
             if isinstance(values, list):  # else numbers, packed as base64
                 texts.setdefault(name, set()).update(_texts(values))
     policy = ScrubPolicy(name="captures", tier=Tier(rule.tier), keep=rule.keep)
-    changed = {name: _changed(sorted(some), name, policy) for name, some in texts.items() if some}
+    changed = {name: _changed([*some], name, policy) for name, some in texts.items() if some}
+    if not any(changed.values()):
+        return lines
     return b"".join(_line(line, inputs, changed) for line, inputs in found)
 
 
