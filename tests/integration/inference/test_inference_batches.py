@@ -228,9 +228,9 @@ class Process:
     def rule(self, target: Target) -> Rule | None:
         return self.rule_of(target)
 
-    def answer(self, name: str, number: int, rows: int = 10, inputs: Any = None) -> None:
+    def answer(self, name: str, number: int, rows: int = 10, inputs: Any = None, *, is_sampled: bool = False) -> None:
         key = DeploymentKey(TenantId(name), "prod", "churn")
-        arm = replace(shadow_arm(key, None), is_numeric=True)
+        arm = replace(shadow_arm(key, None), is_numeric=True, is_sampled=is_sampled)
         written = orjson.dumps([0.5] * rows), orjson.dumps([True] * rows)
         values = {"x": np.zeros(rows, np.float32)} if inputs is None else inputs
         found = Scored(values, np.full(rows, 0.5), np.full(rows, fill_value=True), {}, written)
@@ -276,6 +276,32 @@ def test_what_is_answered_is_in_a_batch_and_no_line_is_in_the_spool(tmp_path: Pa
     process.answer("acme", 100)  # what ends late goes to the spool
     assert process.spool.size_bytes > 0
     assert not list((tmp_path / "state").glob("sampled*"))
+
+
+def test_where_very_many_answer_those_that_keep_all_rows_go_by_the_spool_for_a_minute(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(tmp_path / "state", store)
+    process.rule_of = lambda target: rule_for({"x": [0.0, 1.0]}, 0.5) if target.place.startswith("half") else None
+
+    async def main() -> None:
+        for number in range(101):
+            process.answer(f"tenant{number}", number)
+        assert await process.batches.ship() == 101
+        process.answer("tenant0", 101)
+        process.answer("half", 102, is_sampled=True)
+        assert await process.batches.ship() == 1
+        assert process.counted() == (1020, 0)
+        process.recorder.settle()
+        assert process.counted() == (1030, 0)
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 1e12)
+        assert await process.batches.ship() == 0
+        process.answer("tenant0", 103)
+        assert await process.batches.ship() == 1
+
+    asyncio.run(main())
+    asyncio.run(process.shipper.ship())
+    assert rows_of(store).total() == 1040
 
 
 def test_a_deployment_that_cannot_be_stored_goes_to_the_spool_alone_and_is_sampled_there(tmp_path: Path, store: Store) -> None:

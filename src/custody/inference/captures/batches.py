@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from custody.serving.sampling import Counted, Rule
 
 RuleOf = Callable[[Target], "Rule | None"]
-_EVERY_S, _MOST_S = 1.0, 10.0
+_EVERY_S, _MOST_S, _CROWDED_S = 1.0, 10.0, 60.0
 _BATCHES_A_SECOND = 100
 _DAY_MS = 86_400_000
 _log = logging.getLogger("custody.inference")
@@ -32,15 +32,17 @@ class BatchShipper:
     """Ships what stands in journals, every second or as soon as one is full; the only one who does.
 
     What cannot be stored now goes to the spool, and so does what comes in the ten seconds behind it where the store is away. rule_of: says
-    how a target's rows are sampled, None if all are kept; called in a thread. With over a hundred deployments, what one of them answered
-    waits longer, ten seconds at most. What is stored may go to the spool as well, if its process is killed in between: it has the same name.
+    how a target's rows are sampled, None if all are kept; called in a thread. Where over a hundred deployments answer, those that keep all rows
+    go by the spool for a minute, since each journal makes a batch of each, and what others answered waits longer, ten seconds at most. What is stored may go to the spool as well, if its process is killed in between: it has the same name.
     """
 
     def __init__(self, pair: Pair, recorder: Recorder, objects: Objects, metrics: Metrics, rule_of: RuleOf) -> None:
         self._pair, self._recorder, self._objects, self._metrics, self._rule_of = pair, recorder, objects, metrics, rule_of
         self._thread = ThreadPoolExecutor(1, "batches")
         self._turn = asyncio.Lock()
-        self._again = 0.0  # when a store that failed is tried again, by the loop's clock
+        self._again = self._crowded = (
+            0.0  # by the loop's clock: when a store that failed is tried again; until when there are many
+        )
         self._is_closed = False
         self._room: mmap | None = None  # for lines, which stays: new memory costs more than what is written there
 
@@ -62,10 +64,13 @@ class BatchShipper:
             if self._again and loop.time() >= self._again:
                 self._again = 0.0
                 self._pair.pause(paused=False)
+            self._pair.is_crowded = loop.time() < self._crowded
             journal = self._pair.turn()
             if journal is None:
                 return 0
             rows, error, is_away = await away(partial(self._shipped, journal))
+            if len(rows) > _BATCHES_A_SECOND:
+                self._crowded, self._pair.is_crowded = loop.time() + _CROWDED_S, True
             self._metrics.counts["captured_predictions"] += rows.total()
             self._metrics.counts["shipped_batches"] += len(rows)
             if error is not None:

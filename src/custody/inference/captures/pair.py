@@ -125,13 +125,14 @@ def room_for(journal: BatchJournal) -> mmap.mmap:
 class Pair:
     """Two journals that take turns: one is written to while the other one is shipped. They are made when they are first needed.
 
-    add: takes a record as `Journal.add` does. full: set where it is time to ship. On the event loop's thread only.
+    add: takes a record as `Journal.add` does. full: set where it is time to ship. is_crowded: so many deployments answer that those of which
+    all rows are kept should go another way. On the event loop's thread only.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._journals: list[BatchJournal] = []
-        self._is_paused = False
+        self._is_paused = self.is_crowded = False
         self.add: Callable[..., bool] = self._first
         self.full = asyncio.Event()
 

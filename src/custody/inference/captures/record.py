@@ -79,7 +79,8 @@ class Recorder:
         """Keep one capture until `flush`; since: `time.perf_counter_ns()` when the work began. of: what a shadow mirrors."""
         inputs, written = scored.inputs, scored.written
         mirrored = None if of is None else str(of)
-        add = self._pair.add if arm.is_numeric and self._pair is not None else self._add
+        pair = self._pair if arm.is_numeric else None
+        add = self._add if pair is None or (pair.is_crowded and not arm.is_sampled) else pair.add
         if add(arm.place, arm.line, unique, since, inputs, written, parameters.event_ms, parameters.key, mirrored):
             return
         said = None if parameters is PLAIN and of is None else (parameters, mirrored)

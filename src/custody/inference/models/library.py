@@ -32,7 +32,7 @@ class Arm:
     """A target of one service, and the place of its model in memory.
 
     place: its deployment, as text. told: what every answer says about where it came from. line: how all its capture lines
-    begin, see `line_head`. is_numeric: all inputs are numbers. meter: of the version in this mode, see `Metrics.version`.
+    begin, see `line_head`. is_numeric: all inputs are numbers. is_sampled: a part of the rows is kept. meter: of the version in this mode, see `Metrics.version`.
     """
 
     key: DeploymentKey
@@ -44,6 +44,7 @@ class Arm:
     told: Mapping[str, str | int | float]
     line: bytes
     is_numeric: bool = False
+    is_sampled: bool = False
     meter: Meter = field(default_factory=Meter)
 
 
@@ -200,7 +201,9 @@ class Library:
         }
         line = line_head(str(PredictionId(service.key, service.revision, target.model, "")), mode, target.threshold)
         meter = self._metrics.version(service.key, mode, target.model)
-        return Arm(service.key, service.revision, mode, target, slot, str(service.key), told, line, not has_texts(target), meter)
+        is_sampled = service.handling.capture_share < 1 and target.reference is not None
+        known = str(service.key), told, line, not has_texts(target), is_sampled, meter
+        return Arm(service.key, service.revision, mode, target, slot, *known)
 
     def _fetched(self, target: Target) -> int:
         if target.parity is not None:
