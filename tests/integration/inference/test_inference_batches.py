@@ -278,7 +278,7 @@ def test_what_is_answered_is_in_a_batch_and_no_line_is_in_the_spool(tmp_path: Pa
     assert not list((tmp_path / "state").glob("sampled*"))
 
 
-def test_where_very_many_answer_those_that_keep_all_rows_go_by_the_spool_for_a_minute(
+def test_where_very_many_answer_those_that_keep_all_rows_go_by_the_spool_for_a_while(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = Process(tmp_path / "state", store)

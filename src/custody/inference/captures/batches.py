@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from custody.serving.sampling import Counted, Rule
 
 RuleOf = Callable[[Target], "Rule | None"]
-_EVERY_S, _MOST_S, _CROWDED_S = 1.0, 10.0, 60.0
+_EVERY_S, _MOST_S, _CROWDED_S = 1.0, 10.0, 600.0
 _BATCHES_A_SECOND = 100
 _DAY_MS = 86_400_000
 _log = logging.getLogger("custody.inference")
@@ -33,7 +33,7 @@ class BatchShipper:
 
     What cannot be stored now goes to the spool, and so does what comes in the ten seconds behind it where the store is away. rule_of: says
     how a target's rows are sampled, None if all are kept; called in a thread. Where over a hundred deployments answer, those that keep all rows
-    go by the spool for a minute, since each journal makes a batch of each, and what others answered waits longer, ten seconds at most. What is stored may go to the spool as well, if its process is killed in between: it has the same name.
+    go by the spool for ten minutes, since each journal makes a batch of each, and what others answered waits longer, ten seconds at most. What is stored may go to the spool as well, if its process is killed in between: it has the same name.
     """
 
     def __init__(self, pair: Pair, recorder: Recorder, objects: Objects, metrics: Metrics, rule_of: RuleOf) -> None:
