@@ -563,13 +563,31 @@ room_for(uint32_t count, const Py_ssize_t *sizes, char **at)
     return columns;
 }
 
-/* Begin a line whose columns have so many bytes. Returns -1 with an error. */
-static int
-begin(Line *line, uint32_t count, const Py_ssize_t *sizes)
+static void
+begin_lists(Line *line)
 {
     for (int i = 0; i < TEXTS; i++)
         line->texts[i].size = 0;
     line->rows = 0;
+}
+
+/* Return -1 with an error if there was no memory for a line's lists. */
+static int
+end_lists(const Line *line)
+{
+    for (int i = 0; i < TEXTS; i++)
+        if (line->texts[i].failed) {
+            PyErr_NoMemory();
+            return -1;
+        }
+    return 0;
+}
+
+/* Begin a line whose columns have so many bytes. Returns -1 with an error. */
+static int
+begin(Line *line, uint32_t count, const Py_ssize_t *sizes)
+{
+    begin_lists(line);
     line->columns = room_for(count, sizes, line->at);
     return line->columns == NULL ? -1 : 0;
 }
@@ -630,11 +648,10 @@ static PyObject *
 line_told(Line *line, const Read *one, int64_t at_ms)
 {
     const Text *texts = line->texts;
-    for (int i = 0; i < TEXTS; i++)
-        if (texts[i].failed) {
-            Py_CLEAR(line->columns);
-            return PyErr_NoMemory();
-        }
+    if (end_lists(line) < 0) {
+        Py_CLEAR(line->columns);
+        return NULL;
+    }
     int said = one->said == PIECES;
     PyObject *columns = line->columns;
     line->columns = NULL;
@@ -712,16 +729,11 @@ put_line(Pen *pen, Line *line, const Held *frames, const Held *first)
     const Text *texts = line->texts;
     Py_ssize_t sizes[MOST_COLUMNS];
     add_up(frames, first, sizes);
-    for (int i = 0; i < TEXTS; i++)
-        line->texts[i].size = 0;
-    line->rows = 0;
+    begin_lists(line);
     for (const Held *held = first; held != NULL; held = next_of(frames, held))
         join_lists(line, held, first->at_ms);
-    for (int i = 0; i < TEXTS; i++)
-        if (texts[i].failed) {
-            PyErr_NoMemory();
-            return -1;
-        }
+    if (end_lists(line) < 0)
+        return -1;
     const char *at = one->what, *end = at + one->frame.what, *zero = NULL; /* behind its place comes its head, then its columns */
     for (int i = -2; i < (int)one->frame.columns; i++, at = zero + 1) {
         const char *kind = NULL;
