@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -508,6 +509,14 @@ def test_full_journals_and_what_does_not_fit_go_the_usual_way(
     assert process.counted() == (30_100, 0)
     asyncio.run(process.shipper.ship())
     assert rows_of(store) == {"acme/prod/churn": 30_100}
+
+
+def test_a_journal_that_was_closed_holds_no_room_on_the_disk(tmp_path: Path) -> None:
+    journal = BatchJournal(tmp_path / "journal", 1 << 16)
+    held = weakref.ref(journal)
+    journal.close()
+    del journal
+    assert held() is None
 
 
 def test_where_there_is_no_room_for_the_journals_rows_are_recorded_all_the_same(
