@@ -21,11 +21,11 @@
 #define WIDER
 #endif
 
-enum { BITS = 15, NEGATIVE = 65536, ZERO = 65281, BUCKETS = 131072, INFINITE = 65280, STEP = 256, MOST_DIGITS = 8 };
+enum { BITS = 15, NEGATIVE = 65536, ZERO = 65281, BUCKETS = 131072, INFINITE = 65280, STEP = 256, BLOCK = 64, MOST_DIGITS = 8 };
 
-/* Rows of each rank, and which have any; empty between calls, which hold the interpreter's lock. */
+/* Rows of each rank, and in which blocks of ranks there are any; empty between calls, which hold the interpreter's lock. */
 static uint32_t rows_of[BUCKETS];
-static uint64_t taken[BUCKETS / 64];
+static uint8_t is_used[BUCKETS / BLOCK];
 
 typedef struct {
     npy_intp missing, nan, high, low;
@@ -51,8 +51,8 @@ rank_of(uint32_t prefix)
 static inline void
 count_rank(int32_t rank)
 {
-    if (rows_of[rank]++ == 0)
-        taken[rank / 64] |= 1ULL << rank % 64;
+    rows_of[rank]++;
+    is_used[(uint32_t)rank / BLOCK] = 1; /* without a look whether it is: half the time */
 }
 
 static void
@@ -142,6 +142,25 @@ rough_ranks(const float *restrict numbers, float center, float factor, int32_t *
     }
 }
 
+/* Count a float32 number that has no rank yet. Returns whether it is not clear, and has no short form. */
+static int
+count_number(float number, double center, double scale, Special *special)
+{
+    double value;
+    int32_t rank;
+    if (!isfinite(number))
+        special->missing++;
+    else if (number == 0)
+        count(prefix_of(0, center, scale), special);
+    else if ((rank = exact_rank(number, center, scale)) >= 0)
+        count_rank(rank);
+    else if (shortest(number, &value) || shortest_of_any(number, &value))
+        count(prefix_of(value, center, scale), special);
+    else
+        return 1;
+    return 0;
+}
+
 /* Count float32 numbers; those that are not clear, and have no short form, go to `unclear`. Returns how many. */
 static npy_intp
 count_narrow(const char *at, npy_intp stride, npy_intp size, double center, double scale, Special *special, double *unclear)
@@ -150,8 +169,8 @@ count_narrow(const char *at, npy_intp stride, npy_intp size, double center, doub
     float copied[STEP] = {0};
     int32_t ranks[STEP];
     int is_packed = stride == sizeof *copied && (uintptr_t)at % sizeof *copied == 0;
-    uint32_t zero = prefix_of(0, center, scale);
     int is_usual = scale > 0x1p-60 && scale < 0x1p60 && fabs(center) < 0x1p60;
+    memset(ranks, -1, sizeof ranks);
     for (npy_intp start = 0; start < size; start += STEP) {
         npy_intp some = size - start < STEP ? size - start : STEP;
         const float *numbers = is_packed && some == STEP ? (const float *)at + start : copied;
@@ -159,21 +178,21 @@ count_narrow(const char *at, npy_intp stride, npy_intp size, double center, doub
             memcpy(copied + i, at + (start + i) * stride, sizeof *copied);
         if (is_usual)
             rough_ranks(numbers, (float)center, (float)(1 / scale), ranks);
-        for (npy_intp i = 0; i < some; i++) {
-            double value;
-            int32_t rank = is_usual ? ranks[i] : -1;
-            if (rank >= 0)
-                count_rank(rank);
-            else if (!isfinite(numbers[i]))
-                special->missing++;
-            else if (numbers[i] == 0)
-                count(zero, special);
-            else if ((rank = exact_rank(numbers[i], center, scale)) >= 0)
-                count_rank(rank);
-            else if (shortest(numbers[i], &value) || shortest_of_any(numbers[i], &value))
-                count(prefix_of(value, center, scale), special);
-            else
-                unclear[left++] = numbers[i];
+        for (npy_intp i = 0; i < some; i += 4) { /* with one question for four of them */
+            const int32_t *four = ranks + i;
+            if (some - i >= 4 && (four[0] | four[1] | four[2] | four[3]) >= 0) {
+                count_rank(four[0]);
+                count_rank(four[1]);
+                count_rank(four[2]);
+                count_rank(four[3]);
+                continue;
+            }
+            for (npy_intp k = i; k < some && k < i + 4; k++) {
+                if (ranks[k] >= 0)
+                    count_rank(ranks[k]);
+                else if (count_number(numbers[k], center, scale, special))
+                    unclear[left++] = numbers[k];
+            }
         }
     }
     return left;
@@ -198,25 +217,35 @@ static PyObject *
 taken_away(PyObject *pair)
 {
     Py_ssize_t found = 0;
-    for (int word = 0; word < BUCKETS / 64; word++)
-        found += __builtin_popcountll(taken[word]);
-    int64_t *parts[2] = {NULL, NULL};
+    for (int block = 0; block < BUCKETS / BLOCK; block++)
+        for (int rank = block * BLOCK; is_used[block] && rank < (block + 1) * BLOCK; rank++)
+            found += rows_of[rank] != 0;
+    int64_t *ranks = NULL, *rows = NULL;
     for (int part = 0; pair != NULL && part < 2; part++) {
         PyObject *bytes = PyBytes_FromStringAndSize(NULL, found * (Py_ssize_t)sizeof(int64_t));
-        parts[part] = bytes == NULL ? NULL : (int64_t *)PyBytes_AsString(bytes);
+        *(part ? &rows : &ranks) = bytes == NULL ? NULL : (int64_t *)PyBytes_AsString(bytes);
         if (bytes == NULL || PyTuple_SetItem(pair, part, bytes) < 0)
             Py_CLEAR(pair);
     }
-    found = 0;
-    for (int word = 0; word < BUCKETS / 64; word++)
-        for (; taken[word]; taken[word] &= taken[word] - 1, found++) {
-            int rank = word * 64 + __builtin_ctzll(taken[word]);
-            if (pair != NULL) {
-                parts[0][found] = rank;
-                parts[1][found] = rows_of[rank];
-            }
-            rows_of[rank] = 0;
+    for (int block = 0; block < BUCKETS / BLOCK; block++) {
+        if (!is_used[block])
+            continue;
+        int64_t some[2][BLOCK + 1];
+        size_t count = 0;
+        for (int rank = block * BLOCK; rank < (block + 1) * BLOCK; rank++) { /* without a jump that cannot be foreseen */
+            some[0][count] = rank;
+            some[1][count] = rows_of[rank];
+            count += rows_of[rank] != 0;
         }
+        if (pair != NULL) {
+            memcpy(ranks, some[0], count * sizeof *ranks);
+            memcpy(rows, some[1], count * sizeof *rows);
+            ranks += count;
+            rows += count;
+        }
+        memset(rows_of + block * BLOCK, 0, BLOCK * sizeof *rows_of);
+        is_used[block] = 0;
+    }
     return pair;
 }
 

@@ -18,9 +18,10 @@ def pack(numbers: NDArray[np.int64], *, quickly: bool = False) -> str:
     quickly: half as long again, in a tenth of the time.
     """
     whole = np.ascontiguousarray(numbers, dtype="<i8").ravel()
-    planes, used = whole.view(np.uint8), (int(np.bitwise_or.reduce(whole.view("<u8"))).bit_length() + 7) // 8
-    body = b"".join([*(planes[place::8].tobytes() for place in range(used)), bytes((8 - used) * whole.size)])
-    return pybase64.b64encode(isal_zlib.compress(body, 0) if quickly else zlib.compress(body)).decode()
+    used = (int(whole.view("<u8").max(initial=0)).bit_length() + 7) // 8
+    planes = np.zeros((8, whole.size), dtype=np.uint8)
+    planes[:used] = whole.view(np.uint8).reshape(-1, 8)[:, :used].T
+    return pybase64.b64encode_as_string(isal_zlib.compress(planes.data, 0) if quickly else zlib.compress(planes.data))
 
 
 def unpack(text: str, limit: int) -> NDArray[np.int64]:
