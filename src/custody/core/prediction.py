@@ -12,7 +12,8 @@ from custody.core.refs import DeploymentKey, ModelRef
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as in ULID
 _UNIQUE = re.compile(rf"[0-7][{ALPHABET}]{{25}}")
-CAPTURE_VERSION, SAMPLED_VERSION, BYTES_VERSION = 6, 7, 8  # of lines; 7 where rows are sampled, 8 with bytes behind it
+CAPTURE_VERSION, SAMPLED_VERSION = 6, 7  # of lines; 7 where rows are sampled
+BYTES_VERSIONS = {8: CAPTURE_VERSION, 9: SAMPLED_VERSION}  # with bytes behind it, and what they are else
 
 
 def unique_at(at_ms: int, random: bytes) -> str:

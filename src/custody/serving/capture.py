@@ -1,11 +1,11 @@
-"""The record of answered requests: JSON lines, shipped in batches (format version 6; 7 where rows are sampled, 8 with bytes behind it).
+"""The record of answered requests: JSON lines, shipped in batches (format version 6; 7 where rows are sampled; 8, 9 with bytes behind it).
 
 A line holds requests that one target answered: a column of inputs has the rows of all of them, scores and decisions have a list for
 each. A column is a list of values; one of floats is their bytes, little-endian, in base 64 behind their type: `f4:AACAPw==`, where NaN
-is missing. Version 7 has some of the rows, with their chance and their places. Version 8 is 6 with the bytes of each column behind the
-line, and not in it: `f4:1920` says how many, and where they end the next line begins; it is read as version 6. In versions 4 and 5, which are else the same, they were
-answered at the same moment. Versions 1 to 3 had a line for each request, in version 1 with lists only, null for a missing number; 3 was
-what 5 was later.
+is missing. Version 7 has some of the rows, with their chance and their places. Versions 8 and 9 are 6 and 7 with the bytes of each
+column behind the line, and not in it: `f4:1920` says how many, and where they end the next line begins; they are read as 6 and 7. In
+versions 4 and 5, which are else the same, requests were answered at the same moment. Versions 1 to 3 had a line for each request, in
+version 1 with lists only, null for a missing number; 3 was what 5 was later.
 """
 
 import re
@@ -26,7 +26,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from custody.core.errors import InvalidInput
-from custody.core.prediction import BYTES_VERSION, CAPTURE_VERSION, SAMPLED_VERSION, PredictionId
+from custody.core.prediction import BYTES_VERSIONS, CAPTURE_VERSION, SAMPLED_VERSION, PredictionId
 from custody.core.refs import DeploymentKey
 
 Column = Sequence[Any] | NDArray[Any]  # n values; a value is a list where the signature's rows are wider than one; or [n, 1]
@@ -158,7 +158,8 @@ class _Raw(_Answered, tag=CAPTURE_VERSION, kw_only=True):
 
 _decoder = msgspec.json.Decoder(_Line | _Packed | _Sampled | _AtOnce | _KeptAtOnce | _Together | Kept)
 _flat_decoder = msgspec.json.Decoder(_Raw)
-_HEAD, _KEPT_HEAD, _BYTES_HEAD = (b'{"v":%d,' % version for version in (CAPTURE_VERSION, SAMPLED_VERSION, BYTES_VERSION))
+_HEAD = b'{"v":%d,' % CAPTURE_VERSION
+_AS_BYTES = {b'{"v":%d,' % version: b'{"v":%d,' % as_text for version, as_text in BYTES_VERSIONS.items()}
 _WHOLE_NUMBERS = {kind: np.dtype(f"<{kind}") for kind in ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")}
 
 
@@ -233,10 +234,7 @@ def line_of_one(
 
 
 class Lists(NamedTuple):
-    """What requests have one each of, as JSON, but for the brackets. events, keys, ofs: None if none of them said anything.
-
-    places: of the rows in their requests; nothing where all rows of them are there.
-    """
+    """What requests have one each of, as JSON, but for the brackets. events, keys, ofs: None if none of them said anything."""
 
     uniques: bytes
     scores: bytes
@@ -246,22 +244,19 @@ class Lists(NamedTuple):
     ofs: bytes | None
     latencies_us: bytes
     laters_ms: bytes
-    places: bytes = b""
 
 
-def line_of_columns(
-    head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]], share: float = 1.0
-) -> list[bytes]:
+def line_of_columns(head: bytes, at_ms: int, lists: Lists, columns: Iterable[tuple[bytes, str, bytes]]) -> list[bytes]:
     """Write a line as `line_after` does, of requests whose columns are joined already; in parts, since long ones cost when they are copied.
 
     columns: what stands before a column, as `"name":`; the type of its numbers, a code of `struct`, and their bytes, or `s` and texts
-    as JSON with a comma behind each. share: the chance with which these rows were kept, where `lists` has their places.
+    as JSON with a comma behind each.
     """
     said = _SAID_NOTHING
     if lists.events is not None and lists.keys is not None and lists.ofs is not None:
         said = b'"event":%b,"keys":%b,"of":%b' % (_listed(lists.events), _listed(lists.keys), _listed(lists.ofs))
     parts = [
-        _KEPT_HEAD if lists.places else _HEAD,
+        _HEAD,
         head.partition(b",")[2],
         b'"at":%d,"later":%b,"unique":[' % (at_ms, _listed(lists.laters_ms, b"0,")),
         lists.uniques,
@@ -279,10 +274,7 @@ def line_of_columns(
         else:
             parts += name, orjson.dumps(np.frombuffer(data, code), option=_NUMPY), b","
     parts[-1] = parts[-1][:-1]
-    parts += b'},"score":[', lists.scores, b'],"decision":[', lists.decisions, b"]"
-    if lists.places:
-        parts.append(b',"share":%b,"rows":[%b]' % (orjson.dumps(share), lists.places))
-    parts.append(b"}\n")
+    parts += b'},"score":[', lists.scores, b'],"decision":[', lists.decisions, b"]}\n"
     return parts
 
 
@@ -403,7 +395,7 @@ def read_lines(lines: Callable[[], Sequence[bytes]]) -> list[list[Capture]]:
 
 
 def unpacked(body: bytes) -> list[bytes]:
-    """Return the lines of a batch, none of version 8; ValueError or zlib.error if it is not one whole stream of them."""
+    """Return the lines of a batch, none with bytes behind it; ValueError or zlib.error if it is not one whole stream of them."""
     if is_packed(body):
         unpacker = zlib.decompressobj(wbits=31)
         body = unpacker.decompress(body, _MOST_BYTES)
@@ -411,7 +403,7 @@ def unpacked(body: bytes) -> list[bytes]:
             raise ValueError("the compressed stream is cut, too long, or followed by something else")
     if not body:
         raise ValueError("nothing stands in it")
-    if _BYTES_HEAD in body:
+    if any(head in body for head in _AS_BYTES):
         return [*_with_their_bytes(body)]
     lines = body.split(b"\n")
     if lines.pop():
@@ -420,14 +412,14 @@ def unpacked(body: bytes) -> list[bytes]:
 
 
 def _with_their_bytes(body: bytes) -> Iterator[bytes]:
-    """Return lines, those of version 8 as version 6 has them."""
+    """Return lines, those of versions 8 and 9 as 6 and 7 have them."""
     at = 0
     while at < len(body):
         end = body.find(b"\n", at)
         if end < 0:
             raise ValueError("the last line is torn")
         line, at = body[at:end], end + 1
-        if line.startswith(_BYTES_HEAD):
+        if head := _AS_BYTES.get(line[: len(_HEAD)]):
             before, begin, rest = line.partition(b',"inputs":{')  # in a text there is a backslash before each quotation mark
             sizes, behind, rest = rest.partition(b'},"score":[')
             columns = []
@@ -436,7 +428,7 @@ def _with_their_bytes(body: bytes) -> Iterator[bytes]:
                 end = at + int(size)
                 columns.append(_name(name) + _column_of(kind, body[at:end], int(size)))
                 at = end
-            line = b"".join((_HEAD, before[len(_BYTES_HEAD) :], begin, b",".join(columns), behind, rest))
+            line = b"".join((head, before[len(head) :], begin, b",".join(columns), behind, rest))
         yield line
 
 

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inference_world import World, numeric, numeric_body
 from test_inference_captures import answered_until_killed, shadow_arm
+from test_inference_manifest import until
 
 from custody.adapters.blobs.folder import FolderObjects
 from custody.core.digest import Digest
@@ -288,8 +289,12 @@ def test_where_very_many_answer_those_that_keep_all_rows_go_by_the_spool_for_a_w
     async def main() -> None:
         for number in range(101):
             process.answer(f"tenant{number}", number)
-        assert await process.batches.ship() == 101
-        process.answer("tenant0", 101)
+        store.hang = threading.Event()
+        shipping = asyncio.create_task(process.batches.ship())
+        await asyncio.to_thread(until, lambda: process.pair.is_crowded)
+        process.answer("tenant0", 101)  # already while the first ones are stored
+        store.hang.set()
+        assert await shipping == 101
         process.answer("half", 102, is_sampled=True)
         assert await process.batches.ship() == 1
         assert process.counted() == (1020, 0)

@@ -218,15 +218,18 @@ BYTES_8 = np.array([30.5, np.nan, 18], "<f4").tobytes() + np.array([10, 0, 2570]
 def with_inputs(version: int, inputs: bytes, behind: bytes = b"") -> bytes:
     """Return the golden line with other inputs, as another version, and what stands behind it."""
     before, rest = golden(6).split(b'"inputs":')
-    return before.replace(b'"v":6', b'"v":%d' % version) + b'"inputs":' + inputs + rest[rest.index(b',"score"') :] + behind
+    end = b',"share":0.25,"rows":[[3,5],[0]]}\n' if version in {7, 9} else b"}\n"
+    return b'{"v":%d%b"inputs":%b%b%b%b' % (version, before[6:], inputs, rest[rest.index(b',"score"') : -2], end, behind)
 
 
-def test_lines_of_version_8_have_the_bytes_of_their_columns_behind_them() -> None:
-    plain = with_inputs(6, b'{"age":[30.5,null,18.0],"wide":[10,0,2570],"paid":[true,false,true]}')
-    bare = with_inputs(8, INPUTS_8, BYTES_8)
+@pytest.mark.parametrize(("version", "as_text"), [(8, 6), (9, 7)])
+def test_lines_of_versions_8_and_9_have_the_bytes_of_their_columns_behind_them(version: int, as_text: int) -> None:
+    plain = with_inputs(as_text, b'{"age":[30.5,null,18.0],"wide":[10,0,2570],"paid":[true,false,true]}')
+    bare = with_inputs(version, INPUTS_8, BYTES_8)
     assert b"\n" in BYTES_8
     first, second = read_batch(bare)
     assert [first, second] == read_batch(plain)
+    assert (first.share, first.places, second.places) == ((0.25, (3, 5), (0,)) if version == 9 else (1.0, None, None))
     for packed_or_not in (bytes, write_batch):
         assert read_batch(packed_or_not(bare + golden(6) + bare + plain)) == [
             first,

@@ -26,9 +26,11 @@ enum { TEXTS_AS_JSON = 's' }; /* an input's type, beside the codes of struct */
 
 #define BASIS 0xcbf29ce484222325 /* of FNV-1a */
 
-enum { LINE_VERSION = 8, FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
+enum { LINE_VERSION = 8, KEPT_VERSION = 9, FORMAT = 3, END_AT = 32, GENERATION_AT = 40, FIRST = 64, MOST_COLUMNS = 64, MOST_AXES = 8 };
 
 enum { ENOUGH = 128 * 1024, DAY_MS = 24 * 60 * 60 * 1000 }; /* bytes of a line: a longer one would not be read in one piece */
+
+#define NO_ROOM "there is no room for its lines"
 
 enum { SOME = 1024 * 1024 }; /* bytes that are sampled at once, in less than a millisecond */
 
@@ -583,15 +585,6 @@ end_lists(const Line *line)
     return 0;
 }
 
-/* Begin a line whose columns have so many bytes. Returns -1 with an error. */
-static int
-begin(Line *line, uint32_t count, const Py_ssize_t *sizes)
-{
-    begin_lists(line);
-    line->columns = room_for(count, sizes, line->at);
-    return line->columns == NULL ? -1 : 0;
-}
-
 static void
 append_number(Text *text, long long number)
 {
@@ -642,8 +635,8 @@ join_columns(Line *line, const Read *read)
     }
 }
 
-/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, ofs, latencies, later, columns, places) of a line, whose columns
- * are given away; events, keys and ofs are None if nobody said any, and places are empty where all rows are there. */
+/* Return (at_ms, what, rows, uniques, scores, decisions, events, keys, ofs, latencies, later, columns) of a line, whose columns are
+ * given away; events, keys and ofs are None if nobody said any. */
 static PyObject *
 line_told(Line *line, const Read *one, int64_t at_ms)
 {
@@ -655,13 +648,12 @@ line_told(Line *line, const Read *one, int64_t at_ms)
     int said = one->said == PIECES;
     PyObject *columns = line->columns;
     line->columns = NULL;
-    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#y#Ny#", (long long)at_ms, one->what, (Py_ssize_t)one->frame.what, line->rows,
+    return Py_BuildValue("Ly#Ly#y#y#y#y#y#y#y#N", (long long)at_ms, one->what, (Py_ssize_t)one->frame.what, line->rows,
                          texts[UNIQUE].bytes, texts[UNIQUE].size, texts[SCORE].bytes, texts[SCORE].size, texts[DECISION].bytes,
                          texts[DECISION].size, said ? texts[EVENT].bytes : NULL, texts[EVENT].size,
                          said ? texts[KEYS].bytes : NULL, texts[KEYS].size,
                          said ? texts[OF].bytes : NULL, texts[OF].size,
-                         texts[LATENCIES].bytes, texts[LATENCIES].size, texts[LATER].bytes, texts[LATER].size, columns,
-                         texts[PLACES].bytes ? texts[PLACES].bytes : "", texts[PLACES].size);
+                         texts[LATENCIES].bytes, texts[LATENCIES].size, texts[LATER].bytes, texts[LATER].size, columns);
 }
 
 static const Held *
@@ -680,19 +672,27 @@ add_up(const Held *frames, const Held *first, Py_ssize_t *sizes)
             sizes[column] += size_of(&held->read, column);
 }
 
+/* Begin a line with all rows of its frames, but for its columns; find how many bytes those have. */
+static void
+join_all_lists(Line *line, const Held *frames, const Held *first, Py_ssize_t *sizes)
+{
+    begin_lists(line);
+    add_up(frames, first, sizes);
+    for (const Held *held = first; held != NULL; held = next_of(frames, held))
+        join_lists(line, held, first->at_ms);
+}
+
 /* Return the line that begins with a frame, see `line_told`. */
 static PyObject *
 told(Line *line, const Held *frames, const Held *first)
 {
     Py_ssize_t sizes[MOST_COLUMNS];
-    add_up(frames, first, sizes);
-    if (begin(line, first->read.frame.columns, sizes) < 0)
+    join_all_lists(line, frames, first, sizes);
+    line->columns = room_for(first->read.frame.columns, sizes, line->at);
+    if (line->columns == NULL)
         return NULL;
-    for (const Held *held = first; held != NULL; held = next_of(frames, held)) {
-        join_lists(line, held, first->at_ms);
+    for (const Held *held = first; held != NULL; held = next_of(frames, held))
         join_columns(line, &held->read);
-    }
-    line->texts[PLACES].size = 0; /* all of them */
     return line_told(line, &first->read, first->at_ms);
 }
 
@@ -720,18 +720,12 @@ kind_of(char type)
     return NULL;
 }
 
-/* Write the line that begins with a frame as version 8 has it, see capture.py: it is followed by the bytes of its columns. Returns -1
- * with an error. */
+/* Write a line whose lists are complete as version 8 has it, or 9 where a share of the rows is kept, see capture.py: it is followed by the
+ * bytes of its columns, for which there is room then. one: its first frame. Returns -1 with an error. */
 static int
-put_line(Pen *pen, Line *line, const Held *frames, const Held *first)
+put_line(Pen *pen, Line *line, const Read *one, int64_t at_ms, const Py_ssize_t *sizes, double share)
 {
-    const Read *one = &first->read;
     const Text *texts = line->texts;
-    Py_ssize_t sizes[MOST_COLUMNS];
-    add_up(frames, first, sizes);
-    begin_lists(line);
-    for (const Held *held = first; held != NULL; held = next_of(frames, held))
-        join_lists(line, held, first->at_ms);
     if (end_lists(line) < 0)
         return -1;
     const char *at = one->what, *end = at + one->frame.what, *zero = NULL; /* behind its place comes its head, then its columns */
@@ -756,10 +750,10 @@ put_line(Pen *pen, Line *line, const Held *frames, const Held *first)
         }
         const char *comma = memchr(at, ',', (size_t)(zero - at)); /* behind the version of other lines */
         put_literal(pen, "{\"v\":");
-        put_digits(pen, LINE_VERSION);
+        put_digits(pen, share < 1 ? KEPT_VERSION : LINE_VERSION);
         put(pen, comma == NULL ? zero : comma, comma == NULL ? 0 : zero - comma);
         put_literal(pen, "\"at\":");
-        put_digits(pen, first->at_ms);
+        put_digits(pen, at_ms);
         put_list(pen, ",\"later\":", &texts[LATER], "0,");
         put_list(pen, ",\"unique\":", &texts[UNIQUE], "");
         put_list(pen, ",\"us\":", &texts[LATENCIES], "");
@@ -770,17 +764,24 @@ put_line(Pen *pen, Line *line, const Held *frames, const Held *first)
     }
     put_list(pen, "},\"score\":", &texts[SCORE], "");
     put_list(pen, ",\"decision\":", &texts[DECISION], "");
+    if (share < 1) {
+        char *written = PyOS_double_to_string(share, 'r', 0, 0, NULL);
+        if (written == NULL)
+            return -1;
+        put_literal(pen, ",\"share\":");
+        put_literal(pen, written);
+        put_list(pen, ",\"rows\":", &texts[PLACES], "");
+        PyMem_Free(written);
+    }
     put_literal(pen, "}\n");
     for (uint32_t i = 0; i < one->frame.columns && pen->at != NULL; i++) {
         line->at[i] = pen->at;
         pen->at = pen->end - pen->at < sizes[i] ? NULL : pen->at + sizes[i];
     }
     if (pen->at == NULL) {
-        PyErr_SetString(PyExc_ValueError, "there is no room for its lines");
+        PyErr_SetString(PyExc_ValueError, NO_ROOM);
         return -1;
     }
-    for (const Held *held = first; held != NULL; held = next_of(frames, held))
-        join_columns(line, &held->read);
     return 0;
 }
 
@@ -792,11 +793,10 @@ typedef struct {
     int item[MOST_COLUMNS];         /* bytes of one of its values */
     long long kept, gone, counted;  /* rows; counted: of those that are gone, as far as they were joined */
     int64_t at[2], event[2];        /* of the requests that rows are gone of, the first and the last */
-    double *scores;                 /* of the rows that are gone, and what was decided */
-    uint8_t *decisions;
-    Py_ssize_t *rows; /* of a frame: where those that are gone begin */
-    PyObject *columns;
+    Py_ssize_t *rows;               /* of a frame: where those that are gone begin */
+    double *scores;                 /* of all rows that are gone; and behind it their columns, and what was decided */
     char *to[MOST_COLUMNS];
+    uint8_t *decisions;
 } Part;
 
 static uint8_t value_of[256]; /* of Crockford's letters, see prediction.py */
@@ -992,10 +992,13 @@ share_out(const Read *read, int piece, const uint8_t *stay, Text *kept, const Pa
     return at == end ? 0 : -1;
 }
 
-/* Add the rows of a frame that stay to a line. Returns -1 if it is damaged. */
+/* Add the rows of a frame that stay to the lists of its line. Returns -1 if it is damaged. */
 static int
-join_kept(Line *line, const Held *held, int64_t at_ms, const uint8_t *stay, long long kept, Part *part)
+join_kept(Line *line, const Held *held, int64_t at_ms, const uint8_t *stay, const Part *part)
 {
+    long long kept = 0;
+    for (uint32_t row = 0; row < held->read.frame.rows; row++)
+        kept += stay[row];
     const Read *read = &held->read;
     static Text nothing; /* is appended to only where rows stay */
     Text *texts = kept ? line->texts : NULL;
@@ -1021,6 +1024,13 @@ join_kept(Line *line, const Held *held, int64_t at_ms, const uint8_t *stay, long
             is_first = 0;
         }
     append(&texts[PLACES], "]", 1);
+    return 0;
+}
+
+/* Add the rows of a frame that stay to the columns of its line. */
+static void
+join_kept_columns(Line *line, const Read *read, const uint8_t *stay, const Part *part)
+{
     const char *data = read->data;
     for (uint32_t i = 0; i < read->frame.columns; i++) {
         for (uint32_t row = 0; row < read->frame.rows; row++)
@@ -1030,7 +1040,6 @@ join_kept(Line *line, const Held *held, int64_t at_ms, const uint8_t *stay, long
             }
         data += size_of(read, i);
     }
-    return 0;
 }
 
 /* Put a value of each of some rows behind each other. rows: where they begin, in bytes. */
@@ -1082,8 +1091,6 @@ static void
 free_part(Part *part)
 {
     PyMem_Free(part->stay);
-    PyMem_Free(part->scores);
-    PyMem_Free(part->decisions);
     PyMem_Free(part->rows);
 }
 
@@ -1101,10 +1108,8 @@ prepare(Part *part, const Held *frames, const Held *first)
     }
     free_part(part);
     part->stay = PyMem_Malloc((size_t)rows + 1);
-    part->scores = PyMem_Malloc((size_t)rows * sizeof *part->scores + 1);
-    part->decisions = PyMem_Malloc((size_t)rows + 1);
     part->rows = PyMem_Malloc((size_t)most * sizeof *part->rows + 1);
-    if (part->stay == NULL || part->scores == NULL || part->decisions == NULL || part->rows == NULL) {
+    if (part->stay == NULL || part->rows == NULL) {
         PyErr_NoMemory();
         return -1;
     }
@@ -1121,57 +1126,83 @@ prepare(Part *part, const Held *frames, const Held *first)
     return kept < 0 ? -1 : 0;
 }
 
-/* Return (what, line or None, rest or None) of the line that begins with a frame: with the rows that stay, see `line_told`; rest is what
- * the others had: (rows, first and last at_ms, first and last event, scores, decisions, columns), all but the times as bytes. If all of
- * them stay, the line is written in `room`, and told by (rows, where it begins, where it ends). */
+/* Take room at the end of what is free for what the rows that are gone had. Returns -1 with an error if there is none. */
+static int
+take_room(Part *part, uint32_t columns, Pen *pen)
+{
+    Py_ssize_t size = part->gone * (Py_ssize_t)(sizeof *part->scores + sizeof *part->decisions);
+    for (uint32_t i = 0; i < columns; i++)
+        size += part->gone * part->width[i];
+    size = (size + 7) & ~7;
+    if (pen->at == NULL || pen->end - pen->at < size) {
+        PyErr_SetString(PyExc_ValueError, NO_ROOM);
+        return -1;
+    }
+    pen->end -= size;
+    part->scores = (double *)pen->end;
+    char *at = pen->end + part->gone * (Py_ssize_t)sizeof *part->scores;
+    for (uint32_t i = 0; i < columns; i++) {
+        part->to[i] = at;
+        at += part->gone * part->width[i];
+    }
+    part->decisions = (uint8_t *)at;
+    return 0;
+}
+
+/* As `join_all_lists`, with the rows that stay; what the others had goes to `part`. Returns -1 with an error. */
+static int
+join_kept_lists(Line *line, Part *part, const Held *frames, const Held *first, Pen *pen, Py_ssize_t *sizes)
+{
+    begin_lists(line);
+    if (prepare(part, frames, first) < 0 || take_room(part, first->read.frame.columns, pen) < 0)
+        return -1;
+    const uint8_t *stay = part->stay;
+    for (const Held *held = first; held != NULL; held = next_of(frames, held)) {
+        if (join_kept(line, held, first->at_ms, stay, part) < 0) {
+            PyErr_SetString(PyExc_ValueError, "its rows cannot be sampled");
+            return -1;
+        }
+        join_gone(part, held, stay);
+        stay += held->read.frame.rows;
+    }
+    for (uint32_t i = 0; i < first->read.frame.columns; i++)
+        sizes[i] = part->kept * part->width[i];
+    return 0;
+}
+
+/* Write the line that begins with a frame into the room, with the rows that stay. Returns (what, line or None, rest or None): of the line how
+ * many rows it has, where it begins and where it ends, and of the other rows (rows, first and last at_ms, first and last event, where they
+ * begin): scores, columns and decisions. */
 static PyObject *
 parted(Line *line, Part *part, const Held *frames, const Held *first, Pen *pen, const char *room)
 {
     const Read *one = &first->read;
     Py_ssize_t sizes[MOST_COLUMNS];
-    if (part->share >= 1) {
-        const char *from = pen->at;
-        if (put_line(pen, line, frames, first) < 0)
-            return NULL;
-        return Py_BuildValue("y#(Lnn)O", one->what, (Py_ssize_t)one->frame.what, line->rows, (Py_ssize_t)(from - room),
-                             (Py_ssize_t)(pen->at - room), Py_None);
-    }
-    if (prepare(part, frames, first) < 0)
+    int are_all = part->share >= 1;
+    if (are_all)
+        join_all_lists(line, frames, first, sizes);
+    else if (join_kept_lists(line, part, frames, first, pen, sizes) < 0)
         return NULL;
-    for (uint32_t i = 0; i < one->frame.columns; i++)
-        sizes[i] = part->kept * part->width[i];
-    if (begin(line, one->frame.columns, sizes) < 0)
-        return NULL;
-    for (uint32_t i = 0; i < one->frame.columns; i++)
-        sizes[i] = part->gone * part->width[i];
-    part->columns = room_for(one->frame.columns, sizes, part->to);
+    const char *from = pen->at;
     const uint8_t *stay = part->stay;
-    int failed = part->columns == NULL;
-    for (const Held *held = first; held != NULL && !failed; held = next_of(frames, held)) {
-        long long kept = 0;
-        for (uint32_t row = 0; row < held->read.frame.rows; row++)
-            kept += stay[row];
-        failed = join_kept(line, held, first->at_ms, stay, kept, part) < 0;
-        join_gone(part, held, stay);
-        stay += held->read.frame.rows;
-        if (failed)
-            PyErr_SetString(PyExc_ValueError, "its rows cannot be sampled");
+    if (line->rows && put_line(pen, line, one, first->at_ms, sizes, part->share) < 0)
+        return NULL;
+    for (const Held *held = line->rows ? first : NULL; held != NULL; held = next_of(frames, held)) {
+        if (are_all)
+            join_columns(line, &held->read);
+        else {
+            join_kept_columns(line, &held->read, stay, part);
+            stay += held->read.frame.rows;
+        }
     }
-    PyObject *kept = NULL, *gone = NULL, *parts = NULL;
-    if (!failed)
-        kept = part->kept ? line_told(line, one, first->at_ms) : Py_NewRef(Py_None);
-    if (kept != NULL)
-        gone = part->gone ? Py_BuildValue("LLLLLy#y#O", part->gone, (long long)part->at[0], (long long)part->at[1],
-                                          (long long)part->event[0], (long long)part->event[1], (char *)part->scores,
-                                          (Py_ssize_t)(part->gone * (long long)sizeof(double)), (char *)part->decisions,
-                                          (Py_ssize_t)part->gone, part->columns)
-                          : Py_NewRef(Py_None);
-    if (gone != NULL)
-        parts = Py_BuildValue("y#OO", one->what, (Py_ssize_t)one->frame.what, kept, gone);
+    PyObject *kept = line->rows ? Py_BuildValue("Lnn", line->rows, (Py_ssize_t)(from - room), (Py_ssize_t)(pen->at - room)) : Py_NewRef(Py_None);
+    PyObject *gone = are_all || !part->gone
+                         ? Py_NewRef(Py_None)
+                         : Py_BuildValue("LLLLLn", part->gone, (long long)part->at[0], (long long)part->at[1], (long long)part->event[0],
+                                         (long long)part->event[1], (Py_ssize_t)((const char *)part->scores - room));
+    PyObject *parts = kept == NULL || gone == NULL ? NULL : Py_BuildValue("y#OO", one->what, (Py_ssize_t)one->frame.what, kept, gone);
     Py_XDECREF(kept);
     Py_XDECREF(gone);
-    Py_CLEAR(line->columns);
-    Py_CLEAR(part->columns);
     return parts;
 }
 
@@ -1291,8 +1322,8 @@ sampled(PyObject *Py_UNUSED(module), PyObject *args)
     Py_buffer view, room;
     unsigned long long generation;
     PyObject *share_of;
-    Py_ssize_t begin;
-    if (!PyArg_ParseTuple(args, "y*KOw*n", &view, &generation, &share_of, &room, &begin))
+    Py_ssize_t free_from, free_to;
+    if (!PyArg_ParseTuple(args, "y*KOw*nn", &view, &generation, &share_of, &room, &free_from, &free_to))
         return NULL;
     const char *at = view.buf, *end = at + view.len;
     Batch batch;
@@ -1303,12 +1334,15 @@ sampled(PyObject *Py_UNUSED(module), PyObject *args)
     if (at == view.buf)
         at = end; /* which is found to be damaged, where there is anything */
     char *base = room.buf;
-    Pen pen = {begin < 0 || begin > room.len ? base + room.len : base + begin, base + room.len};
+    int is_free = 0 <= free_from && free_from <= free_to && free_to <= room.len;
+    Pen pen = {is_free ? base + free_from : base, is_free ? base + free_to : base};
     PyObject *found = read_lines(view.buf, at, generation, share_of, &pen, base);
-    Py_ssize_t used = at - (const char *)view.buf, written = found == NULL ? 0 : pen.at - base;
+    Py_ssize_t used = at - (const char *)view.buf;
+    free_from = found == NULL ? 0 : pen.at - base;
+    free_to = pen.end - base;
     PyBuffer_Release(&view);
     PyBuffer_Release(&room);
-    return found == NULL ? NULL : Py_BuildValue("nnN", used, written, found);
+    return found == NULL ? NULL : Py_BuildValue("nnnN", used, free_from, free_to, found);
 }
 
 #define METHOD(function) ((PyCFunction)(void (*)(void))(function))
@@ -1354,7 +1388,7 @@ execute(PyObject *module)
 static PyMethodDef functions[] = {
     {"lines", lines, METH_VARARGS, "Return what stands in batches of a generation by line: when it was recorded, the target, rows, and its lists."},
     {"sampled", sampled, METH_VARARGS,
-     "Return how much of some batches was read, where in the room the next line goes, and by line what is kept of it, and of the rows that are not what is counted."},
+     "Return how much of some batches was read, where what is still free of the room begins and ends, and by line what is kept of it, and of the rows that are not what is counted."},
     {NULL, NULL, 0, NULL},
 };
 

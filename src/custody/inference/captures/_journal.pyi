@@ -37,12 +37,11 @@ _Line: TypeAlias = tuple[
     bytes,
     bytes,
     tuple[bytes, ...],
-    bytes,
 ]
-_Whole: TypeAlias = tuple[int, int, int]
-_Rest: TypeAlias = tuple[int, int, int, int, int, bytes, bytes, tuple[bytes, ...]]
+_Written: TypeAlias = tuple[int, int, int]
+_Rest: TypeAlias = tuple[int, int, int, int, int, int]
 
 def lines(batches: Buffer, generation: int, /) -> list[_Line]: ...
 def sampled(
-    batches: Buffer, generation: int, share_of: Callable[[bytes], float], room: Buffer, begin: int, /
-) -> tuple[int, int, list[tuple[bytes, _Line | _Whole | None, _Rest | None]]]: ...
+    batches: Buffer, generation: int, share_of: Callable[[bytes], float], room: Buffer, free_from: int, free_to: int, /
+) -> tuple[int, int, int, list[tuple[bytes, _Written | None, _Rest | None]]]: ...

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from custody.core.errors import Unavailable
 from custody.core.objects import Objects
 from custody.inference.captures.journal import Target
-from custody.inference.captures.pair import BatchJournal, Pair, Whole, room_for
+from custody.inference.captures.pair import BatchJournal, Pair, room_for
 from custody.inference.captures.record import Recorder
 from custody.inference.metrics import Metrics
 from custody.serving import CaptureMode
@@ -113,7 +113,9 @@ class BatchShipper:
 
         try:
             room, self._room = self._room or room_for(journal), None
-            for number, (place, (size, lines)) in enumerate(_batches(journal, rule_of, room).items()):
+            batches = _batches(journal, rule_of, room)
+            self._pair.is_crowded |= len(batches) > _BATCHES_A_SECOND  # or there are as many again while they are stored
+            for number, (place, (size, lines)) in enumerate(batches.items()):
                 if place in wrong:
                     continue
                 try:
@@ -144,16 +146,13 @@ def _batches(journal: BatchJournal, rule_of: RuleOf, room: mmap) -> dict[str, tu
     counted: dict[tuple[Target, int], Counted] = {}
     for target, line, gone in journal.sampled(share_of, room):
         own = parts.setdefault(target.place, [])
-        if isinstance(line, Whole):
+        if line is not None:
             rows[target.place] += line.rows
             begin = line.begin
             if own and isinstance(last := own[-1], slice) and last.stop == begin:  # they are one piece
                 own.pop()
                 begin = last.start
             own.append(slice(begin, line.end))
-        elif line is not None:
-            rows[target.place] += line.rows
-            own += line.parts
         if gone is not None and (rule := rules[target]) is not None:
             rows[target.place] += gone.rows
             day = target, gone.at[0] // _DAY_MS

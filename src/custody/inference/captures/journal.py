@@ -210,12 +210,12 @@ def _lines(safe: memoryview) -> list[Line]:
     return [line_of_parts(*line) for line in lines(safe[FIRST:], generation)]
 
 
-def line_of_parts(at_ms: int, what: bytes, rows: int, *lists_and_columns: Any, share: float = 1.0) -> Line:
-    """Return a line from what `_journal.c` tells of it; share: the chance with which its rows were kept, where it has their places."""
-    *lists, columns, places = lists_and_columns
+def line_of_parts(at_ms: int, what: bytes, rows: int, *lists_and_columns: Any) -> Line:
+    """Return a line from what `_journal.c` tells of it."""
+    *lists, columns = lists_and_columns
     target = target_of(what)
     named = [(name, code, data) for (name, code, _), data in zip(target.columns, columns, strict=True)]
-    return Line(target.place, rows, line_of_columns(target.head, at_ms, Lists(*lists)._replace(places=places), named, share))
+    return Line(target.place, rows, line_of_columns(target.head, at_ms, Lists(*lists), named))
 
 
 def _is_written_in_place(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from custody.inference.captures.journal import (
     COMPILED,
@@ -18,9 +19,7 @@ from custody.inference.captures.journal import (
     FIRST,
     NAMED,
     Journal,
-    Line,
     Target,
-    line_of_parts,
     named,
     target_of,
     why_none,
@@ -38,7 +37,7 @@ class Gone(NamedTuple):
     """Rows of one target and day that are not kept.
 
     at, event: when their requests were answered, and happened: the first and the last, ms since 1970. columns: of the inputs, `score` and
-    `decision` n values each, or of shape (n, width).
+    `decision` n values each, or of shape (n, width); arrays of floats are in the room of its lines.
     """
 
     rows: int
@@ -47,8 +46,8 @@ class Gone(NamedTuple):
     columns: Mapping[str, Column]
 
 
-class Whole(NamedTuple):
-    """A line with all rows of its requests, so many, and where it begins and ends in the room that it was written in."""
+class Written(NamedTuple):
+    """A line of so many rows, and where it begins and ends in the room that it was written in."""
 
     rows: int
     begin: int
@@ -80,42 +79,45 @@ class BatchJournal(Journal):
 
     def sampled(
         self, share_of: Callable[[Target], float], room: mmap.mmap
-    ) -> Iterator[tuple[Target, Whole | Line | None, Gone | None]]:
+    ) -> Iterator[tuple[Target, Written | None, Gone | None]]:
         """Return what is safe by target and shape: the rows that are kept as a line, and what the others had; by and by, also in a thread.
 
-        share_of: says what part of a target's rows is kept, see `point_of_row`. room: for lines of which all rows are, one behind the
-        other; twice the journal's bytes are enough. Raises ValueError where there are texts, or for what is damaged.
+        share_of: says what part of a target's rows is kept, see `point_of_row`. room: for lines, one behind the other, and from its end on for
+        what the others had; twice the journal's bytes are enough. Raises ValueError where there are texts, or for what is damaged.
         """
-        shares: dict[bytes, float] = {}
 
         def share(what: bytes) -> float:
-            shares[what] = share_of(target_of(what))
-            return shares[what]
+            return share_of(target_of(what))
 
         end, generation = END.unpack_from(self._map, END_AT)
         with memoryview(self._map) as whole, whole[FIRST:end] as batches:
-            at = written = 0
+            at, free_from, free_to = 0, 0, len(room)
             while at < len(batches):
                 with batches[at:] as left_over:
-                    used, written, found = sampled(left_over, generation, share, room, written)
+                    used, free_from, free_to, found = sampled(left_over, generation, share, room, free_from, free_to)
                 at += used
                 for what, line, gone in found:
-                    target, part = target_of(what), shares[what]
-                    told = line and (Whole(*line) if part >= 1 else line_of_parts(*line, share=part))
-                    yield target, told, gone and _gone(target, *gone)
+                    target = target_of(what)
+                    yield target, line and Written(*line), gone and _gone(target, room, *gone)
 
 
-def _gone(target: Target, rows: int, *times_and_lists: Any) -> Gone:
-    *times, scores, decisions, columns = times_and_lists
-    named = zip(target.names, target.columns, columns, strict=True)
-    found = {name: _values(data, code, width) for name, (_, code, width), data in named}
-    found |= {"score": np.frombuffer(scores), "decision": np.frombuffer(decisions, bool)}
-    return Gone(rows, (times[0], times[1]), (times[2], times[3]), found)
+def _gone(target: Target, room: mmap.mmap, rows: int, *times_and_begin: int) -> Gone:
+    *times, at = times_and_begin
+
+    def next_of(code: str, width: int = 1) -> NDArray[Any]:
+        nonlocal at
+        values = np.frombuffer(room, code, rows * width, at)
+        at += values.nbytes
+        return values
+
+    score = next_of("d")
+    named = zip(target.names, target.columns, strict=True)
+    found = {name: _values(next_of(code, width), code, width) for name, (_, code, width) in named}
+    return Gone(rows, (times[0], times[1]), (times[2], times[3]), {**found, "score": score, "decision": next_of("?")})
 
 
-def _values(data: bytes, code: str, width: int) -> Column:
+def _values(values: NDArray[Any], code: str, width: int) -> Column:
     """Return the values of a column whose places follow each other."""
-    values = np.frombuffer(data, code)
     if code not in "efd":
         found: list[Any] = values.tolist()
         return found
