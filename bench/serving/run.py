@@ -78,10 +78,12 @@ def main() -> int:
     os.sched_setaffinity(0, {session.load_core})
     began, load_before = time.time(), os.getloadavg()
     conditions: dict[str, Any] = {}
-    for number in range(session.before, session.all_rounds):
-        _round(session, jobs, number)
-        conditions = _conditions(session, time.time() - began, (load_before, os.getloadavg()))
-        _write(session, conditions)
+    # removed at the end only: ext4 without a journal makes each new file search past those that were removed in the last minutes
+    with tempfile.TemporaryDirectory(dir=HOME / "serving") as folder:
+        for number in range(session.before, session.all_rounds):
+            _round(session, jobs, number, Path(folder))
+            conditions = _conditions(session, time.time() - began, (load_before, os.getloadavg()))
+            _write(session, conditions)
     short = print_table(ROWS, session.values, session.all_rounds, session.problems, conditions)
     if given.publish:
         publish(ROOT / "docs/explanation/serving-speed.md", ROWS, session.values, session.all_rounds, conditions)
@@ -125,13 +127,13 @@ def _go_on(session: Session) -> None:
         raise SystemExit(f"The last run differs from this one in {', '.join(other)}: leave out --more to begin anew.")
 
 
-def _round(session: Session, jobs: list[Job], number: int) -> None:
+def _round(session: Session, jobs: list[Job], number: int, folder: Path) -> None:
     order = jobs[:]
     random.Random(number).shuffle(order)
     for job in order:
         print(f"round {number + 1} of {session.all_rounds}: {job.name}", end="  \r" if sys.stdout.isatty() else "\n", flush=True)
         try:
-            _raw(session, job) if job.server == RAW else _job(session, job)
+            (_raw if job.server == RAW else _job)(session, job, Path(tempfile.mkdtemp(dir=folder)))
         except Wrong as error:
             session.problems.append(str(error))
         for quantity in _quantities(job):
@@ -143,12 +145,12 @@ def _quantities(job: Job) -> list[str]:
     return [job.quantity(what) for what in (*job.cells, *(() if job.server == RAW else ("ready", "pss")))]
 
 
-def _job(session: Session, job: Job) -> None:
+def _job(session: Session, job: Job, folder: Path) -> None:
     server = SERVERS[job.server]
     store = bucket(session.port + 3, session.load_core) if job.s3 else nullcontext("")
-    with tempfile.TemporaryDirectory(dir=HOME / "serving") as folder, store as url:
+    with store as url:
         python, model = session.pythons[server.peer], session.models[job.model]
-        place = Place(python, session.port, model, Path(folder), job.deployments, job.share, url)
+        place = Place(python, session.port, model, folder, job.deployments, job.share, url)
         with running(server, place, job.cells, session.server_core) as one:
             session.values[job.quantity("ready")].append(one.ready_s)
             session.values[job.quantity("pss")].append(one.pss_mib)
@@ -174,17 +176,16 @@ def _require_captured(session: Session, job: Job, one: Running) -> None:
         session.problems.append(f"{job.name}: {shed} predictions were not captured")
 
 
-def _raw(session: Session, job: Job) -> None:
+def _raw(session: Session, job: Job, folder: Path) -> None:
     model = session.models[job.model]
     server = SERVERS["noop"]
-    with tempfile.TemporaryDirectory(dir=HOME / "serving") as folder:
-        rows = Path(folder) / "rows.json"
-        rows.write_text(json.dumps(model.rows))
-        place = Place(session.pythons[""], session.port, model, Path(folder))
-        command = ["taskset", "-c", str(session.server_core), sys.executable, str(PEERS / "raw_loop.py"), str(rows)]
-        command += [str(session.seconds), *(str(cell.batch) for cell in job.cells)]
-        environment = environment_of(server, place, server.launch(place))
-        found = json.loads(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
+    rows = folder / "rows.json"
+    rows.write_text(json.dumps(model.rows))
+    place = Place(session.pythons[""], session.port, model, folder)
+    command = ["taskset", "-c", str(session.server_core), sys.executable, str(PEERS / "raw_loop.py"), str(rows)]
+    command += [str(session.seconds), *(str(cell.batch) for cell in job.cells)]
+    environment = environment_of(server, place, server.launch(place))
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
     for cell in job.cells:
         session.values[job.quantity(cell)].append(found[str(cell.batch)])
 
