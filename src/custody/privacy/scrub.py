@@ -76,12 +76,26 @@ def scrub_all(
     Overlapping findings become one span of the longest one's type. Text that looks like a tag of ours is left as it is.
     Raises: InvalidInput if the policy writes pseudonyms and there is no key.
     """
+    found = scrub_where_found(texts, policy, detectors=detectors, patterns=patterns, key=key, hint=hint)
+    return [found.get(place) or Scrubbed(text) for place, text in enumerate(texts)]
+
+
+def scrub_where_found(
+    texts: Sequence[str],
+    policy: ScrubPolicy,
+    *,
+    detectors: Sequence[Detector] = (),
+    patterns: Detector | None = None,
+    key: PseudonymKey | None = None,
+    hint: str = "",
+) -> dict[int, Scrubbed]:
+    """Scrub texts as `scrub_all` does; return those in which something was found, by their places: most have nothing."""
     if policy.mode is Mode.PSEUDONYM and key is None:
         raise InvalidInput("This policy writes pseudonyms and no key was given.", fix="Pass key=PseudonymKey(...).")
     first = patterns or _default(policy.tier)
     token = tokens(key) if key else None
     again = (first, *detectors) if policy.settle_detectors else (first,)
-    works: dict[int, _Work] = {}  # of texts in which something was found: most have nothing
+    works: dict[int, _Work] = {}
     todo: Sequence[int] = range(len(texts))
     asked: Sequence[Detector] = (first, *detectors)
     while todo:
@@ -95,10 +109,7 @@ def scrub_all(
             if found and works.setdefault(index, _Work(texts[index])).cover(found, policy, token):
                 changed.append(index)
         todo, asked = changed, again
-    done = [*map(Scrubbed, texts)]
-    for index, work in works.items():
-        done[index] = work.scrubbed()
-    return done
+    return {place: work.scrubbed() for place, work in works.items() if work.spans}
 
 
 class _Work:

@@ -1,5 +1,6 @@
 """Captured texts without the personal data that is found in them: what a tenant's policy says, before anything is stored."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -8,7 +9,7 @@ import orjson
 from custody.core.manifest import CaptureRule
 from custody.privacy.patterns.pattern import Tier
 from custody.privacy.policy import ScrubPolicy
-from custody.privacy.scrub import scrub_all
+from custody.privacy.scrub import scrub_where_found
 
 
 class _Inputs(msgspec.Struct):
@@ -29,11 +30,11 @@ def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
     if not rule.scrub or not lines:
         return lines
     found = [(line, _inputs.decode(line).inputs) for line in lines.removesuffix(b"\n").split(b"\n")]
-    texts: dict[str, set[str]] = {}
+    texts: dict[str, dict[str, None]] = {}  # each once, in the order in which they lie in memory
     for _, inputs in found:
         for name, values in inputs.items():
             if isinstance(values, list):  # else numbers, packed as base64
-                texts.setdefault(name, set()).update(_texts(values))
+                texts.setdefault(name, {}).update(dict.fromkeys(_texts(values)))
     policy = ScrubPolicy(name="captures", tier=Tier(rule.tier), keep=rule.keep)
     changed = {name: _changed([*some], name, policy) for name, some in texts.items() if some}
     if not any(changed.values()):
@@ -41,23 +42,21 @@ def scrubbed(lines: bytes, rule: CaptureRule) -> bytes:
     return b"".join(_line(line, inputs, changed) for line, inputs in found)
 
 
-def _texts(values: Any) -> set[str]:
+def _texts(values: list[Any]) -> Iterator[str]:
     """Return the texts among values; rows wider than one are lists."""
-    out: set[str] = set()
     for value in values:
         if isinstance(value, str):
-            out.add(value)
+            yield value
         elif isinstance(value, list):
-            out |= _texts(value)
-    return out
+            yield from _texts(value)
 
 
 def _changed(texts: list[str], name: str, policy: ScrubPolicy) -> dict[str, str]:
-    return {text: one.text for text, one in zip(texts, scrub_all(texts, policy, hint=name), strict=True) if one.spans}
+    return {texts[place]: one.text for place, one in scrub_where_found(texts, policy, hint=name).items()}
 
 
 def _line(line: bytes, inputs: dict[str, Any], changed: dict[str, dict[str, str]]) -> bytes:
-    own = {name: _texts(values) for name, values in inputs.items() if isinstance(values, list) and changed.get(name)}
+    own = {name: {*_texts(values)} for name, values in inputs.items() if isinstance(values, list) and changed.get(name)}
     touched = [name for name, texts in own.items() if not changed[name].keys().isdisjoint(texts)]
     if not touched:
         return line + b"\n"
