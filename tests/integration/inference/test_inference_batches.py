@@ -144,12 +144,13 @@ def test_scores_are_read_as_python_reads_them(tmp_path_factory: pytest.TempPathF
     journal = BatchJournal(tmp_path_factory.mktemp("scores") / "journal", 1 << 20)
     texts = [repr(score) for score in scores]
     written = f"[{','.join(texts)}]".encode(), b"[%b]" % b",".join([b"true"] * len(texts))
-    inputs = {"x": np.zeros(len(texts), np.float32)}
+    inputs = {"is": np.zeros(len(texts), bool), "x": np.zeros(len(texts), np.float32)}
     assert journal.add("acme/prod/a", head("a"), "0" * 26, 0, inputs, written, None, None, None)
     journal.commit()
     ((_, line, gone),) = journal.sampled(lambda _: 1e-12, room_for(journal))
     assert line is None
     assert gone is not None
+    assert all(column.flags.aligned for column in gone.columns.values() if isinstance(column, np.ndarray))
     assert gone.columns["score"].tobytes() == np.array([float(text) for text in texts]).tobytes()  # type: ignore[union-attr]
     journal.close()
 

@@ -1126,24 +1126,30 @@ prepare(Part *part, const Held *frames, const Held *first)
     return kept < 0 ? -1 : 0;
 }
 
+/* Return a size such that what comes behind it begins where any number may. */
+static Py_ssize_t
+rounded(long long size)
+{
+    return (Py_ssize_t)(size + 7) & ~(Py_ssize_t)7;
+}
+
 /* Take room at the end of what is free for what the rows that are gone had. Returns -1 with an error if there is none. */
 static int
 take_room(Part *part, uint32_t columns, Pen *pen)
 {
-    Py_ssize_t size = part->gone * (Py_ssize_t)(sizeof *part->scores + sizeof *part->decisions);
+    Py_ssize_t size = rounded(part->gone * (long long)sizeof *part->scores) + rounded(part->gone * (long long)sizeof *part->decisions);
     for (uint32_t i = 0; i < columns; i++)
-        size += part->gone * part->width[i];
-    size = (size + 7) & ~7;
+        size += rounded(part->gone * part->width[i]);
     if (pen->at == NULL || pen->end - pen->at < size) {
         PyErr_SetString(PyExc_ValueError, NO_ROOM);
         return -1;
     }
     pen->end -= size;
     part->scores = (double *)pen->end;
-    char *at = pen->end + part->gone * (Py_ssize_t)sizeof *part->scores;
+    char *at = pen->end + rounded(part->gone * (long long)sizeof *part->scores);
     for (uint32_t i = 0; i < columns; i++) {
         part->to[i] = at;
-        at += part->gone * part->width[i];
+        at += rounded(part->gone * part->width[i]);
     }
     part->decisions = (uint8_t *)at;
     return 0;
@@ -1172,7 +1178,7 @@ join_kept_lists(Line *line, Part *part, const Held *frames, const Held *first, P
 
 /* Write the line that begins with a frame into the room, with the rows that stay. Returns (what, line or None, rest or None): of the line how
  * many rows it has, where it begins and where it ends, and of the other rows (rows, first and last at_ms, first and last event, where they
- * begin): scores, columns and decisions. */
+ * begin): scores, columns and decisions, each where any number may begin. */
 static PyObject *
 parted(Line *line, Part *part, const Held *frames, const Held *first, Pen *pen, const char *room)
 {

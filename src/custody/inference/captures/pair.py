@@ -107,7 +107,7 @@ def _gone(target: Target, room: mmap.mmap, rows: int, *times_and_begin: int) -> 
     def next_of(code: str, width: int = 1) -> NDArray[Any]:
         nonlocal at
         values = np.frombuffer(room, code, rows * width, at)
-        at += values.nbytes
+        at += (values.nbytes + 7) // 8 * 8
         return values
 
     score = next_of("d")
@@ -133,7 +133,7 @@ class Pair:
     """Two journals that take turns: one is written to while the other one is shipped. They are made when they are first needed.
 
     add: takes a record as `Journal.add` does. full: set where it is time to ship. is_crowded: so many deployments answer that those of which
-    all rows are kept should go another way. On the event loop's thread only.
+    all rows are kept should go another way. On the event loop's thread only, but for that.
     """
 
     def __init__(self, folder: Path) -> None:
