@@ -76,28 +76,25 @@ def scrub_all(
     Overlapping findings become one span of the longest one's type. Text that looks like a tag of ours is left as it is.
     Raises: InvalidInput if the policy writes pseudonyms and there is no key.
     """
-    found = scrub_where_found(texts, policy, detectors=detectors, patterns=patterns, key=key, hint=hint)
+    found = _where_found(texts, policy, (patterns or _default(policy.tier), *detectors), key, hint)
     return [found.get(place) or Scrubbed(text) for place, text in enumerate(texts)]
 
 
-def scrub_where_found(
-    texts: Sequence[str],
-    policy: ScrubPolicy,
-    *,
-    detectors: Sequence[Detector] = (),
-    patterns: Detector | None = None,
-    key: PseudonymKey | None = None,
-    hint: str = "",
+def scrub_where_found(texts: Sequence[str], policy: ScrubPolicy, *, hint: str = "") -> dict[int, Scrubbed]:
+    """Scrub texts as `scrub_all` does by patterns; return those in which something was found, by their places: most have nothing."""
+    return _where_found(texts, policy, (_default(policy.tier),), None, hint)
+
+
+def _where_found(
+    texts: Sequence[str], policy: ScrubPolicy, asked: Sequence[Detector], key: PseudonymKey | None, hint: str
 ) -> dict[int, Scrubbed]:
-    """Scrub texts as `scrub_all` does; return those in which something was found, by their places: most have nothing."""
+    """asked: the patterns first, then the other detectors."""
     if policy.mode is Mode.PSEUDONYM and key is None:
         raise InvalidInput("This policy writes pseudonyms and no key was given.", fix="Pass key=PseudonymKey(...).")
-    first = patterns or _default(policy.tier)
     token = tokens(key) if key else None
-    again = (first, *detectors) if policy.settle_detectors else (first,)
+    again = asked if policy.settle_detectors else asked[:1]
     works: dict[int, _Work] = {}
     todo: Sequence[int] = range(len(texts))
-    asked: Sequence[Detector] = (first, *detectors)
     while todo:
         current = [works[index].text if index in works else texts[index] for index in todo]
         answers = [detector.find(current, hint=hint) for detector in asked]
